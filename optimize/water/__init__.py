@@ -1,0 +1,1 @@
+"""Reclaimed water: which plants to upgrade, which pipes to lay, which user gets which water each month."""
