@@ -1,0 +1,1 @@
+"""Solving on arrays: no domain word in here."""

@@ -1,0 +1,142 @@
+"""One goal or a lexicographic list of goals on the same rows; infeasibility explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimize.engine.core import solve_by_core
+from optimize.engine.elastic import ElasticRows, smallest_relaxations
+from optimize.engine.highs import MilpOutcome, solve_milp, write_model
+from optimize.engine.milp import Milp
+from optimize.engine.stopping import Watch
+from optimize.errors import SolverError
+from optimize.programme import SolveOptions
+from optimize.result import Relaxation, StopReason, TracePoint
+
+FloatArray = NDArray[np.float64]
+Strategy = Literal["auto", "milp", "core"]
+
+# A plain solve closes smaller programmes before the relaxation-and-core detour has paid off.
+_CORE_FROM = 8_000
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A goal on the programme's columns. ``cost`` has shape (n,)."""
+
+    name: str
+    cost: FloatArray
+    maximise: bool
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class GoalsOutcome:
+    """``objective`` and ``bound`` are those of the last goal, given the earlier ones."""
+
+    stop: StopReason
+    x: FloatArray | None
+    objective: float | None
+    bound: float | None
+    trace: tuple[TracePoint, ...]
+    timings: Mapping[str, float]
+    relaxations: tuple[Relaxation, ...] = ()
+
+
+def solve_goals(
+    milp: Milp,
+    objectives: Sequence[Objective],
+    options: SolveOptions,
+    *,
+    elastic: Sequence[ElasticRows] = (),
+    start: FloatArray | None = None,
+    strategy: Strategy = "auto",
+    watch: Watch | None = None,
+) -> GoalsOutcome:
+    """Solve for ``objectives`` in order; each later goal keeps what the earlier ones reached.
+
+    An earlier goal is kept to within the gap it was solved to (its value may not fall below what
+    its own plan reached).  When the rows cannot all hold, ``elastic`` rows give way.
+
+    Raises
+    ------
+    SolverError : the solver calls the programme infeasible and the elastic programme disagrees.
+    """
+    watch = watch or Watch(options, objectives[-1].maximise)
+    outcome: MilpOutcome | None = None
+    timings: dict[str, float] = {}
+    parts: list[Watch] = []
+    for position, objective in enumerate(objectives):
+        last = position == len(objectives) - 1
+        began = watch.seconds()
+        goal_milp = milp.with_objective(objective.cost, objective.maximise, objective.offset)
+        if last and options.write_model is not None:
+            write_model(goal_milp, options.write_model)
+        left = len(objectives) - position
+        part = watch.child(
+            seconds=watch.remaining() / left,
+            maximise=objective.maximise,
+            plans=last,
+            bounds=last,
+        )
+        parts.append(part)
+        outcome = _solve_one(goal_milp, part, start, strategy)
+        timings[f"solve_{objective.name}_s"] = watch.seconds() - began
+        if outcome.stop is StopReason.INFEASIBLE:
+            relaxations = _explain_infeasible(milp, elastic, options)
+            return GoalsOutcome(
+                StopReason.INFEASIBLE, None, None, None, tuple(watch.trace), timings, relaxations
+            )
+        if outcome.x is None:
+            break
+        start = outcome.x
+        if not last:
+            milp = _keeping(milp, objective, outcome.x)
+    assert outcome is not None
+    if outcome.x is None and start is not None and len(parts) > 1:
+        # The last goal ran out of time: the previous goal's plan is a plan of the last goal too.
+        objective = objectives[-1]
+        value = float(objective.cost @ start) + objective.offset
+        outcome = MilpOutcome(outcome.stop, start, value, outcome.bound)
+    return GoalsOutcome(
+        outcome.stop,
+        outcome.x,
+        outcome.objective,
+        outcome.bound,
+        tuple(watch.trace),
+        timings,
+    )
+
+
+def _solve_one(
+    milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy
+) -> MilpOutcome:
+    if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
+        return solve_by_core(milp, watch, start)
+    return solve_milp(milp, watch, start)
+
+
+def _keeping(milp: Milp, objective: Objective, x: FloatArray) -> Milp:
+    reached = float(objective.cost @ x)
+    slack = 1e-9 * max(1.0, abs(reached))
+    lower, upper = (reached - slack, np.inf) if objective.maximise else (-np.inf, reached + slack)
+    return milp.with_row(objective.cost, lower, upper, f"keep_{objective.name}")
+
+
+def _explain_infeasible(
+    milp: Milp, elastic: Sequence[ElasticRows], options: SolveOptions
+) -> tuple[Relaxation, ...]:
+    # The explanation has the time of the solve once more: without it the answer is of no use.
+    watch = Watch(options, maximise=False)
+    relaxations = smallest_relaxations(milp, elastic, watch)
+    if relaxations is None:
+        raise SolverError(
+            "HiGHS calls the programme infeasible, but the elastic programme needs no relaxation; "
+            "solve it with another engine or seed"
+        )
+    return relaxations

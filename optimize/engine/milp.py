@@ -1,0 +1,207 @@
+"""A mixed-integer linear programme as arrays, and a builder that fills it block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Milp:
+    """max or min ``cost @ x + offset`` over ``row_lower <= matrix @ x <= row_upper``, box, integrality.
+
+    Attributes
+    ----------
+    cost, lower, upper : shape (n,); bounds may be infinite.
+    matrix : scipy CSR, shape (m, n).
+    row_lower, row_upper : shape (m,); may be infinite.
+    integral : shape (n,), True for integer columns.
+    """
+
+    cost: FloatArray
+    matrix: sp.csr_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    integral: BoolArray
+    maximise: bool
+    offset: float = 0.0
+    column_names: Sequence[str] | None = None
+    row_names: Sequence[str] | None = None
+
+    @property
+    def num_columns(self) -> int:
+        return len(self.cost)
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.row_lower)
+
+    def value(self, x: FloatArray) -> float:
+        return float(self.cost @ x) + self.offset
+
+    def violation(self, x: FloatArray) -> float:
+        """Largest violation of a row or bound, each relative to max(1, |side|)."""
+        worst = 0.0
+        for values, low, high in (
+            (self.matrix @ x, self.row_lower, self.row_upper),
+            (x, self.lower, self.upper),
+        ):
+            for excess, side in ((low - values, low), (values - high, high)):
+                finite = np.isfinite(side)
+                if finite.any():
+                    scaled = excess[finite] / np.maximum(1.0, np.abs(side[finite]))
+                    worst = max(worst, float(scaled.max()))
+        return worst
+
+    def with_objective(self, cost: FloatArray, maximise: bool, offset: float = 0.0) -> Milp:
+        return replace(self, cost=cost, maximise=maximise, offset=offset)
+
+    def with_bounds(self, lower: FloatArray, upper: FloatArray) -> Milp:
+        return replace(self, lower=lower, upper=upper)
+
+    def with_row(self, coefficients: FloatArray, lower: float, upper: float, name: str) -> Milp:
+        """The same programme with one more (last) row."""
+        row = sp.csr_array(coefficients.reshape(1, -1))
+        names = None if self.row_names is None else [*self.row_names, name]
+        return replace(
+            self,
+            matrix=cast(sp.csr_array, sp.vstack([self.matrix, row], format="csr")),
+            row_lower=np.append(self.row_lower, lower),
+            row_upper=np.append(self.row_upper, upper),
+            row_names=names,
+        )
+
+
+Term = tuple[ArrayLike | None, ArrayLike, ArrayLike]
+
+
+class MilpBuilder:
+    """Collects columns and rows as blocks of arrays."""
+
+    def __init__(self, maximise: bool) -> None:
+        self.maximise = maximise
+        self._cost: list[FloatArray] = []
+        self._lower: list[FloatArray] = []
+        self._upper: list[FloatArray] = []
+        self._integral: list[BoolArray] = []
+        self._row_lower: list[FloatArray] = []
+        self._row_upper: list[FloatArray] = []
+        self._entries: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self._column_blocks: list[tuple[str, int]] = []
+        self._row_blocks: list[tuple[str, int]] = []
+        self.num_columns = 0
+        self.num_rows = 0
+
+    def add_columns(
+        self,
+        name: str,
+        shape: int | tuple[int, ...],
+        *,
+        lower: ArrayLike = 0.0,
+        upper: ArrayLike = np.inf,
+        cost: ArrayLike = 0.0,
+        integral: bool = False,
+    ) -> IntArray:
+        """Add a block of columns; returns their indices in ``shape``. Arguments broadcast."""
+        dims = (shape,) if isinstance(shape, int) else shape
+        size = int(np.prod(dims))
+
+        def spread(values: ArrayLike) -> FloatArray:
+            return np.broadcast_to(np.asarray(values, dtype=np.float64), dims).ravel()
+
+        self._cost.append(spread(cost))
+        self._lower.append(spread(lower))
+        self._upper.append(spread(upper))
+        self._integral.append(np.full(size, integral))
+        self._column_blocks.append((name, size))
+        first = self.num_columns
+        self.num_columns += size
+        return np.arange(first, first + size, dtype=np.int64).reshape(dims)
+
+    def add_rows(
+        self,
+        name: str,
+        shape: int | tuple[int, ...],
+        terms: Sequence[Term],
+        *,
+        lower: ArrayLike = -np.inf,
+        upper: ArrayLike = np.inf,
+    ) -> IntArray:
+        """Add a block of rows ``lower <= sum of terms <= upper``; returns their ids in ``shape``.
+
+        Each term is ``(rows, columns, coefficients)``; ``rows`` are local positions 0..size-1 in
+        the block (None: 0..size-1 in ``shape``); the three broadcast against each other.
+        """
+        dims = (shape,) if isinstance(shape, int) else shape
+        size = int(np.prod(dims))
+        first = self.num_rows
+        own = np.arange(size, dtype=np.int64).reshape(dims)
+        for rows, columns, coefficients in terms:
+            r, c, v = np.broadcast_arrays(
+                own if rows is None else np.asarray(rows, dtype=np.int64),
+                np.asarray(columns, dtype=np.int64),
+                np.asarray(coefficients, dtype=np.float64),
+            )
+            self._entries.append((r.ravel() + first, c.ravel(), v.ravel()))
+        self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=np.float64), dims).ravel())
+        self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), dims).ravel())
+        self._row_blocks.append((name, size))
+        self.num_rows += size
+        return own + first
+
+    def build(self) -> Milp:
+        """The programme; entries given twice for one cell are added up."""
+        rows, columns, values = (
+            (np.concatenate(parts) for parts in zip(*self._entries, strict=True))
+            if self._entries
+            else (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+        )
+        matrix = sp.csr_array(
+            sp.coo_array((values, (rows, columns)), shape=(self.num_rows, self.num_columns))
+        )
+        matrix.eliminate_zeros()
+
+        def join(parts: list[FloatArray]) -> FloatArray:
+            return np.concatenate(parts) if parts else np.zeros(0)
+
+        return Milp(
+            cost=join(self._cost),
+            matrix=matrix,
+            row_lower=join(self._row_lower),
+            row_upper=join(self._row_upper),
+            lower=join(self._lower),
+            upper=join(self._upper),
+            integral=np.concatenate(self._integral) if self._integral else np.zeros(0, np.bool_),
+            maximise=self.maximise,
+            column_names=_BlockNames(self._column_blocks),
+            row_names=_BlockNames(self._row_blocks),
+        )
+
+
+class _BlockNames(Sequence[str]):
+    """Names ``block[position]`` made only when asked for."""
+
+    def __init__(self, blocks: Sequence[tuple[str, int]]) -> None:
+        self._names = [name for name, _ in blocks]
+        self._ends = np.cumsum([size for _, size in blocks], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        block = int(np.searchsorted(self._ends, index, side="right"))
+        first = int(self._ends[block - 1]) if block else 0
+        return f"{self._names[block]}[{index - first}]"

@@ -1,0 +1,804 @@
+"""Constructive search and large-neighbourhood improvement of a network design, compiled.
+
+A customer is inserted at its marginal cost: for each requirement a shortest path from the customer
+back to any source, where an arc costs what the pipe on it has to grow (priced money included) and
+the flow cost.  Improvement destroys customers of an area, a corridor or a source, inserts them anew
+in another order, and accepts by simulated annealing.  Money is priced: the price of each purse
+follows its overspending in the first phase; in the second only plans within the budgets count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+from optimize.engine.network_data import Assignment, Floats, Ints, Loads, Network, Prices, Workspace
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+TINY = 1e-8  # flow below which a pipe counts as empty
+MARGIN = 1e-6  # flow left at a source so that rounding never overdraws it
+OVERRUN_PRICE = 20.0  # present value lost per unit of money spent over a budget
+OVERRUN_EASY = 1.02  # share of a budget beyond which the easy phase penalises overspending
+
+
+def compiled(function: Function) -> Function:
+    """Compile with numba, cached on disk; the interpreter lock is released while it runs."""
+    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+@compiled
+def _needed(capacity: Floats, flow: float) -> int:
+    """Smallest size that carries ``flow`` (0: none; the last carries anything)."""
+    if flow <= TINY:
+        return 0
+    for size in range(1, len(capacity)):
+        if capacity[size] >= flow - TINY:
+            return size
+    return len(capacity)
+
+
+@compiled
+def _add_flow(
+    network: Network, loads: Loads, edge: int, grade: int, sign: float, take: Floats
+) -> None:
+    """Put ``sign * take`` on a pipe; its size follows the peak."""
+    flow = loads.flow[edge, grade]
+    along, against = network.flow_cost[edge, 0], network.flow_cost[edge, 1]
+    peak, cost = 0.0, 0.0
+    for t in range(len(take)):
+        old = flow[t]
+        new = old + sign * take[t]
+        if abs(new) < TINY:
+            new = 0.0
+        flow[t] = new
+        cost += network.weight[t] * (
+            (new * along if new > 0 else -new * against) - (old * along if old > 0 else -old * against)
+        )
+        peak = max(peak, abs(new))
+    size = _needed(network.size_capacity, peak - network.pipe_existing[edge, grade])
+    if size > network.pipe_max[edge, grade]:
+        size = len(network.size_capacity) - 1
+    size = max(size, network.pipe_min[edge, grade])
+    before = loads.size[edge, grade]
+    if size != before:
+        cost += network.pipe_cost[edge, grade, size] - network.pipe_cost[edge, grade, before]
+        for r in range(len(loads.spent)):
+            loads.spent[r] += (
+                network.pipe_spend[edge, grade, size, r] - network.pipe_spend[edge, grade, before, r]
+            )
+        loads.size[edge, grade] = size
+    loads.net[0] -= cost
+
+
+@compiled
+def _add_made(network: Network, loads: Loads, source: int, grade: int, sign: float, take: Floats) -> None:
+    """Let a source make ``sign * take`` more of a grade; its step follows the peak."""
+    made = loads.made[source, grade]
+    peak, amount = 0.0, 0.0
+    for t in range(len(take)):
+        made[t] += sign * take[t]
+        if made[t] < TINY:
+            made[t] = 0.0
+        loads.raw_used[source, t] += sign * take[t] * network.raw_per_unit[source, grade]
+        amount += sign * take[t] * network.weight[t]
+        peak = max(peak, made[t])
+    step = _needed(network.step_capacity[source, grade], peak - network.step_existing[source, grade])
+    step = min(step, network.step_capacity.shape[2] - 1)
+    step = max(step, network.step_min[source, grade])
+    before = loads.step[source, grade]
+    cost = amount * network.unit_cost[source, grade]
+    if step != before:
+        cost += network.step_cost[source, grade, step] - network.step_cost[source, grade, before]
+        for r in range(len(loads.spent)):
+            loads.spent[r] += (
+                network.step_spend[source, grade, step, r] - network.step_spend[source, grade, before, r]
+            )
+        loads.step[source, grade] = step
+    for m in range(len(loads.effect)):
+        loads.effect[m] += amount * network.effect_made[source, grade, m]
+    loads.net[0] -= cost
+
+
+@compiled
+def _add_requirement(network: Network, loads: Loads, plan: Assignment, q: int, sign: float) -> None:
+    """Add (+1) or take off (-1) one assigned requirement."""
+    grade, take = plan.grade[q], plan.take[q]
+    if grade < 0:
+        return
+    for k in range(plan.path_length[q]):
+        arc = plan.path[q, k]
+        _add_flow(network, loads, network.arc_edge[arc], grade, sign * network.arc_sign[arc], take)
+    _add_made(network, loads, plan.source[q], grade, sign, take)
+    amount = 0.0
+    for t in range(len(take)):
+        amount += take[t] * network.weight[t]
+    loads.net[0] += sign * amount * network.unit_value[q, grade]
+    for m in range(len(loads.effect)):
+        loads.effect[m] += sign * amount * network.effect_delivered[q, grade, m]
+
+
+@compiled
+def _connect(network: Network, loads: Loads, plan: Assignment, customer: int, sign: int) -> None:
+    """Connect (+1) or disconnect (-1) a customer; its requirements are handled apart."""
+    loads.net[0] -= sign * network.connect_cost[customer]
+    for r in range(len(loads.spent)):
+        loads.spent[r] += sign * network.connect_spend[customer, r]
+    for k in range(network.first_group[customer], network.first_group[customer + 1]):
+        loads.group_count[network.group_of[k]] += sign
+    plan.served[customer] = 1 if sign > 0 else 0
+
+
+@compiled
+def remove_customer(network: Network, loads: Loads, plan: Assignment, customer: int) -> None:
+    """Take a customer off the network (its assignment stays readable)."""
+    if plan.served[customer] == 0:
+        return
+    for q in range(network.first_requirement[customer], network.first_requirement[customer + 1]):
+        _add_requirement(network, loads, plan, q, -1.0)
+    _connect(network, loads, plan, customer, -1)
+
+
+@compiled
+def _copy_customer(network: Network, source: Assignment, target: Assignment, customer: int) -> None:
+    """Copy a customer's assignment without touching loads."""
+    target.served[customer] = source.served[customer]
+    for q in range(network.first_requirement[customer], network.first_requirement[customer + 1]):
+        target.grade[q] = source.grade[q]
+        target.source[q] = source.source[q]
+        length = source.path_length[q]
+        target.path_length[q] = length
+        for k in range(length):
+            target.path[q, k] = source.path[q, k]
+        for t in range(source.take.shape[1]):
+            target.take[q, t] = source.take[q, t]
+
+
+@compiled
+def put_customer(
+    network: Network, loads: Loads, plan: Assignment, saved: Assignment, customer: int
+) -> None:
+    """Serve a customer again as it was saved."""
+    remove_customer(network, loads, plan, customer)
+    _copy_customer(network, saved, plan, customer)
+    if saved.served[customer] == 0:
+        return
+    for q in range(network.first_requirement[customer], network.first_requirement[customer + 1]):
+        _add_requirement(network, loads, plan, q, 1.0)
+    _connect(network, loads, plan, customer, 1)
+
+
+@compiled
+def _source_cost(
+    network: Network, loads: Loads, prices: Prices, q: int, p: int, g: int, volume: float, boldness: float
+) -> float:
+    """Priced cost of making requirement q's water at source p, inf where it cannot."""
+    if not np.isfinite(network.raw_per_unit[p, g]) or network.raw_per_unit[p, g] <= 0.0:
+        return np.inf
+    top = network.step_existing[p, g] + network.step_capacity[p, g, network.step_max[p, g]]
+    peak, lost = 0.0, 0.0
+    for t in range(len(network.weight)):
+        room = (network.raw_available[p, t] - loads.raw_used[p, t]) / network.raw_per_unit[p, g]
+        room = min(room, top - loads.made[p, g, t]) - MARGIN
+        wanted = network.demand[q, t]
+        take = min(wanted, room)
+        if take < network.least_take[q, t] - TINY or (take <= 0.0 and wanted > 0.0):
+            return np.inf
+        lost += (wanted - take) * network.weight[t]
+        peak = max(peak, loads.made[p, g, t] + take)
+    step = _needed(network.step_capacity[p, g], peak - network.step_existing[p, g])
+    step = max(step, network.step_min[p, g])
+    if step > network.step_max[p, g]:
+        return np.inf
+    growth = prices.step[p, g, step] - prices.step[p, g, loads.step[p, g]]
+    return (
+        boldness * growth
+        + prices.unit[p, g] * (volume - lost)
+        + lost * max(0.0, prices.value[q, g])
+    )
+
+
+@compiled
+def _pipe_cost(
+    network: Network, loads: Loads, prices: Prices, q: int, edge: int, g: int, sign: int,
+    volume: float, new_size: int, boldness: float,
+) -> float:  # fmt: skip
+    """Priced cost of sending requirement q's water through a corridor, inf where it cannot."""
+    size = loads.size[edge, g]
+    along, against = network.flow_cost[edge, 0], network.flow_cost[edge, 1]
+    if size == 0 and network.pipe_existing[edge, g] <= 0.0:
+        if new_size > network.pipe_max[edge, g]:
+            return np.inf
+        cost = boldness * prices.pipe[edge, g, new_size] + volume * (along if sign > 0 else against)
+        return max(cost, 1e-9)
+    flow, demand = loads.flow[edge, g], network.demand[q]
+    peak, moved = 0.0, 0.0
+    for t in range(len(demand)):
+        old = flow[t]
+        new = old + sign * demand[t]
+        moved += network.weight[t] * (
+            (new * along if new > 0 else -new * against) - (old * along if old > 0 else -old * against)
+        )
+        peak = max(peak, abs(new))
+    need = _needed(network.size_capacity, peak - network.pipe_existing[edge, g])
+    if need > network.pipe_max[edge, g]:
+        return np.inf
+    need = max(need, network.pipe_min[edge, g])
+    cost = boldness * (prices.pipe[edge, g, need] - prices.pipe[edge, g, size]) + moved
+    return max(cost, 1e-9)
+
+
+@compiled
+def _push(keys: Floats, nodes: Ints, count: int, key: float, node: int) -> int:
+    """Insert into the binary heap; returns the new count."""
+    i = count
+    while i > 0:
+        above = (i - 1) >> 1
+        if keys[above] <= key:
+            break
+        keys[i] = keys[above]
+        nodes[i] = nodes[above]
+        i = above
+    keys[i] = key
+    nodes[i] = node
+    return count + 1
+
+
+@compiled
+def _pop(keys: Floats, nodes: Ints, count: int) -> int:
+    """Drop the least of the binary heap; returns the new count."""
+    count -= 1
+    key, node = keys[count], nodes[count]
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= count:
+            break
+        if child + 1 < count and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[i] = keys[child]
+        nodes[i] = nodes[child]
+        i = child
+    keys[i] = key
+    nodes[i] = node
+    return count
+
+
+@compiled
+def _find_supply(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    q: int, boldness: float, limit: float,
+) -> float:  # fmt: skip
+    """Cheapest grade, source and path for requirement q, written to ``plan``.
+
+    Returns the priced cost measured from the best value any accepted grade has; inf where no
+    supply costs less than ``limit``.
+    """
+    volume, peak = 0.0, 0.0
+    for t in range(len(network.weight)):
+        volume += network.demand[q, t] * network.weight[t]
+        peak = max(peak, network.demand[q, t])
+    highest = -np.inf
+    for g in range(network.accepts.shape[1]):
+        if network.accepts[q, g]:
+            highest = max(highest, prices.value[q, g])
+    start = network.customer_node[network.customer_of[q]]
+    new_size = _needed(network.size_capacity, peak)
+    keys, nodes, longest = work.heap_key, work.heap_node, plan.path.shape[1]
+    best, found = limit, False
+    for g in range(network.accepts.shape[1]):
+        base = (highest - prices.value[q, g]) * volume
+        if not network.accepts[q, g] or base >= best:
+            continue
+        work.clock[0] += 1
+        stamp = work.clock[0]
+        work.distance[start] = 0.0
+        work.stamp[start] = stamp
+        work.parent[start] = -1
+        count = _push(keys, nodes, 0, 0.0, start)
+        source = -1
+        while count > 0:
+            cost, node = keys[0], nodes[0]
+            count = _pop(keys, nodes, count)
+            if cost > work.distance[node] + 1e-12:
+                continue
+            if cost + base >= best:
+                break
+            p = network.source_at[node]
+            if p >= 0:
+                total = cost + base + _source_cost(network, loads, prices, q, p, g, volume, boldness)
+                if total < best:
+                    best, source = total, p
+            for arc in range(network.first_arc[node], network.first_arc[node + 1]):
+                # the search runs from the customer outwards, the water the other way
+                further = cost + _pipe_cost(
+                    network, loads, prices, q, network.arc_edge[arc], g, -network.arc_sign[arc],
+                    volume, new_size, boldness,
+                )  # fmt: skip
+                if further + base >= best:
+                    continue
+                tip = network.arc_tip[arc]
+                if work.stamp[tip] != stamp or further < work.distance[tip] - 1e-12:
+                    work.stamp[tip] = stamp
+                    work.distance[tip] = further
+                    work.parent[tip] = arc
+                    count = _push(keys, nodes, count, further, tip)
+        if source >= 0 and _write_path(network, work, plan, q, g, source, start, longest):
+            found = True
+            for t in range(len(network.weight)):
+                room = (network.raw_available[source, t] - loads.raw_used[source, t]) / network.raw_per_unit[
+                    source, g
+                ]
+                top = network.step_existing[source, g] + network.step_capacity[
+                    source, g, network.step_max[source, g]
+                ]
+                room = min(room, top - loads.made[source, g, t]) - MARGIN
+                plan.take[q, t] = max(0.0, min(network.demand[q, t], room))
+    if not found:
+        plan.grade[q] = -1
+        return np.inf
+    return best
+
+
+@compiled
+def _write_path(
+    network: Network, work: Workspace, plan: Assignment, q: int, g: int, source: int, start: int, longest: int
+) -> bool:
+    """Follow the parents from the source to the customer; arcs are stored in flow direction."""
+    length, node = 0, network.source_node[source]
+    while node != start:
+        arc = work.parent[node]
+        if length >= longest:
+            return False
+        edge = network.arc_edge[arc]
+        # the search used `arc` from the customer's side to `node`; its twin runs the other way
+        for twin in range(network.first_arc[node], network.first_arc[node + 1]):
+            if network.arc_edge[twin] == edge and network.arc_sign[twin] == -network.arc_sign[arc]:
+                plan.path[q, length] = twin
+                node = network.arc_tip[twin]
+                break
+        length += 1
+    plan.path_length[q] = length
+    plan.grade[q] = g
+    plan.source[q] = source
+    return True
+
+
+@compiled
+def _best_value(network: Network, prices: Prices, q: int) -> float:
+    """Value of meeting requirement q in full by its best grade."""
+    highest, volume = -np.inf, 0.0
+    for g in range(network.accepts.shape[1]):
+        if network.accepts[q, g]:
+            highest = max(highest, prices.value[q, g])
+    for t in range(len(network.weight)):
+        volume += network.demand[q, t] * network.weight[t]
+    return highest * volume if np.isfinite(highest) else 0.0
+
+
+@compiled
+def insert_customer(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    customer: int, boldness: float,
+) -> bool:  # fmt: skip
+    """Serve a customer if that is worth its marginal cost; fixed costs count by ``boldness``."""
+    if plan.served[customer] == 1 or network.may_serve[customer] == 0:
+        return plan.served[customer] == 1
+    first, last = network.first_requirement[customer], network.first_requirement[customer + 1]
+    worth = -prices.connect[customer]
+    for q in range(first, last):
+        worth += _best_value(network, prices, q)
+    for k in range(network.first_group[customer], network.first_group[customer + 1]):
+        c = network.group_of[k]
+        if loads.group_count[c] < network.group_need[c]:
+            worth += network.group_price[c]
+    if worth <= 0.0:
+        return False
+    for q in range(first, last):
+        obliged = False
+        for t in range(len(network.weight)):
+            obliged = obliged or network.least_take[q, t] > TINY
+        value = _best_value(network, prices, q)
+        limit = worth if obliged else min(worth, value)
+        cost = _find_supply(network, loads, prices, work, plan, q, boldness, limit)
+        if np.isfinite(cost):
+            worth -= cost
+            _add_requirement(network, loads, plan, q, 1.0)
+        elif obliged or worth <= value:
+            plan.grade[q] = -1
+            for k in range(first, q):
+                _add_requirement(network, loads, plan, k, -1.0)
+            return False
+        else:
+            worth -= value
+    _connect(network, loads, plan, customer, 1)
+    return True
+
+
+@compiled
+def reprice(network: Network, prices: Prices) -> None:
+    """Costs at the current prices of purses and effects."""
+    prices.pipe[:] = network.pipe_cost
+    prices.step[:] = network.step_cost
+    prices.connect[:] = network.connect_cost
+    prices.value[:] = network.unit_value
+    prices.unit[:] = network.unit_cost
+    for r in range(len(prices.of_purse)):
+        price = prices.of_purse[r]
+        if price > 0.0:
+            prices.pipe[:] += price * network.pipe_spend[:, :, :, r]
+            prices.step[:] += price * network.step_spend[:, :, :, r]
+            prices.connect[:] += price * network.connect_spend[:, r]
+    for m in range(len(prices.of_effect)):
+        price = prices.of_effect[m]
+        if price > 0.0:
+            prices.value[:] += price * network.effect_delivered[:, :, m]
+            prices.unit[:] -= price * network.effect_made[:, :, m]
+    for g in range(prices.unit.shape[1]):
+        least = np.inf
+        for p in range(prices.unit.shape[0]):
+            if np.isfinite(network.raw_per_unit[p, g]):
+                least = min(least, prices.unit[p, g])
+        if np.isfinite(least):
+            prices.unit[:, g] -= least
+            prices.value[:, g] -= least
+
+
+@compiled
+def score(network: Network, loads: Loads, prices: Prices, strict: bool) -> float:
+    """Present value less penalties: what acceptance looks at."""
+    value = loads.net[0]
+    for c in range(len(network.group_need)):
+        value -= network.group_price[c] * max(0.0, network.group_need[c] - loads.group_count[c])
+    for m in range(len(network.effect_need)):
+        value -= network.effect_price[m] * max(0.0, network.effect_need[m] - loads.effect[m])
+    for r in range(len(network.budget)):
+        if strict:
+            value -= OVERRUN_PRICE * max(0.0, loads.spent[r] - network.budget[r])
+        else:
+            value -= prices.of_purse[r] * loads.spent[r]
+            value -= 3.0 * max(0.0, loads.spent[r] - OVERRUN_EASY * network.budget[r])
+    return value
+
+
+@compiled
+def violation(network: Network, loads: Loads) -> float:
+    """Sum of relative violations of budgets and hard needs; 0 for a feasible plan."""
+    total = 0.0
+    for r in range(len(network.budget)):
+        total += max(0.0, loads.spent[r] / max(network.budget[r], 1.0) - network.budget[r] / max(network.budget[r], 1.0))
+    for c in range(len(network.group_need)):
+        if network.group_hard[c]:
+            total += max(0.0, network.group_need[c] - loads.group_count[c]) / network.group_need[c]
+    for m in range(len(network.effect_need)):
+        if network.effect_hard[m]:
+            total += max(0.0, network.effect_need[m] - loads.effect[m]) / network.effect_need[m]
+    return 0.0 if total < 1e-9 else total
+
+
+@compiled
+def _try_drop(
+    network: Network, loads: Loads, prices: Prices, plan: Assignment, spare: Assignment,
+    customer: int, strict: bool,
+) -> None:  # fmt: skip
+    """Take a customer off where that raises the score."""
+    if plan.served[customer] == 0:
+        return
+    before = score(network, loads, prices, strict)
+    _copy_customer(network, plan, spare, customer)
+    remove_customer(network, loads, plan, customer)
+    if score(network, loads, prices, strict) <= before + 1e-9 * abs(before):
+        put_customer(network, loads, plan, spare, customer)
+
+
+@compiled
+def _try_again(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    spare: Assignment, customer: int, strict: bool,
+) -> None:  # fmt: skip
+    """Serve a customer anew at its true marginal cost, kept where the score does not fall."""
+    before = score(network, loads, prices, strict)
+    _copy_customer(network, plan, spare, customer)
+    served = plan.served[customer]
+    remove_customer(network, loads, plan, customer)
+    inserted = insert_customer(network, loads, prices, work, plan, customer, 1.0)
+    if (served and not inserted) or score(network, loads, prices, strict) < before:
+        put_customer(network, loads, plan, spare, customer)
+
+
+@compiled
+def tidy(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    spare: Assignment, customers: Ints, count: int, strict: bool,
+) -> None:  # fmt: skip
+    """Drop what does not pay, from the last to the first, then try each customer again."""
+    for k in range(count - 1, -1, -1):
+        _try_drop(network, loads, prices, plan, spare, customers[k], strict)
+    for k in range(count):
+        _try_again(network, loads, prices, work, plan, spare, customers[k], strict)
+
+
+@compiled
+def construct(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    spare: Assignment, order: Ints, boldness: float, passes: int,
+) -> None:  # fmt: skip
+    """Insert every customer in the given order at the current prices, then tidy up."""
+    reprice(network, prices)
+    for k in range(len(order)):
+        insert_customer(network, loads, prices, work, plan, order[k], boldness)
+    for _ in range(passes):
+        tidy(network, loads, prices, work, plan, spare, order, len(order), False)
+
+
+@compiled
+def shed(
+    network: Network, loads: Loads, prices: Prices, plan: Assignment, spare: Assignment
+) -> None:
+    """Drop the customers that give least for the money until the plan is within its budgets."""
+    num = len(plan.served)
+    ratio = np.empty(num)
+    for _ in range(8):
+        if violation(network, loads) == 0.0:
+            return
+        for j in range(num):
+            ratio[j] = np.inf
+            if plan.served[j] == 0:
+                continue
+            net = loads.net[0]
+            before = loads.spent.copy()
+            _copy_customer(network, plan, spare, j)
+            remove_customer(network, loads, plan, j)
+            freed = 0.0
+            for r in range(len(before)):
+                if before[r] > network.budget[r]:
+                    freed += before[r] - loads.spent[r]
+            if freed > 0.0:
+                ratio[j] = (net - loads.net[0]) / freed
+                for k in range(network.first_group[j], network.first_group[j + 1]):
+                    c = network.group_of[k]
+                    if loads.group_count[c] < network.group_need[c]:
+                        ratio[j] += network.group_price[c] / freed
+            put_customer(network, loads, plan, spare, j)
+        order = np.argsort(ratio)
+        for k in range(num):
+            over = 0.0
+            for r in range(len(loads.spent)):
+                over += max(0.0, loads.spent[r] - network.budget[r])
+            if over == 0.0 or not np.isfinite(ratio[order[k]]):
+                break
+            if k * 6 > num and k > 2:
+                break  # what is left has changed: look at the ratios anew
+            remove_customer(network, loads, plan, order[k])
+
+
+@compiled
+def _copy_plan(network: Network, source: Assignment, target: Assignment) -> None:
+    for j in range(len(source.served)):
+        _copy_customer(network, source, target, j)
+
+
+@compiled
+def restore(network: Network, loads: Loads, plan: Assignment, saved: Assignment) -> None:
+    """Make ``saved`` the plan again, loads included."""
+    for j in range(len(plan.served)):
+        remove_customer(network, loads, plan, j)
+    for j in range(len(plan.served)):
+        put_customer(network, loads, plan, saved, j)
+
+
+@compiled
+def keep_if_better(
+    network: Network, loads: Loads, plan: Assignment, best: Assignment, best_value: Floats
+) -> bool:
+    """Copy the plan to ``best`` if it violates less, or as little and is worth more."""
+    broken = violation(network, loads)
+    worth = loads.net[0]
+    for c in range(len(network.group_need)):
+        worth -= network.group_price[c] * max(0.0, network.group_need[c] - loads.group_count[c])
+    for m in range(len(network.effect_need)):
+        worth -= network.effect_price[m] * max(0.0, network.effect_need[m] - loads.effect[m])
+    if broken < best_value[0] or (broken == best_value[0] and worth > best_value[1] * (1 + 1e-12) + 1e-6):
+        best_value[0] = broken
+        best_value[1] = worth
+        _copy_plan(network, plan, best)
+        return True
+    return False
+
+
+@compiled
+def _choose_area(network: Network, work: Workspace, seed: int, most: int, count: int) -> int:
+    """Add a customer and most of its nearest neighbours to the destroyed set."""
+    if work.mark[seed] == 0:
+        work.mark[seed] = 1
+        work.chosen[count] = seed
+        count += 1
+    for k in range(min(most, network.neighbours.shape[1])):
+        j = network.neighbours[seed, k]
+        if work.mark[j] == 0 and np.random.random() < 0.85:
+            work.mark[j] = 1
+            work.chosen[count] = j
+            count += 1
+    return count
+
+
+@compiled
+def _choose_users_of(
+    network: Network, work: Workspace, plan: Assignment, seed: int, by_source: bool, most: int, count: int
+) -> int:
+    """Add the customers that share a corridor (or the source) with one requirement of ``seed``."""
+    first, last = network.first_requirement[seed], network.first_requirement[seed + 1]
+    q = first + np.random.randint(0, last - first)
+    if plan.grade[q] < 0:
+        return count
+    grade, source = plan.grade[q], plan.source[q]
+    edge = -1
+    if plan.path_length[q] > 0:
+        edge = network.arc_edge[plan.path[q, np.random.randint(0, plan.path_length[q])]]
+    num = len(plan.served)
+    reach = network.neighbours.shape[1]
+    for i in range(num):
+        if count >= most:
+            break
+        j = network.neighbours[seed, i - 1] if 0 < i <= reach else (i + seed) % num
+        if plan.served[j] == 0 or work.mark[j] == 1:
+            continue
+        for other in range(network.first_requirement[j], network.first_requirement[j + 1]):
+            if plan.grade[other] != grade or plan.source[other] != source:
+                continue
+            hit = by_source
+            if not hit:
+                for k in range(plan.path_length[other]):
+                    if network.arc_edge[plan.path[other, k]] == edge:
+                        hit = True
+                        break
+            if hit:
+                work.mark[j] = 1
+                work.chosen[count] = j
+                count += 1
+                break
+    return count
+
+
+@compiled
+def _destroyed_set(network: Network, work: Workspace, plan: Assignment, strict: bool) -> int:
+    """Choose customers to destroy: an area, or the users of a corridor or a source."""
+    num = len(plan.served)
+    seed = np.random.randint(0, num)
+    kind = np.random.random()
+    count = 0
+    if kind < 0.6:
+        size = 3 + np.random.randint(0, 50 if np.random.random() < 0.2 else 25)
+        count = _choose_area(network, work, seed, size, 0)
+    else:
+        for _ in range(50):
+            if plan.served[seed] == 1:
+                break
+            seed = np.random.randint(0, num)
+        count = _choose_area(network, work, seed, 0, 0)
+        if plan.served[seed] == 1:
+            count = _choose_users_of(network, work, plan, seed, kind > 0.93, 40, count)
+        members = count
+        for _ in range(min(4, members)):
+            j = work.chosen[np.random.randint(0, members)]
+            for _ in range(3):
+                if network.neighbours.shape[1] > 0:
+                    near = network.neighbours[j, np.random.randint(0, network.neighbours.shape[1])]
+                    if work.mark[near] == 0:
+                        work.mark[near] = 1
+                        work.chosen[count] = near
+                        count += 1
+    if strict and np.random.random() < 0.5:
+        count = _choose_area(network, work, np.random.randint(0, num), 2 + np.random.randint(0, 12), count)
+    return count
+
+
+@compiled
+def _move_prices(network: Network, loads: Loads, prices: Prices) -> None:
+    """Raise the price of overspent purses and of effects fallen short, lower the others."""
+    for r in range(len(network.budget)):
+        if loads.spent[r] > network.budget[r]:
+            prices.of_purse[r] = prices.of_purse[r] * 1.01 + 1e-3
+        elif loads.spent[r] < 0.998 * network.budget[r]:
+            prices.of_purse[r] *= 0.99
+            if prices.of_purse[r] < 1e-4:
+                prices.of_purse[r] = 0.0
+    for m in range(len(network.effect_need)):
+        if loads.effect[m] < network.effect_need[m]:
+            prices.of_effect[m] = min(
+                network.effect_price[m], prices.of_effect[m] * 1.05 + 1e-3 * network.effect_price[m]
+            )
+        elif loads.effect[m] > 1.002 * network.effect_need[m]:
+            prices.of_effect[m] *= 0.95
+
+
+@compiled
+def improve(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment, saved: Assignment,
+    spare: Assignment, best: Assignment, best_value: Floats, base_price: Floats, seed: int,
+    iterations: int, heat: float, cooling: float, strict: bool,
+) -> int:  # fmt: skip
+    """Large-neighbourhood search for a number of iterations.
+
+    Parameters
+    ----------
+    best_value : (2,) violation and worth of ``best``.
+    base_price : (R,) prices of money around which the strict phase draws its own.
+    heat, cooling : temperature at the start, in present value, and what it falls to.
+    strict : only plans within the budgets count; else money is priced adaptively.
+
+    Returns
+    -------
+    Number of accepted plans.
+    """
+    np.random.seed(seed)
+    accepted = 0
+    for iteration in range(iterations):
+        temperature = heat + (cooling - heat) * iteration / iterations
+        if strict and iteration % 8 == 0:
+            factor = 2.0 * np.random.random()
+            for r in range(len(base_price)):
+                prices.of_purse[r] = base_price[r] * factor
+            reprice(network, prices)
+        elif not strict and iteration % 20 == 0:
+            _move_prices(network, loads, prices)
+            reprice(network, prices)
+        count = _destroyed_set(network, work, plan, strict)
+        before = score(network, loads, prices, strict)
+        order = work.order
+        for k in range(count):
+            j = work.chosen[k]
+            _copy_customer(network, plan, saved, j)
+            remove_customer(network, loads, plan, j)
+            order[k] = j
+        _shuffle(network, prices, work, count)
+        draw = np.random.random()
+        boldness = 1.0 if draw < 0.4 else (0.5 if draw < 0.7 else 0.2)
+        for k in range(count):
+            insert_customer(network, loads, prices, work, plan, order[k], boldness)
+        if boldness < 1.0 or np.random.random() < 0.3:
+            tidy(network, loads, prices, work, plan, spare, order, count, strict)
+        else:
+            for k in range(count):
+                _try_drop(network, loads, prices, plan, spare, order[k], strict)
+        after = score(network, loads, prices, strict)
+        if after >= before + temperature * np.log(np.random.random() + 1e-12):
+            accepted += 1
+            keep_if_better(network, loads, plan, best, best_value)
+        else:
+            for k in range(count):
+                remove_customer(network, loads, plan, work.chosen[k])
+            for k in range(count):
+                put_customer(network, loads, plan, saved, work.chosen[k])
+        for k in range(count):
+            work.mark[work.chosen[k]] = 0
+    return accepted
+
+
+@compiled
+def _shuffle(network: Network, prices: Prices, work: Workspace, count: int) -> None:
+    """Random order, or half of the time by value with noise, the most valuable first."""
+    order = work.order
+    if np.random.random() < 0.5:
+        for k in range(count - 1, 0, -1):
+            other = np.random.randint(0, k + 1)
+            order[k], order[other] = order[other], order[k]
+        return
+    for k in range(count):  # insertion sort: the sets are small
+        j = order[k]
+        worth = -prices.connect[j]
+        for q in range(network.first_requirement[j], network.first_requirement[j + 1]):
+            worth += _best_value(network, prices, q)
+        key = -worth * (0.5 + np.random.random())
+        i = k
+        while i > 0 and work.order_key[i - 1] > key:
+            work.order_key[i] = work.order_key[i - 1]
+            order[i] = order[i - 1]
+            i -= 1
+        work.order_key[i] = key
+        order[i] = j
