@@ -1,0 +1,138 @@
+"""A plan of the reclaimed-water programme, as frames keyed by the ids of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from optimize.water.instance import Instance
+
+PIPE_COLUMNS = ("corridor", "quality", "diameter", "year")
+MODULE_COLUMNS = ("plant", "quality", "step", "year")
+CONNECTION_COLUMNS = ("user", "mode", "year")
+BUILT_COLUMNS = ("kind", "id", "year")
+REFUSAL_COLUMNS = ("user", "year")
+FUNDING_COLUMNS = ("kind", "id", "mix", "year")
+FLOW_COLUMNS = ("year", "corridor", "quality", "period", "flow_m3_per_d")
+PRODUCTION_COLUMNS = ("year", "plant", "quality", "period", "product_m3_per_d")
+REUSE_COLUMNS = ("year", "cascade", "period", "flow_m3_per_d")
+DELIVERY_COLUMNS = ("year", "demand", "quality", "period", "mode", "delivered_m3_per_d")
+STORAGE_COLUMNS = ("year", "site", "period", "inflow_m3_per_d", "outflow_m3_per_d", "level_m3")
+SHORTFALL_COLUMNS = ("clause", "where", "amount")
+
+NO_MIX = "default"
+"""Name of the only mix of a kind without rows in ``funding``."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What is built, when, and how it runs.  Zero rows are left out of every frame.
+
+    Years are calendar years.  An investment row says in which year it is built.  An operating row
+    (`flows`, `production`, `reuse`, `deliveries`, `storage`) belongs to the *stage* of its year:
+    the operation once everything built up to that year stands; where the instance is not phased
+    the only stage is the base year.  Periods count from 0; the peak day, if any, is the last.
+
+    Attributes
+    ----------
+    pipes : corridor, quality, diameter, year.
+    modules : plant, quality, step, year.
+    connections : user, mode (``pipe`` or ``tanker``), year.
+    built : kind (``storage``, ``cascade``, ``zld`` or ``pilot``), id, year; for a pilot the year
+        from which it counts.
+    refusals : users refused growth, and from which year.
+    funding : kind, id, mix, year for every investment of a kind that has more than one mix (id of
+        a pipe is ``corridor:quality:diameter``, of a module ``plant:quality:step``).
+    flows : signed m3/d, positive from ``from_node`` to ``to_node``.
+    production : product m3/d.   reuse : m3/d taken from each cascade.
+    deliveries : m3/d to each demand, by quality and mode.
+    storage : m3/d in and out of each site and its level at the end of the period (m3; for the
+        peak day the volume released).
+    shortfalls : soft clauses missed; clause, where ("" for the clause itself), amount in its unit.
+    """
+
+    pipes: pd.DataFrame
+    modules: pd.DataFrame
+    connections: pd.DataFrame
+    built: pd.DataFrame
+    refusals: pd.DataFrame
+    funding: pd.DataFrame
+    flows: pd.DataFrame
+    production: pd.DataFrame
+    reuse: pd.DataFrame
+    deliveries: pd.DataFrame
+    storage: pd.DataFrame
+    shortfalls: pd.DataFrame
+    reported: Mapping[str, float] = field(default_factory=dict)
+    """Figures by goal name as the engine states them; the checker recomputes each."""
+
+
+def empty_frame(columns: tuple[str, ...]) -> pd.DataFrame:
+    """Frame without rows."""
+    return pd.DataFrame({column: [] for column in columns})
+
+
+def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan as tables for a reader, with names, money and yearly volumes."""
+    return {
+        "plants": _plants_table(instance, solution),
+        "users": _users_table(instance, solution),
+        "pipes": _pipes_table(instance, solution),
+        "other_works": solution.built,
+        "refusals": solution.refusals,
+        "funding": solution.funding,
+        "flows": solution.flows,
+        "production": solution.production,
+        "deliveries": solution.deliveries,
+        "reuse": solution.reuse,
+        "storage": solution.storage,
+        "shortfalls": solution.shortfalls,
+    }
+
+
+def _plants_table(instance: Instance, solution: Solution) -> pd.DataFrame:
+    modules = solution.modules.merge(
+        instance.modules[["plant", "quality", "step", "capacity_m3_per_d", "capex_cny"]],
+        on=["plant", "quality", "step"],
+        how="left",
+    )
+    return modules.merge(instance.plants[["plant", "name_zh", "name_en", "district"]], on="plant", how="left")
+
+
+def _users_table(instance: Instance, solution: Solution) -> pd.DataFrame:
+    deliveries = solution.deliveries.merge(
+        instance.user_demands[["demand", "user"]], on="demand", how="left"
+    )
+    peak = (
+        deliveries.groupby(["user", "year", "period"])["delivered_m3_per_d"]
+        .sum()
+        .groupby("user")
+        .max()
+        .rename("largest_delivery_m3_per_d")
+    )
+    return (
+        solution.connections.merge(
+            instance.users[["user", "name_zh", "name_en", "district", "kind", "connection_capex_cny"]],
+            on="user",
+            how="left",
+        )
+        .merge(peak.reset_index(), on="user", how="left")
+        .fillna({"largest_delivery_m3_per_d": 0.0})
+    )
+
+
+def _pipes_table(instance: Instance, solution: Solution) -> pd.DataFrame:
+    corridors = instance.corridors[
+        ["corridor", "from_node", "to_node", "length_m", "terrain_factor", "fixed_capex_cny", "district"]
+    ]
+    pipes = (
+        solution.pipes.merge(corridors, on="corridor", how="left")
+        .merge(instance.pipes[["diameter", "capacity_m3_per_d", "capex_cny_per_m"]], on="diameter", how="left")
+        .merge(instance.qualities[["quality", "pipe_capex_factor"]], on="quality", how="left")
+    )
+    pipes["capex_cny"] = pipes["fixed_capex_cny"] + (
+        pipes["length_m"] * pipes["terrain_factor"] * pipes["capex_cny_per_m"] * pipes["pipe_capex_factor"]
+    )
+    return pipes.drop(columns=["terrain_factor", "fixed_capex_cny", "capex_cny_per_m", "pipe_capex_factor"])
