@@ -365,6 +365,7 @@ def _demand_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
     demand, growth = _stage_demand(instance, calendar)
     zero = np.zeros(len(demands))
     alternative = demands["alternative_cny_per_m3"].to_numpy(float)
+    user_opex = demands["user_opex_cny_per_m3"].to_numpy(float)
     cap = demands["max_price_cny_per_m3"].to_numpy(float)
     by_user = instance.users.iloc[user]
     return {
@@ -376,7 +377,7 @@ def _demand_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
         "min_take_share": by_user["min_take_share"].to_numpy(float),
         "delivery": FlowRates(
             benefit_cny=alternative,
-            cost_cny=demands["user_opex_cny_per_m3"].to_numpy(float),
+            cost_cny=user_opex,
             co2_kg=parameters.grid_kg_co2_per_kwh * demands["alternative_kwh_per_m3"].to_numpy(float),
             tn_kg=zero,
         ),
@@ -387,7 +388,9 @@ def _demand_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
             tn_kg=zero,
         ),
         "refusal_cost_cny_per_m3": by_user["refusal_cost_cny_per_m3"].to_numpy(float),
-        "max_price_cny_per_m3": np.fmin(cap, alternative * parameters.max_price_share),
+        "max_price_cny_per_m3": np.maximum(
+            np.fmin(cap, np.minimum(alternative * parameters.max_price_share, alternative - user_opex)), 0.0
+        ),
     }
 
 

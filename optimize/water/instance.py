@@ -154,7 +154,7 @@ def _parameter_faults(data: InstanceData) -> Iterator[Fault]:
         if target.deadline_year is not None and target.deadline_year < data.parameters["base_year"]:
             yield Fault(
                 "instance.toml",
-                f"targets.{clause}.deadline_year",
+                f"water.clauses.{clause}.deadline_year",
                 f"{data.parameters['base_year']} or later",
                 str(target.deadline_year),
             )
@@ -360,7 +360,7 @@ def _target_warnings(data: InstanceData) -> Iterator[Fault]:
         if clause in targets and targets[clause].required > reachable * (1 + 1e-9):
             yield Fault(
                 "instance.toml",
-                f"targets.{clause}.required",
+                f"water.clauses.{clause}.required",
                 f"at most {reachable:,.0f} {targets[clause].clause.unit} ({what})",
                 f"{targets[clause].required:,.0f}",
             )
@@ -369,7 +369,7 @@ def _target_warnings(data: InstanceData) -> Iterator[Fault]:
         if targets["W-CAP"].required < least:
             yield Fault(
                 "instance.toml",
-                "targets.W-CAP.required",
+                "water.clauses.W-CAP.required",
                 f"at least {least:,.0f} m3/a (demand less supply)",
                 f"{targets['W-CAP'].required:,.0f}",
             )

@@ -20,10 +20,6 @@ PRODUCTION_COLUMNS = ("year", "plant", "quality", "period", "product_m3_per_d")
 REUSE_COLUMNS = ("year", "cascade", "period", "flow_m3_per_d")
 DELIVERY_COLUMNS = ("year", "demand", "quality", "period", "mode", "delivered_m3_per_d")
 STORAGE_COLUMNS = ("year", "site", "period", "inflow_m3_per_d", "outflow_m3_per_d", "level_m3")
-SHORTFALL_COLUMNS = ("clause", "where", "amount")
-
-NO_MIX = "default"
-"""Name of the only mix of a kind without rows in ``funding``."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,6 @@ class Solution:
     deliveries : m3/d to each demand, by quality and mode.
     storage : m3/d in and out of each site and its level at the end of the period (m3; for the
         peak day the volume released).
-    shortfalls : soft clauses missed; clause, where ("" for the clause itself), amount in its unit.
     """
 
     pipes: pd.DataFrame
@@ -64,7 +59,6 @@ class Solution:
     reuse: pd.DataFrame
     deliveries: pd.DataFrame
     storage: pd.DataFrame
-    shortfalls: pd.DataFrame
     reported: Mapping[str, float] = field(default_factory=dict)
     """Figures by goal name as the engine states them; the checker recomputes each."""
 
@@ -88,7 +82,6 @@ def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFram
         "deliveries": solution.deliveries,
         "reuse": solution.reuse,
         "storage": solution.storage,
-        "shortfalls": solution.shortfalls,
     }
 
 
