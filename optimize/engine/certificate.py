@@ -34,8 +34,7 @@ def dual_bound(milp: Milp, row_duals: FloatArray) -> tuple[float, FloatArray]:
     y = np.where((y < 0) & ~np.isfinite(milp.row_lower), 0.0, y)
     reduced = sign * milp.cost - milp.matrix.T @ y
     bound = float(
-        _largest(reduced, milp.lower, milp.upper).sum()
-        + _largest(y, milp.row_lower, milp.row_upper).sum()
+        _largest(reduced, milp.lower, milp.upper).sum() + _largest(y, milp.row_lower, milp.row_upper).sum()
     )
     return sign * bound + milp.offset, sign * reduced
 

@@ -99,9 +99,7 @@ def _search_core(
         part = watch.child(seconds=0.4 * watch.remaining(), plans=True, bounds=whole)
         part.gap = 0.3 * watch.gap
         outcome = solve_milp(core, part)
-        if outcome.x is not None and (
-            best is None or _better(milp, milp.value(outcome.x), milp.value(best))
-        ):
+        if outcome.x is not None and (best is None or _better(milp, milp.value(outcome.x), milp.value(best))):
             best = outcome.x
         if outcome.x is not None or whole:
             return best
@@ -109,9 +107,7 @@ def _search_core(
     return best
 
 
-def _close(
-    milp: Milp, watch: Watch, relaxed: _Relaxation, best: FloatArray
-) -> MilpOutcome:
+def _close(milp: Milp, watch: Watch, relaxed: _Relaxation, best: FloatArray) -> MilpOutcome:
     value = milp.value(best)
     room = abs(relaxed.bound - value) * (1 + 1e-9) + 1e-9
     at_lower = relaxed.x - milp.lower < 0.5

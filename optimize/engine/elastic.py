@@ -108,9 +108,7 @@ def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) ->
     only_lower = ~np.isfinite(milp.row_upper[rows])
     direction = np.where(only_upper, -np.abs(direction), direction)
     direction = np.where(only_lower, np.abs(direction), direction)
-    slack = sp.csr_array(
-        sp.coo_array((direction, (rows, columns)), shape=(milp.num_rows, len(groups)))
-    )
+    slack = sp.csr_array(sp.coo_array((direction, (rows, columns)), shape=(milp.num_rows, len(groups))))
     n, g = milp.num_columns, len(groups)
     return replace(
         milp,
@@ -126,9 +124,7 @@ def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) ->
     )
 
 
-def _relaxation(
-    groups: Sequence[ElasticRows], amounts: FloatArray, scale: FloatArray
-) -> Relaxation:
+def _relaxation(groups: Sequence[ElasticRows], amounts: FloatArray, scale: FloatArray) -> Relaxation:
     return Relaxation(
         tuple(
             RelaxedRow(

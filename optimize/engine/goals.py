@@ -113,9 +113,7 @@ def solve_goals(
     )
 
 
-def _solve_one(
-    milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy
-) -> MilpOutcome:
+def _solve_one(milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy) -> MilpOutcome:
     if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
         return solve_by_core(milp, watch, start)
     return solve_milp(milp, watch, start)

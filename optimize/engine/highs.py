@@ -20,7 +20,8 @@ FloatArray = NDArray[np.float64]
 LpMethod = Literal["choose", "simplex", "ipm", "interior_point_only"]
 
 _INFINITY = float(highspy.kHighsInf)
-_threads_in_use: int | None = None
+# HiGHS keeps one thread pool per process; this is its size.
+_pool: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,7 @@ def solve_milp(milp: Milp, watch: Watch, start: FloatArray | None = None) -> Mil
         watch.offer_bound(bound)
     if status == highspy.HighsModelStatus.kOptimal and objective is not None:
         exact = bound is not None and abs(bound - objective) <= 1e-9 * max(1.0, abs(objective))
-        return MilpOutcome(
-            StopReason.OPTIMAL if exact else StopReason.GAP_REACHED, x, objective, bound
-        )
+        return MilpOutcome(StopReason.OPTIMAL if exact else StopReason.GAP_REACHED, x, objective, bound)
     stop = StopReason.INTERRUPTED if watch.interrupted else StopReason.TIME_LIMIT
     return MilpOutcome(stop, x, objective, bound)
 
@@ -100,9 +99,7 @@ def solve_lp(milp: Milp, watch: Watch, method: LpMethod = "choose") -> LpOutcome
     """
     if milp.num_columns == 0:
         outcome = _without_columns(milp, watch)
-        return LpOutcome(
-            outcome.stop, outcome.x, outcome.objective, np.zeros(milp.num_rows), np.zeros(0)
-        )
+        return LpOutcome(outcome.stop, outcome.x, outcome.objective, np.zeros(milp.num_rows), np.zeros(0))
     scaled = _Scaled(milp)
     solver = _solver_for(scaled, watch, integer=False)
     _set(solver, "solver", {"interior_point_only": "ipm"}.get(method, method))
@@ -202,12 +199,10 @@ class _Scaled:
 
 
 def _solver_for(scaled: _Scaled, watch: Watch, *, integer: bool) -> Any:
-    global _threads_in_use
     threads = max(watch.options.threads, 1)
-    if _threads_in_use not in (None, threads):
-        # HiGHS keeps one thread pool per process; run() fails if its size changes underneath.
-        highspy.Highs.resetGlobalScheduler(True)
-    _threads_in_use = threads
+    if _pool.get("threads", threads) != threads:
+        highspy.Highs.resetGlobalScheduler(True)  # else run() fails: the size may not change underneath
+    _pool["threads"] = threads
     solver = highspy.Highs()
     _set(solver, "output_flag", False)
     _set(solver, "threads", threads)

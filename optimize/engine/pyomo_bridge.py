@@ -81,25 +81,19 @@ class CompiledModel:
     def columns(self, variable: Any) -> dict[Any, int]:
         """Column of each index of ``variable``; indices in no row and no goal are left out."""
         return {
-            index: self._columns[id(data)]
-            for index, data in variable.items()
-            if id(data) in self._columns
+            index: self._columns[id(data)] for index, data in variable.items() if id(data) in self._columns
         }
 
     def rows(self, constraint: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Row ids of a constraint component or of one constraint of it."""
-        members = (
-            [constraint] if isinstance(constraint, ConstraintData) else list(constraint.values())
-        )
+        members = [constraint] if isinstance(constraint, ConstraintData) else list(constraint.values())
         found = [row for member in members for row in self._rows.get(id(member), ())]
         return np.array(found, dtype=np.int64)
 
     def values(self, variable: Any, x: np.ndarray[Any, np.dtype[np.float64]]) -> dict[Any, float]:
         """Value of each index of ``variable``; an unused one takes its bound next to zero."""
         return {
-            index: float(x[self._columns[id(data)]])
-            if id(data) in self._columns
-            else _idle_value(data)
+            index: float(x[self._columns[id(data)]]) if id(data) in self._columns else _idle_value(data)
             for index, data in variable.items()
         }
 

@@ -60,9 +60,7 @@ def solve_with(solver: Solver, milp: Milp, watch: Watch) -> MilpOutcome:
     x = np.array([values[v] for v in sorted(values, key=lambda v: v.id)])
     x = np.where(milp.integral, np.round(x), x)
     optimal = reason is mathopt.TerminationReason.OPTIMAL
-    return MilpOutcome(
-        StopReason.GAP_REACHED if optimal else StopReason.TIME_LIMIT, x, milp.value(x), proven
-    )
+    return MilpOutcome(StopReason.GAP_REACHED if optimal else StopReason.TIME_LIMIT, x, milp.value(x), proven)
 
 
 def _as_proto(milp: Milp) -> model_pb2.ModelProto:
@@ -79,9 +77,7 @@ def _as_proto(milp: Milp) -> model_pb2.ModelProto:
     proto.objective.offset = milp.offset
     used = np.flatnonzero(milp.cost)
     proto.objective.linear_coefficients.CopyFrom(
-        sparse_containers_pb2.SparseDoubleVectorProto(
-            ids=used.tolist(), values=milp.cost[used].tolist()
-        )
+        sparse_containers_pb2.SparseDoubleVectorProto(ids=used.tolist(), values=milp.cost[used].tolist())
     )
     matrix = milp.matrix.tocoo()
     order = np.lexsort((matrix.col, matrix.row))

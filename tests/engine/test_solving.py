@@ -6,7 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
-from pyomo.environ import Binary, ConcreteModel, Constraint, NonNegativeReals, Objective, Var, maximize, minimize
+from pyomo.environ import (
+    Binary,
+    ConcreteModel,
+    Constraint,
+    NonNegativeReals,
+    Objective,
+    Var,
+    maximize,
+    minimize,
+)
 
 from optimize.engine.certificate import dual_bound
 from optimize.engine.core import solve_by_core
@@ -31,7 +40,9 @@ def choice_programme(seed: int, groups: int = 4, options: int = 3, rows: int = 2
     x = builder.add_columns("chosen", (groups, options), upper=1, cost=value, integral=True)
     builder.add_rows("one_option", groups, [(np.arange(groups)[:, None], x, 1.0)], upper=1)
     builder.add_rows(
-        "capacity", rows, [(np.arange(rows)[:, None, None], x[None], use)],
+        "capacity",
+        rows,
+        [(np.arange(rows)[:, None, None], x[None], use)],
         upper=0.35 * use.max(axis=2).sum(axis=1),
     )
     return builder.build()
@@ -125,9 +136,7 @@ def small_model() -> ConcreteModel:
     model.built = Var([1, 2], domain=Binary)
     model.flow = Var([1, 2], domain=NonNegativeReals, bounds=(0, 5))
     model.idle = Var(domain=NonNegativeReals)
-    model.flow_only_if_built = Constraint(
-        [1, 2], rule=lambda m, i: m.flow[i] <= 5 * m.built[i]
-    )
+    model.flow_only_if_built = Constraint([1, 2], rule=lambda m, i: m.flow[i] <= 5 * m.built[i])
     model.demand_met = Constraint(expr=m_sum(model) >= 6)
     model.goal_cost = Objective(expr=3 * model.built[1] + 4 * model.built[2] + m_sum(model), sense=minimize)
     model.goal_flow = Objective(expr=m_sum(model) - 2, sense=maximize)
@@ -199,6 +208,9 @@ def test_ortools_and_highspy_load_together_in_either_order() -> None:
     import subprocess
     import sys
 
-    for code in ("import highspy, ortools.linear_solver.pywraplp", "import ortools.linear_solver.pywraplp, highspy"):
+    for code in (
+        "import highspy, ortools.linear_solver.pywraplp",
+        "import ortools.linear_solver.pywraplp, highspy",
+    ):
         run = code + "; highspy.Highs()"
         assert subprocess.run([sys.executable, "-c", run], check=False).returncode == 0

@@ -1,0 +1,1 @@
+"""Reading, validating, writing instances, and the store of runs."""

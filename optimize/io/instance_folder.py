@@ -1,0 +1,182 @@
+"""One instance folder: ``instance.toml``, shared tables, and a folder of tables per programme."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optimize.errors import Fault, InputFaults, UsageError
+from optimize.io.fingerprint import fingerprint_files
+from optimize.io.tables import RawTable, decode, find_table, read_table
+from optimize.io.validation import TOML, assemble, locate
+from optimize.programme import Programme
+from optimize.schema import InstanceData
+
+
+@dataclass(frozen=True)
+class LoadedProgramme:
+    """Validated data of one programme with what was noticed on the way."""
+
+    programme: Programme
+    data: InstanceData
+    warnings: tuple[Fault, ...]
+    num_tables: int
+    num_rows: int
+
+
+@dataclass(frozen=True)
+class LoadedInstance:
+    """An instance folder read and validated as a whole."""
+
+    path: Path
+    name_zh: str
+    name_en: str
+    programmes: tuple[LoadedProgramme, ...]
+
+
+def read_instance(
+    path: Path,
+    programmes: Sequence[Programme],
+    wanted: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> LoadedInstance:
+    """Read and validate the programmes of an instance folder.
+
+    Parameters
+    ----------
+    programmes : all programmes there are; those with a folder in ``path`` are read.
+    wanted : names to restrict to; () means all that are there.
+    overrides : dotted parameter path -> value, laid over ``instance.toml``.
+
+    Raises
+    ------
+    UsageError : the folder is not an instance, or lacks a wanted programme.
+    InputFaults : every fault of every programme read.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder; an instance is a folder with {TOML} and tables")
+    if not (path / TOML).is_file():
+        raise UsageError(f"{path} holds no {TOML}; `optimize template` writes an example")
+    present = [p for p in programmes if (path / p.name).is_dir()]
+    absent = [name for name in wanted if name not in {p.name for p in present}]
+    if absent:
+        raise UsageError(
+            f"{path} has no tables for {', '.join(absent)}; it has "
+            f"{', '.join(p.name for p in present) or 'none'}"
+        )
+    if not present:
+        raise UsageError(f"{path} has no programme folder ({', '.join(p.name for p in programmes)})")
+    tree, faults = _read_toml(path / TOML)
+    for key, value in (overrides or {}).items():
+        _lay_over(tree, key, value)
+    name_zh, name_en = _names(tree, path)
+    roots = [p.name for p in programmes]
+    loaded = []
+    for programme in present:
+        if wanted and programme.name not in wanted:
+            continue
+        part, found = _read_programme(path, programme, tree, (name_zh, name_en), roots, overrides)
+        faults += found
+        if part is not None:
+            loaded.append(part)
+    if faults:
+        raise InputFaults(list(dict.fromkeys(faults)))
+    return LoadedInstance(path, name_zh, name_en, tuple(loaded))
+
+
+def _read_programme(
+    path: Path,
+    programme: Programme,
+    tree: Mapping[str, Any],
+    names: tuple[str, str],
+    roots: Sequence[str],
+    overrides: Mapping[str, Any] | None,
+) -> tuple[LoadedProgramme | None, list[Fault]]:
+    raws: dict[str, RawTable | None] = {}
+    faults: list[Fault] = []
+    files = [(TOML, path / TOML)]
+    unreadable: set[str] = set()
+    for table in programme.schema.tables:
+        folder = path if table.shared else path / programme.name
+        file = find_table(folder, table.name)
+        raws[table.name] = None
+        if file is None:
+            continue
+        shown = file.relative_to(path).as_posix()
+        files.append((shown, file))
+        raw = read_table(file, shown)
+        if isinstance(raw, Fault):
+            faults.append(raw)
+            unreadable.add(table.name)
+        else:
+            raws[table.name] = raw
+    faults += _unknown_files(path, programme)
+    others = [root for root in roots if root != programme.name]
+    fingerprint = fingerprint_files(files, json.dumps(overrides or {}, sort_keys=True, default=str))
+    data, found, warnings = assemble(
+        programme.schema, raws, tree, *names, other_roots=others, fingerprint=fingerprint
+    )
+    # A file that could not be read has been reported as such; that it is missing too would be noise.
+    faults += [
+        fault
+        for fault in found
+        if not (fault.found == "missing file" and Path(fault.table).stem in unreadable)
+    ]
+    if faults:
+        return None, faults
+    faults = locate(programme.find_faults(data), raws)
+    if faults:
+        return None, faults
+    warnings += locate(programme.find_warnings(data), raws)
+    rows = sum(len(frame) for frame in data.tables.values())
+    tables = sum(raw is not None for raw in raws.values())
+    return LoadedProgramme(programme, data, tuple(warnings), tables, rows), []
+
+
+def _unknown_files(path: Path, programme: Programme) -> list[Fault]:
+    known = {table.name for table in programme.schema.tables if not table.shared}
+    from_schema = ", ".join(sorted(known))
+    return [
+        Fault(
+            file.relative_to(path).as_posix(),
+            "(file)",
+            f"one of {from_schema}",
+            "unknown table",
+            "rename or remove it",
+        )
+        for file in sorted((path / programme.name).iterdir())
+        if file.suffix in (".csv", ".parquet") and file.stem not in known
+    ]
+
+
+def _read_toml(path: Path) -> tuple[dict[str, Any], list[Fault]]:
+    text = decode(path.read_bytes())
+    if text is None:
+        return {}, [Fault(TOML, "(file)", "text in UTF-8", "other bytes")]
+    try:
+        return tomllib.loads(text), []
+    except tomllib.TOMLDecodeError as error:
+        return {}, [Fault(TOML, "(file)", "TOML", str(error), "see `optimize template`")]
+
+
+def _names(tree: Mapping[str, Any], path: Path) -> tuple[str, str]:
+    name = tree.get("name", {})
+    if isinstance(name, str):
+        return name, name
+    if isinstance(name, Mapping):
+        return str(name.get("zh", path.name)), str(name.get("en", path.name))
+    return path.name, path.name
+
+
+def _lay_over(tree: dict[str, Any], key: str, value: Any) -> None:
+    node: Any = tree
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise UsageError(f"--set {key}: '{parent}' is a value, not a section")
+    node[leaf] = value

@@ -1,0 +1,102 @@
+"""Raw tables from CSV (UTF-8, UTF-8 with BOM, GB18030) or Parquet: text cells and file lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from optimize.errors import Fault
+
+# Tables above this many rows are written as Parquet: as CSV nobody reads them any more.
+PARQUET_FROM_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Cells as found (strings from CSV, typed values from Parquet) and the file line of each row."""
+
+    path: str
+    frame: pd.DataFrame
+    lines: NDArray[np.int64]
+
+
+def find_table(folder: Path, name: str) -> Path | None:
+    """The file of a table in ``folder``, CSV before Parquet; None where there is none."""
+    for ending in (".csv", ".parquet"):
+        path = folder / f"{name}{ending}"
+        if path.is_file():
+            return path
+    return None
+
+
+def read_table(path: Path, shown_as: str) -> RawTable | Fault:
+    """Read one table. A file that cannot be read at all is a fault, not an exception."""
+    if path.suffix == ".parquet":
+        return _read_parquet(path, shown_as)
+    data = path.read_bytes()
+    text = decode(data)
+    if text is None:
+        return Fault(shown_as, "(file)", "text in UTF-8 or GB18030", "other bytes", "save as CSV UTF-8")
+    return _read_csv(text, shown_as)
+
+
+def decode(data: bytes) -> str | None:
+    """Text of a file in UTF-8, UTF-8 with BOM or GB18030 (GBK, GB2312); None where it is neither."""
+    if b"\x00" in data[:4096]:
+        return None
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _read_csv(text: str, shown_as: str) -> RawTable | Fault:
+    # Comment lines stand before the header only; templates explain the columns there.
+    skipped = 0
+    for line in text.splitlines():
+        if line.startswith("#") or not line.strip().strip(","):
+            skipped += 1
+        else:
+            break
+    body = "".join(text.splitlines(keepends=True)[skipped:])
+    if not body.strip():
+        return Fault(shown_as, "(file)", "a header line", "an empty file", "see `optimize template`")
+    try:
+        frame = pd.read_csv(
+            io.StringIO(body),
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+        )
+    except (pd.errors.ParserError, csv.Error) as error:
+        return Fault(shown_as, "(file)", "a CSV table", str(error).strip(), "check quotes and commas")
+    if isinstance(frame.index, pd.MultiIndex) or not isinstance(frame.index, pd.RangeIndex):
+        return Fault(
+            shown_as,
+            "(header)",
+            "as many columns as the rows have cells",
+            "longer rows",
+            "remove the surplus commas",
+        )
+    frame.columns = [str(name).strip() for name in frame.columns]
+    frame = frame.fillna("")
+    lines = np.arange(len(frame), dtype=np.int64) + skipped + 2
+    filled = (frame != "").any(axis=1).to_numpy() if len(frame.columns) else np.zeros(0, np.bool_)
+    return RawTable(shown_as, frame[filled].reset_index(drop=True), lines[filled])
+
+
+def _read_parquet(path: Path, shown_as: str) -> RawTable | Fault:
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        return Fault(shown_as, "(file)", "a Parquet table", str(error).strip().split("\n")[0])
+    return RawTable(shown_as, frame, np.arange(len(frame), dtype=np.int64) + 1)

@@ -1,0 +1,169 @@
+"""The facts of a run as plain data: ``summary.json``, ``manifest.json`` and the ``--json`` line."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import math
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from optimize import __version__
+from optimize.checking import CheckReport
+from optimize.errors import ExitCode
+from optimize.programme import Programme, SolveOptions
+from optimize.result import Relaxation, StopReason
+from optimize.schema import InstanceData
+from optimize.solve import Solved
+
+_PACKAGES = ("highspy", "ortools", "pyomo", "numpy", "pandas", "scipy", "numba", "pvlib")
+
+STATUS_CODES: Mapping[str, ExitCode] = {
+    "solved": ExitCode.SOLVED,
+    "infeasible": ExitCode.INFEASIBLE,
+    "no plan": ExitCode.NO_PLAN,
+    "failed check": ExitCode.FAILED_CHECK,
+}
+
+
+def status_of(solved: Solved) -> str:
+    """One of the keys of STATUS_CODES."""
+    if solved.check is not None:
+        return "solved" if solved.check.passed else "failed check"
+    return "infeasible" if solved.result.stop is StopReason.INFEASIBLE else "no plan"
+
+
+def summarise_run(
+    programme: Programme, data: InstanceData, solved: Solved, options: SolveOptions, seconds: float
+) -> dict[str, Any]:
+    """Everything a reader of a run needs, as JSON-able data (no NaN, no infinity)."""
+    result, check = solved.result, solved.check
+    goal = programme.goal(result.goal[-1])
+    summary = programme.summarise(solved.instance, result.solution, check) if check is not None else None
+    content = {
+        "programme": programme.name,
+        "programme_zh": programme.zh,
+        "programme_en": programme.en,
+        "instance_zh": data.name_zh,
+        "instance_en": data.name_en,
+        "status": status_of(solved),
+        "stop_reason": result.stop.value,
+        "goal": list(result.goal),
+        "goal_en": goal.en,
+        "goal_zh": goal.zh,
+        "goal_unit": goal.unit,
+        "maximise": result.maximise,
+        "objective": result.objective,
+        "bound": result.bound,
+        "gap": result.gap,
+        "checked": check is not None and check.passed,
+        "rows_checked": 0 if check is None else check.num_rows_checked,
+        "violations": [] if check is None else [str(v) for v in check.violations],
+        "seconds": round(seconds, 3),
+        "engine": result.engine,
+        "build": [] if summary is None else list(summary.build),
+        "effect": [] if summary is None else list(summary.effect),
+        "clauses": [] if check is None else _clauses(check),
+        "figures": {} if check is None else dict(check.figures),
+        "money": [] if check is None else _records(check.money),
+        "relaxations": [_relaxation(way) for way in result.relaxations],
+    }
+    return _plain_mapping(content)
+
+
+def manifest_of(
+    data: InstanceData,
+    solved: Solved,
+    options: SolveOptions,
+    instance_path: str,
+    overrides: Mapping[str, Any],
+    started_utc: str,
+) -> dict[str, Any]:
+    """What is needed to do the run again and to see how it went."""
+    result = solved.result
+    return _plain_mapping(
+        {
+            "instance": instance_path,
+            "fingerprint": data.fingerprint,
+            "overrides": dict(overrides),
+            "started_utc": started_utc,
+            "options": {
+                "goal": list(options.goal),
+                "gap": options.gap,
+                "time_limit_s": options.time_limit_s,
+                "threads": options.threads,
+                "seed": options.seed,
+                "engine": options.engine,
+            },
+            "engine": result.engine,
+            "versions": versions(),
+            "timings": dict(result.timings),
+            "trace": [dataclasses.asdict(point) for point in result.trace],
+        }
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a plan."""
+    found = {"optimize": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    return found
+
+
+def json_line(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
+    """The object that ``--json`` prints for one programme."""
+    keys = (
+        "programme", "status", "stop_reason", "goal", "goal_unit", "objective", "bound", "gap", "checked", "seconds",
+        "engine", "clauses", "figures", "violations", "relaxations",
+    )  # fmt: skip
+    return {key: summary[key] for key in keys} | {"run": run}
+
+
+def _clauses(check: CheckReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": outcome.target.id,
+            "zh": outcome.target.clause.zh,
+            "en": outcome.target.clause.en,
+            "where": outcome.where,
+            "sense": outcome.target.clause.sense,
+            "required": outcome.target.required,
+            "reached": outcome.reached,
+            "unit": outcome.target.clause.unit,
+            "hard": outcome.target.hard,
+            "met": outcome.met,
+            "binding": outcome.binding,
+        }
+        for outcome in check.clauses
+    ]
+
+
+def _relaxation(way: Relaxation) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(row) | {"change": row.change} for row in way.rows]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def _plain_mapping(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _plain(value) for key, value in content.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Python numbers and strings only; what is not a finite number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

@@ -1,0 +1,193 @@
+"""A run for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from optimize.errors import Fault
+
+_LABEL_WIDTH = 9
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A figure with thousands by thin space, money in M CNY."""
+    if value is None:
+        return "unlimited" if unit == "CNY" else "none"
+    if unit == "CNY":
+        return f"{grouped(value / 1e6, 1 if abs(value) < 1e10 else 0)} M CNY"
+    digits = 0 if abs(value) >= 1000 or value == int(value) else 3 if abs(value) < 10 else 1
+    return f"{grouped(value, digits)} {unit}".rstrip()
+
+
+def grouped(value: float, digits: int = 0) -> str:
+    return f"{value:,.{digits}f}".replace(",", " ")
+
+
+def percent(share: float | None) -> str:
+    if share is None:
+        return "unknown"
+    return f"{100 * share:.2f} %" if share < 0.1 else f"{100 * share:.1f} %"
+
+
+def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
+    """The whole summary of one programme's run."""
+    head = f"{summary['programme_en']} · {summary['programme_zh']} · {summary['instance_en']}"
+    if summary["status"] == "infeasible":
+        return [head, *relaxation_lines(summary["relaxations"])]
+    if summary["status"] == "no plan":
+        bound = summary["bound"]
+        proven = "" if bound is None else f"; proven bound {amount(bound, summary['goal_unit'])}"
+        return [
+            head,
+            f"  No plan within the limits ({summary['stop_reason']} after {summary['seconds']:.0f} s)"
+            f"{proven}. Give more time (--time-limit) or another engine (--engine).",
+        ]
+    lines = [head]
+    lines += _labelled("build", summary["build"])
+    lines += _labelled("effect", summary["effect"])
+    lines += _labelled("money", money_lines(summary["money"]))
+    lines += _labelled("clauses", clause_lines(summary["clauses"]))
+    lines += _labelled("proof", [proof_line(summary)])
+    lines += _labelled("checked", [checked_line(summary)])
+    for violation in summary["violations"][:20]:
+        lines.append(f"            {violation}")
+    if run is not None:
+        lines += _labelled("tables", [run])
+    return lines
+
+
+def proof_line(summary: Mapping[str, Any]) -> str:
+    unit = summary["goal_unit"]
+    better = "more" if summary["maximise"] else "less"
+    text = (
+        f"{summary['goal_en']} {amount(summary['objective'], unit)} · "
+        f"bound {amount(summary['bound'], unit) if summary['bound'] is not None else 'none proven'} · "
+        f"gap {percent(summary['gap'])} · {summary['stop_reason']} after {summary['seconds']:.0f} s "
+        f"({summary['engine']})"
+    )
+    if summary["bound"] is not None:
+        distance = abs(summary["bound"] - summary["objective"])
+        text += f"; no plan can have over {amount(distance, unit)} {better}"
+    return text
+
+
+def checked_line(summary: Mapping[str, Any]) -> str:
+    rows = grouped(summary["rows_checked"])
+    if summary["checked"]:
+        return f"passed ({rows} rows and figures re-computed from the tables)"
+    return f"FAILED: {len(summary['violations'])} violations in {rows} rows; the plan was not stored"
+
+
+def money_lines(money: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Spending by year, then by source and year against its budget (districts added up)."""
+    if not money:
+        return []
+    years = sorted({row["year"] for row in money})
+    totals = {y: sum(row["spent_cny"] for row in money if row["year"] == y) for y in years}
+    whole = sum(totals.values())
+    lines = [" · ".join(f"{y} {totals[y] / 1e6:.1f} M" for y in years) + f" · total {whole / 1e6:.1f} M CNY"]
+    for label, sources in _source_groups(money):
+        cells = []
+        for year in years:
+            rows = [r for r in money if r["year"] == year and r["source"] in sources]
+            spent = sum(r["spent_cny"] for r in rows) / 1e6
+            limits = [r["budget_cny"] for r in rows]
+            limit = "" if not limits or None in limits else f"/{sum(limits) / 1e6:.1f}"
+            cells.append(f"{year} {spent:.1f}{limit}")
+        spent_all = sum(r["spent_cny"] for r in money if r["source"] in sources)
+        share = f" ({100 * spent_all / whole:.0f} %)" if whole > 0 else ""
+        lines.append(f"{label}{share}: " + " · ".join(cells))
+    return lines
+
+
+def _source_groups(money: Sequence[Mapping[str, Any]]) -> list[tuple[str, set[str]]]:
+    sources = list(dict.fromkeys(row["source"] for row in money))
+    districts = {s for s in sources if s not in ("municipal", "owner")}
+    groups = [
+        ("municipal", {"municipal"}),
+        (f"{len(districts)} district{'s' if len(districts) != 1 else ''}", districts),
+        ("owners", {"owner"}),
+    ]
+    return [(label, names & set(sources)) for label, names in groups if names & set(sources)]
+
+
+def clause_lines(clauses: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for clause in clauses:
+        mark = "✔" if clause["met"] else "✘"
+        sense = "≥" if clause["sense"] == ">=" else "≤"
+        where = f" {clause['where']}" if clause["where"] else ""
+        notes = [
+            note
+            for note, holds in (
+                ("binding", clause["binding"] and clause["met"]),
+                ("soft", not clause["hard"]),
+                (f"short by {amount(_shortfall(clause), clause['unit'])}", not clause["met"]),
+            )
+            if holds
+        ]
+        tail = f" ({', '.join(notes)})" if notes else ""
+        lines.append(
+            f"{mark} {clause['id']:<11}{where} {amount(clause['reached'], '')} {sense} "
+            f"{amount(clause['required'], clause['unit'])}{tail}  {clause['en']}"
+        )
+    return lines
+
+
+def _shortfall(clause: Mapping[str, Any]) -> float:
+    return abs(float(clause["reached"] or 0.0) - float(clause["required"]))
+
+
+def relaxation_lines(relaxations: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:
+    if not relaxations:
+        return [
+            "  No plan meets every hard target, and relaxing the budgets and targets alone does not help.",
+            "  Look at locks, capacities and eligibility.",
+        ]
+    lines = ["  No plan meets every hard target. The smallest ways out (each suffices alone):"]
+    for letter, way in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", relaxations, strict=False):
+        for position, row in enumerate(way):
+            start = f"  {letter} " if position == 0 else "    and "
+            lines.append(
+                f"{start} {row['clause']} {row['where']}: {amount(row['reachable'], row['unit'])} instead of "
+                f"{amount(row['required'], row['unit'])} ({_signed(row['change'], row['unit'])})"
+            )
+    return lines
+
+
+def _signed(change: float, unit: str) -> str:
+    return ("+" if change > 0 else "−") + amount(abs(change), unit)
+
+
+def fault_lines(faults: Sequence[Fault], *, word: str = "fault") -> list[str]:
+    """Faults or warnings in columns: place, expected, found, how to mend."""
+    tables = len({fault.table for fault in faults})
+    plural = "" if len(faults) == 1 else "s"
+    head = f"{len(faults)} {word}{plural} in {tables} table{'' if tables == 1 else 's'}"
+    rows = [
+        (
+            fault.table,
+            "" if fault.line is None else f"row {fault.line}",
+            fault.column,
+            f"expected {fault.expected}, found {fault.found}",
+            f"→ {fault.mend}" if fault.mend else "",
+        )
+        for fault in faults
+    ]
+    widths = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
+    return [
+        head,
+        *(
+            "  "
+            + "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+            + f"  {row[3]}  {row[4]}".rstrip()
+            for row in rows
+        ),
+    ]
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[str]:
+    return [
+        f"  {label if position == 0 else '':<{_LABEL_WIDTH}} {line}" for position, line in enumerate(lines)
+    ]

@@ -1,0 +1,83 @@
+"""The front door: choose an engine, solve, check."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from optimize.checking import CheckReport, Violation
+from optimize.errors import UsageError
+from optimize.programme import Programme, SolveOptions
+from optimize.result import Result
+from optimize.schema import InstanceData
+
+# The engine's objective and the checker's figure come from different arithmetic on the same numbers.
+_FIGURE_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A result with its independent check (None where there is no plan)."""
+
+    instance: Any
+    result: Result[Any]
+    check: CheckReport | None
+
+
+def solve(programme: Programme, data: InstanceData, options: SolveOptions) -> Solved:
+    """Solve one programme's instance and check the plan against the raw tables.
+
+    Raises
+    ------
+    UsageError : unknown goal, or an engine that does not support the instance.
+    """
+    _check_goals(programme, options)
+    instance = programme.load(data)
+    result = _choose_engine(programme, instance, options)(instance, options)
+    if result.solution is None:
+        return Solved(instance, result, None)
+    report = programme.check(instance, result.solution)
+    return Solved(instance, result, _with_objective_compared(report, result))
+
+
+def _check_goals(programme: Programme, options: SolveOptions) -> None:
+    known = [goal.name for goal in programme.goals]
+    unknown = [name for name in options.goal if name not in known]
+    if unknown or not options.goal:
+        raise UsageError(
+            f"goal {', '.join(unknown) or '(none)'} is unknown to {programme.name}; known: {', '.join(known)}"
+        )
+
+
+def _choose_engine(programme: Programme, instance: Any, options: SolveOptions) -> Any:
+    if options.engine == "formulation" or programme.solve_fast is None:
+        if options.engine == "fast":
+            raise UsageError(f"{programme.name} has no fast engine; use --engine formulation")
+        return programme.solve_formulation
+    reason = programme.unsupported_by_fast(instance, options)
+    if options.engine == "fast":
+        if reason is not None:
+            raise UsageError(f"the fast engine cannot take {reason}; use --engine formulation")
+        return programme.solve_fast
+    if reason is None and options.write_model is None and programme.prefer_fast(instance, options):
+        return programme.solve_fast
+    return programme.solve_formulation
+
+
+def _with_objective_compared(report: CheckReport, result: Result[Any]) -> CheckReport:
+    violations = list(report.violations)
+    name = result.goal[-1]
+    figure, objective = report.figures[name], result.objective
+    assert objective is not None
+    if abs(figure - objective) > _FIGURE_TOLERANCE * max(1.0, abs(figure)):
+        violations.append(
+            Violation("objective", name, f"{figure:.10g} (recomputed)", f"{objective:.10g} (reported)")
+        )
+    if result.bound is not None:
+        short = objective - result.bound if result.maximise else result.bound - objective
+        if short > _FIGURE_TOLERANCE * max(1.0, abs(objective)):
+            violations.append(
+                Violation("bound", name, f"no better than {result.bound:.10g}", f"{objective:.10g}")
+            )
+    return dataclasses.replace(report, violations=tuple(violations))
