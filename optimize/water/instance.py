@@ -112,7 +112,7 @@ def load(data: InstanceData) -> Instance:
         parameters=parameters,
         targets=data.targets,
         fingerprint=data.fingerprint,
-        **{name: frame for name, frame in data.tables.items()},
+        **data.tables,
     )
 
 
@@ -158,6 +158,13 @@ def _parameter_faults(data: InstanceData) -> Iterator[Fault]:
                 f"{data.parameters['base_year']} or later",
                 str(target.deadline_year),
             )
+    if "W-NEAR" in data.targets and not data.targets["W-NEAR"].hard:
+        yield Fault(
+            "instance.toml",
+            "water.clauses.W-NEAR.hard",
+            "true (a mean distance cannot be priced by the kilometre)",
+            "false",
+        )
 
 
 def _num_stages(data: InstanceData) -> int:

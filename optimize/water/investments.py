@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from optimize.clauses import ClauseTarget
 from optimize.finance import annuity_factor, discount_factor, present_cost_of_asset
 from optimize.funding import SOURCE_CLASSES, mixes_of, split_capex
 from optimize.water.instance import Instance, Parameters
@@ -83,6 +84,14 @@ class Budgets:
 def num_stages(parameters: Parameters) -> int:
     """Build years that are told apart: all of them if phased, else one."""
     return parameters.num_years if parameters.phased else 1
+
+
+def clause_stage(parameters: Parameters, target: ClauseTarget) -> int:
+    """Stage at which a clause is looked at: what is built by its deadline counts."""
+    last = num_stages(parameters) - 1
+    if target.deadline_year is None:
+        return last
+    return min(target.deadline_year - parameters.base_year, last)
 
 
 def derive_stage_weights(parameters: Parameters) -> FloatArray:
