@@ -20,7 +20,8 @@ def annuity_factor(rate: float, years: ArrayLike) -> FloatArray:
     n = np.asarray(years, dtype=np.float64)
     if rate == 0.0:
         return n.copy()
-    return np.asarray((1.0 - (1.0 + rate) ** -n) / rate)
+    # expm1 keeps its digits where the rate is tiny
+    return np.asarray(-np.expm1(-n * np.log1p(rate)) / rate)
 
 
 def capital_recovery_factor(rate: float, years: ArrayLike) -> FloatArray:

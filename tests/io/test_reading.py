@@ -165,7 +165,7 @@ def test_faults_of_the_programme_get_file_and_line(folder: Path, programme: Prog
 def test_overrides_are_checked_like_the_file(folder: Path, programme: Programme) -> None:
     data = read(folder, programme, overrides={"budgets.scale": 0.5}).programmes[0].data
     assert data.parameters["budgets.scale"] == 0.5
-    with pytest.raises(InputFaults, match="budgets.scael"):
+    with pytest.raises(InputFaults, match=r"budgets\.scael"):
         read(folder, programme, overrides={"budgets.scael": 0.5})
     with pytest.raises(UsageError, match="not a section"):
         read(folder, programme, overrides={"base_year.x": 1})
