@@ -1,0 +1,43 @@
+"""The reclaimed-water programme as a record of functions."""
+
+from __future__ import annotations
+
+from optimize.programme import Goal, Programme
+from optimize.water.checker import check
+from optimize.water.example import example
+from optimize.water.formulation import solve_formulation
+from optimize.water.generator import FAMILIES, SIZES, generate
+from optimize.water.instance import find_faults, find_warnings, load
+from optimize.water.report import summarise
+from optimize.water.schema import SCHEMA
+from optimize.water.solution import plan_tables
+
+GOALS = (
+    Goal("npv", True, "CNY", "净现值", "net present value"),
+    Goal("cost", False, "CNY", "总成本现值", "discounted cost"),
+    Goal("volume", True, "m3/a", "再生水利用量", "reclaimed water used"),
+    Goal("tn", True, "kg/a", "总氮削减量", "nitrogen kept out of the estuary"),
+    Goal("co2", True, "tCO2/a", "碳减排量", "CO2 avoided"),
+)
+
+PROGRAMME = Programme(
+    name="water",
+    zh="再生水利用",
+    en="Reclaimed water",
+    schema=SCHEMA,
+    goals=GOALS,
+    find_faults=find_faults,
+    find_warnings=find_warnings,
+    load=load,
+    solve_formulation=solve_formulation,
+    solve_fast=None,
+    unsupported_by_fast=lambda instance, options: "the water programme has no fast path yet",
+    prefer_fast=lambda instance, options: False,
+    check=check,
+    plan_tables=plan_tables,
+    summarise=summarise,
+    example=example,
+    sizes=tuple(SIZES),
+    families=FAMILIES,
+    generate=generate,
+)
