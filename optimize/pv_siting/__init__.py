@@ -1,0 +1,1 @@
+"""Public-sector PV: which institution gets which installation, in which year, paid by whom."""

@@ -1,0 +1,202 @@
+"""What the rows of the model ask for: limits and targets as arrays over the options.
+
+Both ways of solving (`formulation`, `fast`) state their rows from these arrays; `checker` does not
+see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from optimize.clauses import ClauseTarget
+from optimize.pv_siting.instance import Instance
+from optimize.pv_siting.layouts import derive_hosting_left, positions
+from optimize.pv_siting.options import Options, derive_site_type_flags, source_names
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+# Clauses by the equation that states them.
+CAPACITY, LEAD, FUND = "PV-50MW", "PV-LEAD", "PV-FUND"
+COUNTS = ("PV-BIPV", "PV-CARPORT", "PV-HEAT", "PV-FLEX")
+CONTRACTS = "PV-EMC"
+EFFECTS = ("PV-ENERGY", "PV-CO2")
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """``coefficient @ option_chosen + per_unit * shortfall >= side`` (``<=`` and minus for a cap).
+
+    ``shortfall`` is in the clause's unit and exists for soft clauses only; ``shortfall_bound`` is
+    an upper bound no plan exceeds.
+    """
+
+    target: ClauseTarget
+    coefficient: FloatArray
+    side: float
+    per_unit: float
+    shortfall_bound: float
+
+    @property
+    def is_cap(self) -> bool:
+        return self.target.clause.sense == "<="
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A site that must get one of its options, and why."""
+
+    site: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Attributes
+
+    budget_cny : shape (sources, years), inf: unlimited.
+    limited_sources : sources that some option draws on and that are limited in some year.
+    feeder, substation : position for each option, -1: none or never binding.
+    feeder_left_kw, substation_left_kw : by position.
+    installer_kw : shape (years,), inf: unlimited.
+    minimum_district, minimum_kw, minimum_year : rows of (P9); year as investment year.
+    district : district of each option.
+    first : shape (n,), True for options at sites that go first.
+    targets : rows of the clauses the instance asks for.
+    required : sites that must get an option.
+    together, not_together : pairs of site positions, shape (k, 2).
+    """
+
+    budget_cny: FloatArray
+    limited_sources: IntArray
+    feeder: IntArray
+    feeder_left_kw: FloatArray
+    substation: IntArray
+    substation_left_kw: FloatArray
+    installer_kw: FloatArray
+    minimum_district: IntArray
+    minimum_kw: FloatArray
+    minimum_year: IntArray
+    district: IntArray
+    first: NDArray[np.bool_]
+    targets: tuple[TargetRow, ...]
+    required: tuple[Requirement, ...]
+    together: IntArray
+    not_together: IntArray
+
+
+def derive_limits(instance: Instance, options: Options) -> Limits:
+    """All sides and coefficients of the rows."""
+    feeder_left, substation_left = derive_hosting_left(instance)
+    feeder_of_site = positions(instance.feeders["feeder"], instance.sites["feeder"])
+    substation_of_feeder = np.append(
+        positions(instance.substations["substation"], instance.feeders["substation"]), -1
+    )
+    budget = _budgets(instance)
+    minima = instance.district_minima
+    by_year = minima["by_year"].to_numpy(np.int64)
+    return Limits(
+        budget_cny=budget,
+        limited_sources=np.intersect1d(
+            np.flatnonzero(np.isfinite(budget).any(axis=1)), options.payment_source
+        ),
+        feeder=_where_it_can_bind(options, feeder_of_site, feeder_left),
+        feeder_left_kw=feeder_left,
+        substation=_where_it_can_bind(options, substation_of_feeder[feeder_of_site], substation_left),
+        substation_left_kw=substation_left,
+        installer_kw=_installers(instance),
+        minimum_district=positions(instance.districts["district"], minima["district"]),
+        minimum_kw=minima["capacity_kw"].to_numpy(np.float64),
+        minimum_year=np.where(by_year > 0, by_year - instance.base_year, instance.num_years - 1),
+        district=positions(instance.districts["district"], instance.sites["district"])[options.site],
+        first=derive_site_type_flags(instance)[1][options.site],
+        targets=tuple(_target_row(instance, options, target) for target in instance.targets.values()),
+        required=_requirements(instance),
+        together=_pairs(instance, "together"),
+        not_together=_pairs(instance, "not_together"),
+    )
+
+
+def _budgets(instance: Instance) -> FloatArray:
+    names = source_names(instance)
+    budget = np.zeros((len(names), instance.num_years))
+    if not (instance.budgets["source"] == "owner").any():
+        budget[-1] = np.inf
+    rows = instance.budgets[instance.budgets["year"].isin(instance.years)]
+    source = positions(pd.Series(names), rows["source"])
+    year = rows["year"].to_numpy(np.int64) - instance.base_year
+    budget[source, year] = rows["amount_cny"].to_numpy(np.float64) * instance.budget_scale
+    return budget
+
+
+def _installers(instance: Instance) -> FloatArray:
+    capacity = np.full(instance.num_years, np.inf)
+    rows = instance.installers[instance.installers["year"].isin(instance.years)]
+    capacity[rows["year"].to_numpy(np.int64) - instance.base_year] = rows["capacity_kw"]
+    return capacity
+
+
+def _where_it_can_bind(options: Options, group_of_site: IntArray, left_kw: FloatArray) -> IntArray:
+    """Group of each option; -1 where even the largest option of every site fits together."""
+    group = group_of_site[options.site]
+    largest = np.zeros(len(group_of_site))
+    np.maximum.at(largest, options.site, options.hosting_kw)
+    grouped = group_of_site >= 0
+    wanted = np.bincount(group_of_site[grouped], largest[grouped], minlength=len(left_kw))
+    binds = np.append(wanted > left_kw, False)
+    return np.where(binds[group], group, -1)
+
+
+def _target_row(instance: Instance, options: Options, target: ClauseTarget) -> TargetRow:
+    in_time = options.year + instance.base_year <= instance.deadline(target.id)
+    measure = _MEASURES[target.id](instance, options)
+    if target.id == LEAD:
+        coefficient = (measure - target.required) * options.kw * in_time
+        side, per_unit = 0.0, instance.pv.reference_capacity_kw
+    else:
+        coefficient = measure * in_time
+        side, per_unit = target.required, 1.0
+    direction = -1.0 if target.clause.sense == "<=" else 1.0
+    worst = np.zeros(len(instance.sites))
+    np.minimum.at(worst, options.site, direction * coefficient)
+    bound = max(direction * side - float(worst.sum()), 0.0) / per_unit
+    return TargetRow(target, np.asarray(coefficient, dtype=np.float64), side, per_unit, bound)
+
+
+# What one option adds to each clause, in the clause's unit (PV-LEAD: 1 at schools and hospitals).
+_MEASURES: dict[str, Callable[[Instance, Options], FloatArray]] = {
+    CAPACITY: lambda instance, options: options.kw,
+    FUND: lambda instance, options: options.wrong_payer.astype(np.float64),
+    LEAD: lambda instance, options: derive_site_type_flags(instance)[0][options.site].astype(np.float64),
+    "PV-BIPV": lambda instance, options: options.bipv.astype(np.float64),
+    "PV-CARPORT": lambda instance, options: options.carport.astype(np.float64),
+    "PV-HEAT": lambda instance, options: options.heat.astype(np.float64),
+    "PV-FLEX": lambda instance, options: options.flex.astype(np.float64),
+    CONTRACTS: lambda instance, options: options.contract.astype(np.float64),
+    "PV-ENERGY": lambda instance, options: options.energy_mwh,
+    "PV-CO2": lambda instance, options: options.co2_t,
+}
+
+
+def _requirements(instance: Instance) -> tuple[Requirement, ...]:
+    reasons: dict[int, str] = {}
+    must = np.flatnonzero(instance.sites["must_choose"].to_numpy(np.bool_))
+    reasons.update(dict.fromkeys(must.tolist(), "must choose"))
+    for kind in ("force_in", "fix"):
+        locked = instance.locks.loc[instance.locks["kind"] == kind, "id"]
+        for site in positions(instance.sites["site"], locked).tolist():
+            reasons.setdefault(site, f"lock {kind}")
+    return tuple(Requirement(site, reasons[site]) for site in sorted(reasons))
+
+
+def _pairs(instance: Instance, kind: str) -> IntArray:
+    rows = instance.locks[instance.locks["kind"] == kind]
+    return np.stack(
+        [positions(instance.sites["site"], rows["id"]), positions(instance.sites["site"], rows["other"])],
+        axis=1,
+    )

@@ -1,0 +1,44 @@
+"""The record by which the rest of the system knows this programme."""
+
+from __future__ import annotations
+
+from optimize.programme import Goal, Programme
+from optimize.pv_siting.checker import check
+from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
+from optimize.pv_siting.formulation import solve_formulation
+from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
+from optimize.pv_siting.instance import find_faults, load
+from optimize.pv_siting.plausibility import find_warnings
+from optimize.pv_siting.report import summarise
+from optimize.pv_siting.schema import SCHEMA
+from optimize.pv_siting.solution import plan_tables
+
+GOALS = (
+    Goal("npv", True, "CNY", "净现值", "net present value"),
+    Goal("cost", False, "CNY", "贴现成本", "discounted cost"),
+    Goal("energy", True, "MWh/a", "年发电量", "yearly generation"),
+    Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
+    Goal("capacity", True, "kW", "装机容量", "new capacity"),
+)
+
+PROGRAMME = Programme(
+    name="pv_siting",
+    zh="公共机构光伏",
+    en="Public-sector PV",
+    schema=SCHEMA,
+    goals=GOALS,
+    find_faults=find_faults,
+    find_warnings=find_warnings,
+    load=load,
+    solve_formulation=solve_formulation,
+    solve_fast=solve_fast,
+    unsupported_by_fast=unsupported_by_fast,
+    prefer_fast=prefer_fast,
+    check=check,
+    plan_tables=plan_tables,
+    summarise=summarise,
+    example=example,
+    sizes=SIZES,
+    families=FAMILIES,
+    generate=generate,
+)
