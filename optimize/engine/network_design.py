@@ -1,0 +1,167 @@
+"""Front door of the network search: construct, improve for a number of iterations, keep the best.
+
+The normal end is the iteration budget, so the same seed gives the same design; the watch is the
+guard.  Infeasible in-between plans are allowed; `Design.violation` tells what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimize.engine import network_search as kernel
+from optimize.engine.network_data import (
+    Assignment,
+    Floats,
+    Ints,
+    Loads,
+    Network,
+    empty_assignment,
+    empty_loads,
+    new_prices,
+    new_workspace,
+)
+from optimize.engine.stopping import Watch
+
+FIRST_PRICES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+BOLDNESS = 0.3
+HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Best design found: sizes (E, G), steps (P, G), who is served from where; net is its worth."""
+
+    size: Ints
+    step: Ints
+    assignment: Assignment
+    flow: Floats
+    net: float
+    violation: float
+    iterations: int
+
+
+class DesignSearch:
+    """State of a search; ``construct`` gives the first design, ``improve`` betters it."""
+
+    def __init__(self, network: Network, seed: int) -> None:
+        self.network = network
+        self.seed = seed
+        self.loads = empty_loads(network)
+        self.prices = new_prices(network)
+        self._work = new_workspace(network)
+        self._plan, self._saved, self._spare, self._best = (empty_assignment(network) for _ in range(4))
+        self._best_value = np.array([np.inf, -np.inf])
+        self.iterations = 0
+        value = (network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight))
+        worth = np.bincount(network.customer_of, weights=value, minlength=len(network.customer_node))
+        self._order = np.argsort(-worth, kind="stable").astype(np.int64)
+
+    @property
+    def violation(self) -> float:
+        return float(self._best_value[0])
+
+    @property
+    def net(self) -> float:
+        return float(self._best_value[1])
+
+    def construct(self, watch: Watch) -> None:
+        """First designs at rising prices of money until one fits the budgets, then shed customers."""
+        for price in FIRST_PRICES:
+            self._clear()
+            self.prices.of_purse[:] = price
+            self._call(kernel.construct, self._work, self._plan, self._spare, self._order, BOLDNESS, 1)
+            fits = kernel.violation(self.network, self.loads) == 0.0
+            if not fits:
+                kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
+            self._keep()
+            if watch.must_stop or fits:
+                return
+
+    def improve(
+        self, watch: Watch, iterations: int, on_better: Callable[[float], None] | None = None
+    ) -> None:
+        """Half of the iterations with priced money, half with the budgets strict."""
+        easy = iterations // 2
+        self._anneal(watch, easy, 1.0, 0.5, False, on_better)
+        self._anneal(watch, iterations - easy, 0.25, 0.0, True, on_better)
+
+    def design(self) -> Design:
+        """The best design so far; the search can go on from it."""
+        self._return_to_best()
+        return Design(
+            self.loads.size.copy(),
+            self.loads.step.copy(),
+            Assignment(*(array.copy() for array in self._best)),
+            self.loads.flow.copy(),
+            self.net,
+            self.violation,
+            self.iterations,
+        )
+
+    def _anneal(
+        self, watch: Watch, iterations: int, start: float, end: float, strict: bool,
+        on_better: Callable[[float], None] | None,
+    ) -> None:  # fmt: skip
+        if not iterations or watch.must_stop:
+            return
+        self._return_to_best()
+        base = np.maximum(self.prices.of_purse, 0.02) if strict else self.prices.of_purse
+        base = base.copy()
+        chunk = self._chunk()
+        heat = HEAT * abs(self.net) / np.sqrt(max(len(self._order), 1) / 60.0)
+        done = 0
+        while done < iterations and not watch.must_stop:
+            count = min(chunk, iterations - done)
+            high, low = (start + (end - start) * at / iterations for at in (done, done + count))
+            before = self._best_value.copy()
+            kernel.improve(
+                self.network, self.loads, self.prices, self._work, self._plan, self._saved, self._spare,
+                self._best, self._best_value, base, self.seed * 1_000_003 + self.iterations, count,
+                heat * high, heat * low, strict,
+            )  # fmt: skip
+            done += count
+            self.iterations += count
+            improved = self._best_value[1] > before[1] or self._best_value[0] < before[0]
+            if on_better is not None and improved and self.violation == 0.0:
+                on_better(self.net)
+            if self.iterations % (20 * chunk) < chunk:
+                self._refresh()
+
+    def _chunk(self) -> int:
+        """Iterations between looks at the clock."""
+        return 50 if len(self._order) <= 500 else 10
+
+    def _refresh(self) -> None:
+        """Recompute the loads: sums of differences drift."""
+        saved = Assignment(*(array.copy() for array in self._plan))
+        self._reset_loads()
+        kernel.restore(self.network, self.loads, self._plan, saved)
+
+    def _return_to_best(self) -> None:
+        self._reset_loads()
+        kernel.restore(self.network, self.loads, self._plan, self._best)
+
+    def _clear(self) -> None:
+        self._reset_loads()
+
+    def _reset_loads(self) -> None:
+        self._plan.served[:] = 0
+        for array, fresh in zip(self.loads, empty_loads(self.network), strict=True):
+            array[...] = fresh
+
+    def _keep(self) -> None:
+        kernel.keep_if_better(self.network, self.loads, self._plan, self._best, self._best_value)
+
+    def _call(self, function: Callable[..., None], *rest: object) -> None:
+        function(self.network, self.loads, self.prices, *rest)
+
+
+def loads_of(network: Network, assignment: Assignment) -> Loads:
+    """Loads of an assignment computed afresh (for tests and certificates)."""
+    loads = empty_loads(network)
+    plan = empty_assignment(network)
+    kernel.restore(network, loads, plan, assignment)
+    return loads

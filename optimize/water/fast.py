@@ -1,0 +1,224 @@
+"""The fast path: search for a plan, certify it by a model over its works, bound it by a relaxation.
+
+1. A constructive search and large-neighbourhood improvement (`optimize.engine.network_design`) decide
+   which pipes, modules and connections are built.
+2. A model over those works alone sets the volumes of all periods and the few remaining decisions; its
+   plan is what is returned.
+3. The averaged-period relaxation, tightened by a Lagrangian, bounds every plan of the full model.
+4. A model over works near the plan improves it in the time that is left.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from optimize.engine.highs import solve_lp, solve_milp
+from optimize.engine.network_design import Design, DesignSearch
+from optimize.engine.stopping import Watch
+from optimize.programme import SolveOptions
+from optimize.result import Result, StopReason
+from optimize.water.coefficients import Coefficients, FloatArray, derive_coefficients
+from optimize.water.fast_locks import LockedDecisions, locked_decisions
+from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model
+from optimize.water.fast_network import derive_network
+from optimize.water.fast_wishes import ask
+from optimize.water.instance import Instance
+from optimize.water.solution import Solution
+
+LARGE_NUM_FLOWS = 20_000
+ITERATIONS_PER_USER = 20.0
+LEAST_ITERATIONS, MOST_ITERATIONS = 3_000, 20_000
+
+
+def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None:
+    """What of this instance or these goals the fast path cannot take; None if it takes all."""
+    if options.goal != ("npv",):
+        return "goals other than npv alone"
+    if instance.parameters.phased:
+        return "phased building"
+    if instance.parameters.num_plants_exact > 0:
+        return "an exact number of plants"
+    if instance.users["single_feed"].any():
+        return "single-feed users"
+    if options.write_model is not None:
+        return "writing the model"
+    price = instance.targets.get("W-PRICE")
+    if price is not None and not (price.hard and price.required < 1):
+        return "W-PRICE with losing systems allowed"
+    near = instance.targets.get("W-NEAR")
+    if near is not None and not near.hard:
+        return "soft W-NEAR"
+    pairs = set(instance.locks["kind"]) & {"together", "not_together"}
+    if pairs:
+        return f"locks of kind {', '.join(sorted(pairs))}"
+    sites = set(instance.storage_sites["site"])
+    forced = instance.locks["kind"].isin(["force_in"]) | (
+        (instance.locks["kind"] == "fix") & (instance.locks["value"] != "none")
+    )
+    if set(instance.locks.loc[forced, "id"]) & sites:
+        return "storage forced in"
+    return None
+
+
+def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
+    """Whether the instance is too large for the formulation to do better."""
+    flows = 2 * len(instance.corridors) * len(instance.qualities) * instance.parameters.periods
+    return flows > LARGE_NUM_FLOWS
+
+
+@dataclass
+class _Solve:
+    """State of one solve."""
+
+    instance: Instance
+    c: Coefficients
+    locks: LockedDecisions
+    watch: Watch
+    model: FlowModel | None = None
+    x: FloatArray | None = None
+    value: float = -np.inf
+    timings: dict[str, float] | None = None
+
+    def keep(self, model: FlowModel, x: FloatArray | None) -> bool:
+        """Hold a plan if it is the best so far."""
+        if x is None:
+            return False
+        value = model.milp.value(x)
+        if value <= self.value:
+            return False
+        self.model, self.x, self.value = model, x, value
+        self.watch.offer_plan(value)
+        return True
+
+
+def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
+    """Solve by search, a model over the found works, and a relaxation; see the module's docstring."""
+    watch = Watch(options, maximise=True)
+    c = derive_coefficients(instance)
+    solve = _Solve(instance, c, locked_decisions(instance, c), watch, timings={})
+    timings = solve.timings
+    assert timings is not None
+
+    def timed(name: str, started: float) -> None:
+        timings[name] = timings.get(name, 0.0) + time.monotonic() - started
+
+    started = time.monotonic()
+    search = _construct(solve)
+    timed("construct", started)
+    started = time.monotonic()
+    _certify(solve, search.design())
+    timed("certify", started)
+    started = time.monotonic()
+    if not watch.must_stop:
+        _bound(solve, 0.3 * options.time_limit_s)
+    timed("bound", started)
+    started = time.monotonic()
+    if not (watch.must_stop or watch.gap_reached):
+        num = int(np.clip(ITERATIONS_PER_USER * len(c.user_ids), LEAST_ITERATIONS, MOST_ITERATIONS))
+        part = watch.child(seconds=0.6 * watch.remaining())
+        search.improve(part, num)
+    timed("improve", started)
+    started = time.monotonic()
+    _certify(solve, search.design())
+    timed("certify", started)
+    started = time.monotonic()
+    if solve.x is not None and not (watch.must_stop or watch.gap_reached):
+        _improve_by_model(solve, 0.9 * watch.remaining())
+    timed("model", started)
+    return _result(solve, options)
+
+
+def _result(solve: _Solve, options: SolveOptions) -> Result[Solution]:
+    watch = solve.watch
+    solution = None
+    if solve.model is not None and solve.x is not None:
+        solution = solve.model.solution(solve.instance, solve.x)
+    return Result(
+        stop=watch.stop_reason(),
+        solution=solution,
+        objective=None if solution is None else solve.value,
+        bound=watch.bound,
+        maximise=True,
+        goal=options.goal,
+        engine="fast",
+        trace=tuple(watch.trace),
+        timings=solve.timings or {},
+    )
+
+
+def _construct(solve: _Solve) -> DesignSearch:
+    """First design; pilots are chosen from what a plan without them serves anyway."""
+    nobody = np.zeros(len(solve.c.user_ids), bool)
+    asked = ask(solve.instance, solve.c, solve.locks, nobody)
+    network = derive_network(solve.instance, solve.c, solve.locks, asked.wishes, asked.reserved_cny)
+    seed = solve.watch.options.seed
+    search = DesignSearch(network, seed)
+    search.construct(solve.watch)
+    if "W-PILOT" in solve.instance.targets and not solve.watch.must_stop:
+        served = search.design().assignment.served > 0
+        again = ask(solve.instance, solve.c, solve.locks, served)
+        network = derive_network(solve.instance, solve.c, solve.locks, again.wishes, again.reserved_cny)
+        second = DesignSearch(network, seed)
+        second.construct(solve.watch)
+        if (second.violation, -second.net) <= (search.violation, -search.net):
+            search = second
+    return search
+
+
+def _part_of(solve: _Solve, design: Design, reach: int) -> Part:
+    """Works of a design and those whose size index is at most ``reach`` away."""
+    c, shape = solve.c, solve.c.shape
+    order = np.argsort(c.pipe_capacity_m3_per_d, kind="stable")
+    pipe = np.zeros((shape["E"], shape["G"], shape["D"]), bool)
+    e, g = np.nonzero(design.size)
+    for step in range(-reach, reach + 1):
+        at = np.clip(design.size[e, g] + step, 1, shape["D"]) - 1
+        pipe[e, g, order[at]] = True
+    module = np.zeros(len(c.modules), bool)
+    by_capacity = np.argsort(c.module_capacity_m3_per_d, kind="stable")
+    allowed = by_capacity[solve.locks.module_may[by_capacity]]
+    key = c.module_plant[allowed] * shape["G"] + c.module_quality[allowed]
+    for p, quality in zip(*np.nonzero(design.step[: shape["P"]]), strict=True):
+        steps = allowed[key == p * shape["G"] + quality]
+        chosen = design.step[p, quality] - 1
+        module[steps[max(chosen - reach, 0) : chosen + reach + 1]] = True
+    connected = design.assignment.served > 0
+    return Part(pipe, module, connected, solve.locks.tanker_must.copy())
+
+
+def _certify(solve: _Solve, design: Design) -> None:
+    """The best volumes for a design's works, as a plan of the full model.
+
+    Pipes, modules and connections are fixed; pilots, refusals, parks and funding mixes are chosen.
+    """
+    if design.violation > 0.0 and solve.x is not None:
+        return
+    part = _part_of(solve, design, 0)
+    model = build_flow_model(solve.instance, solve.c, part)
+    lower = model.milp.lower.copy()
+    for columns in (model.pipe, model.module, model.connected):
+        lower[columns] = 1.0
+    # the plan in hand must be made certain even where the search used up the time
+    grace = Watch(replace(solve.watch.options, time_limit_s=10.0), True)
+    fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
+    outcome = solve_milp(fixed, grace.child(gap=1e-4))
+    if outcome.x is None and outcome.stop is StopReason.INFEASIBLE:
+        wider = build_flow_model(solve.instance, solve.c, _part_of(solve, design, 1))
+        model, outcome = wider, solve_milp(wider.milp, grace.child(gap=1e-3))
+    solve.keep(model, outcome.x)
+
+
+def _bound(solve: _Solve, seconds: float) -> None:
+    """Bound by the linear relaxation over one averaged period."""
+    c = averaged(solve.c, [np.flatnonzero(solve.c.days > 0)])
+    model = build_flow_model(solve.instance, c, Part.whole(c), relaxed=True)
+    outcome = solve_lp(model.milp, solve.watch.child(seconds=seconds))
+    if outcome.stop is StopReason.OPTIMAL and outcome.objective is not None:
+        solve.watch.offer_bound(outcome.objective)
+
+
+def _improve_by_model(solve: _Solve, seconds: float) -> None:
+    """A model over the works near the best plan, started from it."""

@@ -1,0 +1,103 @@
+"""Locks as lower and upper bounds of the yes/no decisions of an unphased instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from optimize.water.coefficients import BoolArray, Coefficients
+from optimize.water.instance import Instance
+from optimize.water.investments import IntArray
+from optimize.water.locks import ProjectRef, resolve_locks
+
+
+@dataclass(frozen=True)
+class LockedDecisions:
+    """What must and may be built; ``any_of_*`` name projects of which something must be built.
+
+    Shapes: pipe (E, G, D), module (K,), connected and tanker (U,), cascade (C,), zld (parks,).
+    """
+
+    pipe_must: BoolArray
+    pipe_may: BoolArray
+    module_must: BoolArray
+    module_may: BoolArray
+    connected_must: BoolArray
+    connected_may: BoolArray
+    tanker_must: BoolArray
+    tanker_may: BoolArray
+    cascade_must: BoolArray
+    cascade_may: BoolArray
+    zld_must: BoolArray
+    zld_may: BoolArray
+    any_pipe_of: IntArray
+    any_module_of: IntArray
+    any_way_of: IntArray
+    unsupported: tuple[str, ...]
+
+
+def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
+    """Resolve the locks that name one project; pairs are reported as unsupported."""
+    shape = c.shape
+    sizes = {
+        "pipe": (shape["E"], shape["G"], shape["D"]), "module": (len(c.modules),),
+        "connected": (shape["U"],), "tanker": (shape["U"],), "cascade": (len(c.cascades),),
+        "zld": (len(c.zld_candidate),),
+    }  # fmt: skip
+    must = {name: np.zeros(size, bool) for name, size in sizes.items()}
+    may = {name: np.ones(size, bool) for name, size in sizes.items()}
+    may["tanker"] &= c.tanker_plant >= 0
+    steps = (instance.modules["quality"] + ":" + instance.modules["step"]).to_numpy()
+    any_of: dict[str, list[int]] = {"corridors": [], "plants": [], "users": []}
+    unsupported = []
+    for lock in resolve_locks(instance):
+        project = lock.project
+        parts = _parts(project, c)
+        if lock.kind in ("together", "not_together"):
+            unsupported.append(f"lock {lock.kind}")
+        elif lock.kind == "force_out" or (lock.kind == "fix" and lock.value == "none"):
+            for name, at in parts:
+                may[name][at] = False
+        elif project.table == "storage_sites":
+            unsupported.append("storage forced in")
+        elif lock.kind == "fix":
+            name, at = _named_part(project, lock.value, c, steps)
+            must[name][at] = True
+        elif lock.kind == "force_in":
+            if project.table in any_of:
+                any_of[project.table].append(project.position)
+            else:
+                must[parts[0][0]][parts[0][1]] = True
+    return LockedDecisions(
+        must["pipe"], may["pipe"], must["module"], may["module"], must["connected"], may["connected"],
+        must["tanker"], may["tanker"], must["cascade"], may["cascade"], must["zld"], may["zld"],
+        np.array(any_of["corridors"], np.int64), np.array(any_of["plants"], np.int64),
+        np.array(any_of["users"], np.int64), tuple(unsupported),
+    )  # fmt: skip
+
+
+def _parts(project: ProjectRef, c: Coefficients) -> list[tuple[str, object]]:
+    """Decisions that make up a project."""
+    i = project.position
+    if project.table == "plants":
+        return [("module", c.module_plant == i)]
+    if project.table == "users":
+        return [("connected", i), ("tanker", i)]
+    names = {"corridors": "pipe", "cascades": "cascade", "parks": "zld"}
+    return [(names[project.table], i)] if project.table in names else []
+
+
+def _named_part(
+    project: ProjectRef, value: str, c: Coefficients, steps: np.ndarray
+) -> tuple[str, object]:
+    """The decision that the value of a ``fix`` names."""
+    i = project.position
+    if project.table == "plants":
+        return "module", (c.module_plant == i) & (steps == value)
+    if project.table == "corridors":
+        quality, diameter = value.rsplit(":", 1)
+        return "pipe", (i, c.quality_ids.index(quality), c.diameter_ids.index(diameter))
+    if project.table == "users":
+        return ("tanker" if value == "tanker" else "connected"), i
+    return {"cascades": "cascade", "parks": "zld"}[project.table], i
