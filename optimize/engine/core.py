@@ -1,13 +1,13 @@
-"""Large programmes that are nearly solved by their relaxation: relaxation, core, reduced-cost fixing.
+"""Large programmes that are nearly solved by a relaxation: relaxation, core, reduced-cost fixing.
 
-Where many candidates each take one of a few options under few linking rows, the relaxation leaves
-at most as many candidates fractional as there are rows.  So:
+Where many candidates each take one of a few options under few linking rows, a relaxation leaves
+few candidates undecided.  So, from a relaxation that gives a proven bound, a point, and for each
+column how far it is from moving:
 
-1. solve the relaxation; its multipliers give a proven bound and a reduced cost per column;
-2. solve a *core*: columns of small reduced cost stay free, the others keep their relaxed value
-   (a restriction: good plans, no bound); enlarge it when it holds no plan;
-3. with a plan z and the bound B, an integer column at its bound whose reduced cost exceeds |B - z|
-   cannot move in any better plan: fix it, and solve what is left.  Its bound holds for the whole.
+1. solve a *core*: columns close to moving are free, the others keep their relaxed value (a
+   restriction: good plans, no bound); enlarge it while it holds no plan or pays;
+2. with a plan z and the bound B, an integer column whose move costs more than |B - z| moves in no
+   better plan: fix it, and solve what is left.  Its bound holds for the whole.
 
 Source: Balas and Zemel (1980), the core concept for knapsacks; reduced-cost fixing is standard.
 """
@@ -29,32 +29,69 @@ FloatArray = NDArray[np.float64]
 
 # Above this many columns the simplex method is slower than an interior point without crossover.
 _INTERIOR_POINT_FROM = 30_000
-_FIRST_CORE = 3_000
-_CORE_GROWTH = 4
-
-
-def solve_by_core(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome:
-    """Solve ``milp`` as above; same contract as `highs.solve_milp`."""
-    relaxed = _relax(milp, watch)
-    if isinstance(relaxed, MilpOutcome):
-        return relaxed
-    x = _best_start(milp, watch, start)
-    x = _search_core(milp, watch, relaxed, x)
-    if x is None and not watch.must_stop:
-        return solve_milp(milp, watch)
-    if x is None or watch.gap_reached or watch.must_stop:
-        return _outcome(milp, watch, x)
-    return _close(milp, watch, relaxed, x)
+_FIRST_CORE = 2_000
+_CORE_GROWTH = 3
+# What is left after fixing is solved as a whole below this many free integer columns.
+_CLOSE_BELOW = 40_000
 
 
 @dataclass(frozen=True)
-class _Relaxation:
+class Relaxation:
+    """What a relaxation says about a programme of n columns.
+
+    Attributes
+    ----------
+    x : shape (n,), the relaxed point.
+    bound : proven bound on the objective.
+    distance : shape (n,), how far each integer column is from moving (0: always in the core).
+    loss : shape (n,), proven loss when the column leaves ``x``; 0 where nothing is known.
+    """
+
     x: FloatArray
     bound: float
-    reduced_costs: FloatArray
+    distance: FloatArray
+    loss: FloatArray
 
 
-def _relax(milp: Milp, watch: Watch) -> _Relaxation | MilpOutcome:
+def solve_by_core(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome:
+    """Solve ``milp`` from its linear relaxation; same contract as `highs.solve_milp`."""
+    relaxed = _relax_linearly(milp, watch)
+    if isinstance(relaxed, MilpOutcome):
+        return relaxed
+    return solve_relaxed(milp, watch, relaxed, start)
+
+
+def solve_relaxed(
+    milp: Milp, watch: Watch, relaxed: Relaxation, start: FloatArray | None = None
+) -> MilpOutcome:
+    """Solve ``milp`` from any relaxation of it."""
+    watch.offer_bound(relaxed.bound)
+    best: FloatArray | None = None
+    if start is not None and milp.violation(start) <= 1e-6:
+        best = start
+        watch.offer_plan(milp.value(start))
+    idle = milp.integral & (relaxed.x - milp.lower < 1e-4) & (milp.upper > milp.lower)
+    ranked = np.sort(relaxed.distance[idle])
+    size = _FIRST_CORE
+    while not watch.must_stop and not watch.gap_reached:
+        fixed = _fixed_by_loss(milp, relaxed, best)
+        num_left = int((milp.integral & ~fixed & (milp.upper > milp.lower)).sum())
+        if best is not None and num_left <= max(_CLOSE_BELOW, size):
+            best = _close(milp, watch, relaxed, fixed, best)
+            break
+        whole = size >= len(ranked)
+        reach = np.inf if whole else ranked[size]
+        free = ~milp.integral | ((relaxed.distance <= reach) & ~fixed)
+        best = _search_core(milp, watch, relaxed, free, best, whole=whole and not fixed.any())
+        if whole:
+            break
+        size *= _CORE_GROWTH
+    if best is None and not watch.must_stop:
+        return solve_milp(milp, watch)
+    return _outcome(milp, watch, best)
+
+
+def _relax_linearly(milp: Milp, watch: Watch) -> Relaxation | MilpOutcome:
     outcome: LpOutcome | None = None
     if milp.num_columns > _INTERIOR_POINT_FROM:
         outcome = solve_lp(milp, watch, "interior_point_only")
@@ -72,62 +109,76 @@ def _relax(milp: Milp, watch: Watch) -> _Relaxation | MilpOutcome:
             return solve_milp(milp, watch)
         outcome, bound = exact, exact.objective
         _, reduced = dual_bound(milp, exact.row_duals)
-    watch.offer_bound(bound)
     assert outcome.x is not None
-    return _Relaxation(outcome.x, bound, reduced)
+    gain = reduced if milp.maximise else -reduced
+    low = outcome.x - milp.lower < 0.5
+    high = milp.upper - outcome.x < 0.5
+    loss = np.where(low & (gain < 0), -gain, np.where(high & (gain > 0), gain, 0.0))
+    return Relaxation(outcome.x, bound, np.abs(reduced), loss)
 
 
-def _best_start(milp: Milp, watch: Watch, start: FloatArray | None) -> FloatArray | None:
-    if start is None or milp.violation(start) > 1e-6:
-        return None
-    watch.offer_plan(milp.value(start))
-    return start
+def _fixed_by_loss(milp: Milp, relaxed: Relaxation, best: FloatArray | None) -> NDArray[np.bool_]:
+    if best is None:
+        return np.zeros(milp.num_columns, dtype=np.bool_)
+    room = abs(relaxed.bound - milp.value(best)) * (1 + 1e-9) + 1e-9
+    return milp.integral & (relaxed.loss > room)
 
 
 def _search_core(
-    milp: Milp, watch: Watch, relaxed: _Relaxation, best: FloatArray | None
+    milp: Milp,
+    watch: Watch,
+    relaxed: Relaxation,
+    free: NDArray[np.bool_],
+    best: FloatArray | None,
+    *,
+    whole: bool,
 ) -> FloatArray | None:
-    idle = milp.integral & (relaxed.x - milp.lower < 1e-4)
-    distance = np.abs(relaxed.reduced_costs)
-    ranked = np.sort(distance[idle])
-    size = _FIRST_CORE
-    while not watch.must_stop:
-        whole = size >= len(ranked)
-        free = ~milp.integral | (distance <= (np.inf if whole else ranked[size]))
-        kept = np.clip(np.round(relaxed.x), milp.lower, milp.upper)
-        core = milp.with_bounds(np.where(free, milp.lower, kept), np.where(free, milp.upper, kept))
-        part = watch.child(seconds=0.4 * watch.remaining(), plans=True, bounds=whole)
-        part.gap = 0.3 * watch.gap
-        outcome = solve_milp(core, part)
-        if outcome.x is not None and (best is None or _better(milp, milp.value(outcome.x), milp.value(best))):
-            best = outcome.x
-        if outcome.x is not None or whole:
-            return best
-        size *= _CORE_GROWTH
+    held = relaxed.x if best is None else best
+    held = np.where(milp.integral, np.clip(np.round(held), milp.lower, milp.upper), held)
+    core = milp.restricted(free, held)
+    part = watch.child(seconds=0.3 * watch.remaining(), plans=True, bounds=whole)
+    part.gap = 0.2 * watch.gap
+    # A plan within the gap of the proven bound ends everything.
+    sign = -1.0 if milp.maximise else 1.0
+    target = relaxed.bound + sign * 0.98 * watch.gap * abs(relaxed.bound) if watch.gap > 0 else None
+    begin = best[free] if best is not None else None
+    outcome = solve_milp(core, part, begin, target)
+    if outcome.x is None:
+        return best
+    found = held.copy()
+    found[free] = outcome.x
+    if best is None or _better(milp, milp.value(found), milp.value(best)):
+        return found
     return best
 
 
-def _close(milp: Milp, watch: Watch, relaxed: _Relaxation, best: FloatArray) -> MilpOutcome:
+def _close(
+    milp: Milp,
+    watch: Watch,
+    relaxed: Relaxation,
+    fixed: NDArray[np.bool_],
+    best: FloatArray,
+) -> FloatArray:
+    """Solve what is left after fixing; offers the proven bound to ``watch``."""
     value = milp.value(best)
-    room = abs(relaxed.bound - value) * (1 + 1e-9) + 1e-9
-    at_lower = relaxed.x - milp.lower < 0.5
-    reduced = relaxed.reduced_costs if milp.maximise else -relaxed.reduced_costs
-    stays_low = milp.integral & at_lower & (reduced < -room)
-    stays_high = milp.integral & (milp.upper - relaxed.x < 0.5) & (reduced > room)
-    rest = milp.with_bounds(
-        np.where(stays_high, milp.upper, milp.lower), np.where(stays_low, milp.lower, milp.upper)
-    )
-    part = watch.child(plans=True)
-    outcome = solve_milp(rest, part, start=best)
-    if outcome.x is not None and _better(milp, milp.value(outcome.x), value):
-        best = outcome.x
+    # A fixed column keeps its relaxed value in every better plan; where the plan in hand differs
+    # there, it is no start for the rest.
+    free = ~fixed
+    held = np.where(fixed, np.round(relaxed.x), best)
+    rest = milp.restricted(free, held)
+    agrees = bool((np.abs(best[fixed] - held[fixed]) < 0.5).all())
+    outcome = solve_milp(rest, watch.child(plans=True), best[free] if agrees else None)
     if outcome.stop is StopReason.INFEASIBLE:
         watch.offer_bound(value)  # nothing better than the plan in hand is left
-    elif outcome.bound is not None:
-        value = milp.value(best)
-        bound = max(outcome.bound, value) if milp.maximise else min(outcome.bound, value)
-        watch.offer_bound(bound)
-    return _outcome(milp, watch, best)
+        return best
+    if outcome.x is not None:
+        found = held.copy()
+        found[free] = outcome.x
+        if _better(milp, milp.value(found), value):
+            best, value = found, milp.value(found)
+    if outcome.bound is not None:
+        watch.offer_bound(max(outcome.bound, value) if milp.maximise else min(outcome.bound, value))
+    return best
 
 
 def _better(milp: Milp, value: float, than: float) -> bool:
@@ -149,5 +200,5 @@ def _outcome(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
     elif watch.interrupted:
         stop = StopReason.INTERRUPTED
     else:
-        stop = StopReason.TIME_LIMIT
+        stop = StopReason.TIME_LIMIT if watch.expired else StopReason.SEARCH_ENDED
     return MilpOutcome(stop, x, objective, bound)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from optimize.engine.choice import solve_by_choice
 from optimize.engine.core import solve_by_core
 from optimize.engine.elastic import ElasticRows, smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_milp, write_model
@@ -115,7 +116,8 @@ def solve_goals(
 
 def _solve_one(milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy) -> MilpOutcome:
     if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
-        return solve_by_core(milp, watch, start)
+        outcome = solve_by_choice(milp, watch, start)
+        return outcome if outcome is not None else solve_by_core(milp, watch, start)
     return solve_milp(milp, watch, start)
 
 

@@ -45,11 +45,14 @@ class LpOutcome:
     reduced_costs: FloatArray | None
 
 
-def solve_milp(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome:
+def solve_milp(
+    milp: Milp, watch: Watch, start: FloatArray | None = None, target: float | None = None
+) -> MilpOutcome:
     """Branch and cut.
 
     Parameters
     ----------
+    target : a plan this good ends the search.
     start : shape (n,), a plan to begin from; dropped by the solver if it is not feasible.
 
     Raises
@@ -65,6 +68,8 @@ def solve_milp(milp: Milp, watch: Watch, start: FloatArray | None = None) -> Mil
         solution = highspy.HighsSolution()
         solution.col_value = list(start)
         _expect_ok(solver.setSolution(solution), "setSolution")
+    if target is not None:
+        _set(solver, "objective_target", target * scaled.cost_factor)
     _report_progress(solver, scaled, watch)
     _run(solver)
     status = solver.getModelStatus()
@@ -124,6 +129,52 @@ def solve_lp(milp: Milp, watch: Watch, method: LpMethod = "choose") -> LpOutcome
         stop = StopReason.INTERRUPTED if watch.interrupted else StopReason.TIME_LIMIT
         return LpOutcome(stop, None, None, None, None)
     raise SolverError(f"HiGHS stopped with '{solver.modelStatusToString(status)}' on an LP")
+
+
+class GrowingLp:
+    """A minimisation that gains rows and changes bounds between solves, warm from the last basis."""
+
+    def __init__(
+        self, cost: FloatArray, lower: FloatArray, upper: FloatArray, seed: int, threads: int = 1
+    ) -> None:
+        self._solver = highspy.Highs()
+        _set(self._solver, "output_flag", False)
+        _set(self._solver, "threads", threads)
+        _set(self._solver, "random_seed", seed)
+        none = np.zeros(0)
+        empty = sp.csr_array((0, len(cost)))
+        milp = Milp(cost, empty, none, none, lower, upper, np.zeros(len(cost), np.bool_), False)
+        _pass(self._solver, milp, integer=False)
+
+    def add_rows(self, matrix: sp.csr_array, lower: FloatArray) -> None:
+        """Rows ``matrix @ x >= lower``."""
+        status = self._solver.addRows(
+            matrix.shape[0],
+            lower,
+            np.full(matrix.shape[0], _INFINITY),
+            matrix.nnz,
+            matrix.indptr[:-1].astype(np.int32),
+            matrix.indices.astype(np.int32),
+            np.ascontiguousarray(matrix.data, dtype=np.float64),
+        )
+        _expect_ok(status, "addRows")
+
+    def set_bounds(self, columns: NDArray[np.int32], lower: FloatArray, upper: FloatArray) -> None:
+        if not len(columns) == len(lower) == len(upper):
+            raise SolverError("bounds and columns differ in length")  # highspy would read past the end
+        status = self._solver.changeColsBounds(len(columns), columns, _clipped(lower), _clipped(upper))
+        _expect_ok(status, "changeColsBounds")
+
+    def solve(self, seconds: float) -> tuple[FloatArray, float] | None:
+        """Optimal point and value, or None where the solver did not end with one."""
+        _set(self._solver, "time_limit", self._solver.getRunTime() + max(seconds, 1e-3))
+        _run(self._solver)
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return None
+        return (
+            np.array(self._solver.getSolution().col_value),
+            float(self._solver.getInfo().objective_function_value),
+        )
 
 
 def write_model(milp: Milp, path: Path) -> None:

@@ -70,6 +70,31 @@ class Milp:
     def with_bounds(self, lower: FloatArray, upper: FloatArray) -> Milp:
         return replace(self, lower=lower, upper=upper)
 
+    def restricted(self, free: BoolArray, x: FloatArray) -> Milp:
+        """The programme on the ``free`` columns, all others held at ``x``; rows without any left out.
+
+        A row that the held columns alone break stays, so that the restriction is infeasible too.
+        """
+        held = np.where(free, 0.0, x)
+        used = self.matrix @ held
+        part = sp.csr_array(self.matrix[:, np.flatnonzero(free)])
+        low, high = self.row_lower - used, self.row_upper - used
+        broken = (low > 1e-6 * np.maximum(1, np.abs(self.row_lower))) | (
+            high < -1e-6 * np.maximum(1, np.abs(self.row_upper))
+        )
+        rows = np.flatnonzero((np.diff(part.indptr) > 0) | broken)
+        return Milp(
+            cost=self.cost[free],
+            matrix=sp.csr_array(part[rows]),
+            row_lower=low[rows],
+            row_upper=high[rows],
+            lower=self.lower[free],
+            upper=self.upper[free],
+            integral=self.integral[free],
+            maximise=self.maximise,
+            offset=self.offset + float(self.cost @ held),
+        )
+
     def with_row(self, coefficients: FloatArray, lower: float, upper: float, name: str) -> Milp:
         """The same programme with one more (last) row."""
         row = sp.csr_array(coefficients.reshape(1, -1))

@@ -38,6 +38,11 @@ def internal(function: Function) -> Function:
     return cast(Function, decorate(function))
 
 
+def inlined(function: Function) -> Function:
+    """Compile into the caller: for the inner loop, where passing the arrays costs more than the work."""
+    return cast(Function, numba.njit(inline="always", error_model="numpy")(function))
+
+
 @internal
 def _needed(capacity: Floats, flow: float) -> int:
     """Smallest size that carries ``flow`` (0: none; the last carries anything)."""
@@ -179,7 +184,7 @@ def put_customer(
     _connect(network, loads, plan, customer, 1)
 
 
-@internal
+@inlined
 def _source_cost(
     network: Network, loads: Loads, prices: Prices, q: int, p: int, g: int, volume: float, boldness: float
 ) -> float:
@@ -209,7 +214,7 @@ def _source_cost(
     )
 
 
-@internal
+@inlined
 def _pipe_cost(
     network: Network, loads: Loads, prices: Prices, q: int, edge: int, g: int, sign: int,
     volume: float, new_size: int, boldness: float,
@@ -255,7 +260,7 @@ def _push(keys: Floats, nodes: Ints, count: int, key: float, node: int) -> int:
     return count + 1
 
 
-@internal
+@inlined
 def _pop(keys: Floats, nodes: Ints, count: int) -> int:
     """Drop the least of the binary heap; returns the new count."""
     count -= 1

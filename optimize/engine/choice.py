@@ -1,0 +1,287 @@
+"""Bound and core of a choice problem by Lagrangian relaxation with exact blocks.
+
+For a maximisation with linking rows ``G x <= b`` and blocks X_k solved exactly,
+
+    L(y) = y'b + sum_k max { (c - G'y)'x : x in X_k },   y >= 0 (free where the row is an equation)
+
+is a bound for every y; its minimum is at least as tight as the linear relaxation, tighter where
+blocks have integral structure (Geoffrion 1974).  L is minimised by a cutting-plane model that is
+disaggregated over clusters of blocks and kept inside a box around the best y (Marsten, Hogan and
+Blankenship 1975), started from the multipliers of a linear relaxation over a sample of the blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from optimize.engine import choice_kernels as kernels
+from optimize.engine.choice_structure import ChoiceStructure, find_structure
+from optimize.engine.core import Relaxation, solve_relaxed
+from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
+from optimize.engine.milp import Milp, MilpBuilder
+from optimize.engine.stopping import Watch
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_SAMPLE_COLUMNS = 12_000
+_CLUSTERS = 24
+_MAX_ROUNDS = 150
+_ROUND_TOLERANCE = 1e-6
+
+
+def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
+    """Solve ``milp`` by its choice structure; None where it has none (see `find_structure`)."""
+    structure = find_structure(milp)
+    if structure is None:
+        return None
+    bound = LagrangianBound(structure)
+    multipliers = bound.minimise(watch)
+    if multipliers is None:
+        return None
+    return solve_relaxed(milp, watch, bound.relaxation(milp, multipliers), start)
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    bound: float
+    use: FloatArray
+    worth: FloatArray
+
+
+class LagrangianBound:
+    """L(y) of a structure, its minimisation, and what the best y says about every column."""
+
+    def __init__(self, structure: ChoiceStructure) -> None:
+        self.structure = s = structure
+        self._reduced = np.empty(len(s.columns))
+        self._chosen = np.empty(s.num_groups, dtype=np.int64)
+        self._plan_value = np.empty(s.num_blocks)
+        self._upper = np.empty(s.num_blocks)
+        self._local_price = np.empty(s.num_blocks)
+        # blocks without a local row never look at the price, but inf * 0 would poison the sums
+        self._capacity = np.where(np.isfinite(s.capacity), s.capacity, 1e300)
+        self._cluster_of_group = _clusters(s)
+        self.num_clusters = int(self._cluster_of_group.max()) + 1
+
+    def evaluate(self, multipliers: FloatArray) -> _Evaluation | None:
+        """L and the row use of its maximiser by cluster; None when a block holds no choice at all."""
+        s = self.structure
+        kernels.price(s.value, s.link_start, s.link_row, s.link_coefficient, multipliers, self._reduced)
+        empty = kernels.solve_blocks(
+            s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._capacity,
+            self._chosen, self._plan_value, self._upper, self._local_price,
+        )  # fmt: skip
+        if empty:
+            return None
+        use = np.zeros((self.num_clusters, len(s.side)))
+        worth = np.zeros(self.num_clusters)
+        kernels.add_use(
+            self._chosen, self._cluster_of_group, s.value, s.link_start, s.link_row,
+            s.link_coefficient, use, worth,
+        )  # fmt: skip
+        reduced = s.others_value - s.others_link.T @ multipliers
+        boxes = np.where(reduced > 0, reduced * s.others_upper, reduced * s.others_lower)
+        bound = float(self._upper.sum() + multipliers @ s.side + boxes.sum())
+        return _Evaluation(bound, use, worth)
+
+    def minimise(self, watch: Watch) -> FloatArray | None:
+        """Best multipliers found; None when the problem has an empty block or no time is left."""
+        s = self.structure
+        m = len(s.side)
+        best = _sample_multipliers(s, watch)
+        evaluation = self.evaluate(best)
+        if evaluation is None:
+            return None
+        best_bound = evaluation.bound
+        watch.offer_bound(s.sign * best_bound + s.offset)
+        if m == 0:
+            return best
+        master = self._master(watch)
+        floor = np.where(s.equal, -np.inf, 0.0)
+        scale = np.maximum(np.abs(best), 0.05 * _typical(np.abs(best), s))
+        width = 0.3 * scale
+        columns = np.arange(m, dtype=np.int32)
+        for _ in range(_MAX_ROUNDS):
+            self._add_cuts(master, evaluation)
+            master.set_bounds(columns, np.maximum(floor, best - width), best + width)
+            solved = master.solve(watch.remaining())
+            if solved is None or watch.must_stop:
+                break
+            point, model = solved[0][:m], solved[1]
+            predicted = best_bound - model
+            at_edge = (np.abs(point - best) >= width * (1 - 1e-9)) & (point > floor + 1e-12)
+            if predicted <= _ROUND_TOLERANCE * max(1.0, abs(best_bound)):
+                if not at_edge.any():
+                    break
+                width *= 2.0
+                continue
+            evaluation = self.evaluate(point)
+            if evaluation is None:
+                return None
+            if evaluation.bound < best_bound - 0.1 * predicted:
+                width = np.minimum(width * 1.5, 10 * scale)
+            else:
+                width *= 0.6
+            if evaluation.bound < best_bound:
+                best, best_bound = point, evaluation.bound
+                watch.offer_bound(s.sign * best_bound + s.offset)
+                scale = np.maximum(scale, np.abs(best))
+        return best
+
+    def relaxation(self, milp: Milp, multipliers: FloatArray) -> Relaxation:
+        """The maximiser at ``multipliers`` with each column's distance from it and proven loss."""
+        s = self.structure
+        evaluation = self.evaluate(multipliers)
+        assert evaluation is not None
+        regret = np.empty(len(s.columns))
+        block_bound = np.empty(s.num_blocks)
+        kernels.regrets(
+            s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._local_price,
+            regret, block_bound, self._capacity,
+        )  # fmt: skip
+        # Forcing a column costs its regret off the block's Lagrangian bound, which may lie above
+        # the block's exact one by `surplus`.
+        surplus = np.maximum(block_bound - self._upper, 0.0)
+        group = s.group_of_column
+        loss = np.maximum(regret - surplus[s.block_of_group[group]], 0.0)
+        picked = self._chosen[self._chosen >= 0]
+        loss[picked] = 0.0
+        distance = regret.copy()
+        distance[picked] = np.inf
+        filled = np.flatnonzero(np.diff(s.group_start) > 0)
+        nearest = np.full(s.num_groups, np.inf)
+        nearest[filled] = np.minimum.reduceat(distance, s.group_start[filled])
+        # leaving a group empty is an alternative too
+        idle = np.full(s.num_groups, np.inf)
+        optional = ~s.must_choose
+        best = regret + self._reduced - s.weight * self._local_price[s.block_of_group[group]]
+        idle[filled] = np.where(optional[filled], best[s.group_start[filled]], np.inf)
+        distance[picked] = np.minimum(nearest, np.maximum(idle, 0.0))[group[picked]]
+        x = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
+        x[s.columns[picked]] = 1.0
+        full_distance = np.zeros(milp.num_columns)
+        full_loss = np.zeros(milp.num_columns)
+        full_distance[s.columns], full_loss[s.columns] = distance, loss
+        fixed = milp.lower == milp.upper
+        full_distance[fixed] = np.inf
+        return Relaxation(x, s.sign * evaluation.bound + s.offset, full_distance, full_loss)
+
+    def _master(self, watch: Watch) -> GrowingLp:
+        """Columns: multipliers (m), one epigraph value per cluster, one box excess per other column."""
+        s = self.structure
+        m, c, o = len(s.side), self.num_clusters, len(s.others)
+        at_lower = s.others_link @ s.others_lower if o else np.zeros(m)
+        cost = np.concatenate([s.side - at_lower, np.ones(c), s.others_upper - s.others_lower])
+        lower = np.concatenate([np.where(s.equal, -np.inf, 0.0), np.full(c, -np.inf), np.zeros(o)])
+        master = GrowingLp(cost, lower, np.full(m + c + o, np.inf), watch.options.seed)
+        self._constant = float(s.others_value @ s.others_lower)
+        if o:
+            boxes = sp.hstack([s.others_link.T, sp.csr_array((o, c)), sp.eye_array(o)], format="csr")
+            master.add_rows(sp.csr_array(boxes), s.others_value)
+        return master
+
+    def _add_cuts(self, master: GrowingLp, evaluation: _Evaluation) -> None:
+        o = len(self.structure.others)
+        c = self.num_clusters
+        rows = sp.hstack([sp.csr_array(evaluation.use), sp.eye_array(c), sp.csr_array((c, o))])
+        # the constant of the boxes rides on the first cluster
+        worth = evaluation.worth.copy()
+        worth[0] += self._constant
+        master.add_rows(sp.csr_array(rows), worth)
+
+
+def _typical(multipliers: FloatArray, s: ChoiceStructure) -> float:
+    positive = multipliers[multipliers > 1e-9]
+    if len(positive):
+        return float(np.median(positive))
+    return float(np.median(np.abs(s.value))) if len(s.value) else 1.0
+
+
+def _clusters(s: ChoiceStructure) -> IntArray:
+    """Cluster of each group: blocks that use the same narrow linking row are alike."""
+    counts = np.bincount(s.link_row, minlength=max(len(s.side), 1))
+    entries = np.diff(s.link_start)
+    signature = np.full(len(s.columns), len(s.side), dtype=np.int64)
+    used = np.flatnonzero(entries)
+    if len(used):
+        # rank of the narrowest row that is not a rarity: rare rows (counts of pilots) tell nothing
+        rarity = np.where(counts >= 0.01 * max(len(s.columns), 1), counts, counts.max() + 1)
+        rank = np.argsort(np.argsort(rarity, kind="stable"), kind="stable")
+        narrow = np.minimum.reduceat(rank[s.link_row], s.link_start[:-1][used])
+        signature[used] = narrow
+    first = s.group_start[:-1][s.block_start[:-1]]
+    of_block = signature[np.minimum(first, len(signature) - 1)] if len(signature) else first
+    # years of one district share the district's blocks: split evenly where there are too many
+    _, compact = np.unique(of_block, return_inverse=True)
+    if compact.max(initial=0) + 1 > _CLUSTERS:
+        compact = compact * _CLUSTERS // (compact.max() + 1)
+    elif compact.max(initial=0) + 1 < _CLUSTERS // 2:
+        compact = np.arange(s.num_blocks) * min(_CLUSTERS, s.num_blocks) // s.num_blocks
+    _, compact = np.unique(compact, return_inverse=True)
+    return compact.astype(np.int64)[s.block_of_group]
+
+
+def _sample_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:
+    """Multipliers of the linear relaxation over every k-th block with the sides scaled down."""
+    m = len(s.side)
+    stride = max(1, len(s.columns) // _SAMPLE_COLUMNS)
+    blocks = np.arange(0, s.num_blocks, stride)
+    in_block = np.zeros(s.num_blocks, dtype=np.bool_)
+    in_block[blocks] = True
+    group_in = in_block[s.block_of_group]
+    column_in = group_in[s.group_of_column]
+    columns = np.flatnonzero(column_in)
+    if m == 0 or not len(columns):
+        return np.zeros(m)
+    fraction = len(columns) / len(s.columns)
+    builder = MilpBuilder(maximise=True)
+    x = builder.add_columns("x", len(columns), upper=1, cost=s.value[columns])
+    group = np.unique(s.group_of_column[columns], return_inverse=True)
+    must = s.must_choose[group[0]]
+    builder.add_rows("choose", len(must), [(group[1], x, 1.0)], lower=np.where(must, 1.0, -np.inf), upper=1)
+    of_column = s.block_of_group[s.group_of_column[columns]]
+    bounded = np.isfinite(s.capacity)
+    local = bounded[of_column]
+    if local.any():
+        block = np.unique(of_column[local], return_inverse=True)
+        builder.add_rows(
+            "local",
+            len(block[0]),
+            [(block[1], x[local], s.weight[columns][local])],
+            upper=s.capacity[block[0]],
+        )
+    # Rare columns may be missing from the sample: rows give way at a price no sound multiplier reaches.
+    dear = 20.0 * float(np.quantile(np.abs(s.value), 0.99)) + 1.0
+    linked = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(m, len(s.columns)))[
+        :, columns
+    ].tocoo()
+    slack = builder.add_columns("slack", m, cost=-dear)
+    surplus = builder.add_columns("surplus", m, upper=np.where(s.equal, np.inf, 0.0), cost=-dear)
+    others = builder.add_columns(
+        "others", len(s.others), lower=s.others_lower * fraction, upper=s.others_upper * fraction,
+        cost=s.others_value,
+    )  # fmt: skip
+    other = s.others_link.tocoo()
+    side = s.side * fraction
+    rows = builder.add_rows(
+        "link",
+        m,
+        [
+            (linked.row, x[linked.col], linked.data),
+            (other.row, others[other.col], other.data),
+            (None, slack, -1.0),
+            (None, surplus, 1.0),
+        ],
+        lower=np.where(s.equal, side, -np.inf),
+        upper=side,
+    )
+    outcome = solve_lp(builder.build(), watch.child(seconds=0.25 * watch.remaining()))
+    if outcome.row_duals is None:
+        return np.zeros(m)
+    duals = outcome.row_duals[rows]
+    return np.where(s.equal, duals, np.maximum(duals, 0.0))

@@ -1,0 +1,229 @@
+"""Finding the structure of a choice problem in a mixed-integer programme.
+
+*Groups* are sets of binary columns of which at most one (or exactly one) is chosen; *blocks* are
+groups tied together by one local knapsack row; *linking rows* are all other rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from optimize.engine.milp import Milp
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+# A row that ties at most this many groups is solved exactly inside its block.
+_LOCAL_GROUPS = 24
+_MAX_LINKING_ROWS = 1_500
+
+
+@dataclass(frozen=True)
+class ChoiceStructure:
+    """A maximisation sorted by block and group; ``columns`` maps back to the programme.
+
+    Attributes
+    ----------
+    columns : shape (k,), programme column of each choice column.
+    group_start : shape (groups + 1,), choice columns of each group.
+    must_choose : shape (groups,), True where exactly one column is chosen.
+    block_start : shape (blocks + 1,), groups of each block.
+    weight, capacity : use of the block's local row by column (k,), its side by block (inf: none).
+    value : shape (k,), objective, sign turned so that more is better.
+    link : CSC arrays (start, row, coefficient) of the choice columns in the linking rows.
+    side : shape (m,), linking rows stand as ``row <= side``; equality where ``equal``.
+    others : programme columns that are not choices, with their ``others_link`` (CSC, m x o).
+    """
+
+    columns: IntArray
+    group_start: IntArray
+    must_choose: BoolArray
+    block_start: IntArray
+    weight: FloatArray
+    capacity: FloatArray
+    value: FloatArray
+    link_start: IntArray
+    link_row: IntArray
+    link_coefficient: FloatArray
+    side: FloatArray
+    equal: BoolArray
+    others: IntArray
+    others_value: FloatArray
+    others_lower: FloatArray
+    others_upper: FloatArray
+    others_link: sp.csc_array
+    sign: float
+    offset: float
+
+    @property
+    def num_groups(self) -> int:
+        return len(self.group_start) - 1
+
+    @property
+    def num_blocks(self) -> int:
+        return len(self.block_start) - 1
+
+    @property
+    def group_of_column(self) -> IntArray:
+        return np.repeat(np.arange(self.num_groups), np.diff(self.group_start))
+
+    @property
+    def block_of_group(self) -> IntArray:
+        return np.repeat(np.arange(self.num_blocks), np.diff(self.block_start))
+
+
+def find_structure(milp: Milp) -> ChoiceStructure | None:
+    """The choice structure of ``milp``; None where it has none worth the name.
+
+    Needs finite bounds on the columns that are not choices, and few linking rows.
+    """
+    matrix = milp.matrix
+    binary = milp.integral & (milp.lower == 0) & (milp.upper <= 1)
+    group_rows = _group_rows(milp, binary)
+    group_of = _first_row_of(matrix, group_rows, milp.num_columns)
+    grouped = group_of >= 0
+    if grouped.sum() < 0.5 * milp.num_columns or len(group_rows) < 2:
+        return None
+    # Binary columns in no group are groups of their own; the rest stays outside the blocks.
+    loners = np.flatnonzero(binary & ~grouped & (milp.upper == 1))
+    fixed_off = binary & (milp.upper == 0)
+    used_rows = np.unique(group_of[grouped])
+    group_of[grouped] = np.searchsorted(used_rows, group_of[grouped])
+    group_of[loners] = len(used_rows) + np.arange(len(loners))
+    must = np.concatenate([milp.row_lower[used_rows] >= 1, np.zeros(len(loners), np.bool_)])
+    choices = np.flatnonzero((group_of >= 0) & ~fixed_off)
+    others = np.flatnonzero((group_of < 0) & ~fixed_off)
+    if not (np.isfinite(milp.lower[others]).all() and np.isfinite(milp.upper[others]).all()):
+        return None
+    rest = _without(milp, used_rows)
+    local, block_of_group = _local_rows(milp, rest, group_of, len(must))
+    linking = np.setdiff1d(rest, local, assume_unique=True)
+    if len(linking) > _MAX_LINKING_ROWS:
+        return None
+    return _assemble(milp, choices, others, group_of, must, block_of_group, local, linking)
+
+
+def _group_rows(milp: Milp, binary: BoolArray) -> IntArray:
+    matrix = milp.matrix
+    counts = np.diff(matrix.indptr)
+    row_of = np.repeat(np.arange(milp.num_rows), counts)
+    odd = (matrix.data != 1.0) | ~binary[matrix.indices]
+    num_odd = np.bincount(row_of[odd], minlength=milp.num_rows)
+    fits = (milp.row_upper == 1) & ((milp.row_lower <= 0) | (milp.row_lower == 1))
+    candidates = np.flatnonzero(fits & (counts > 1) & (num_odd == 0))
+    # A column may stand in several such rows (a pair that must not meet): the row listed first keeps it.
+    owner = _first_row_of(matrix, candidates, milp.num_columns)
+    sizes = np.diff(matrix.indptr)[candidates]
+    kept = np.bincount(owner[owner >= 0], minlength=milp.num_rows)[candidates]
+    return np.asarray(candidates[kept == sizes], dtype=np.int64)
+
+
+def _first_row_of(matrix: sp.csr_array, rows: IntArray, num_columns: int) -> IntArray:
+    owner = np.full(num_columns, -1, dtype=np.int64)
+    if len(rows):
+        part = matrix[rows]
+        row_of = np.repeat(rows, np.diff(part.indptr))
+        # written in reverse so that the first row wins
+        owner[part.indices[::-1]] = row_of[::-1]
+    return owner
+
+
+def _without(milp: Milp, rows: IntArray) -> IntArray:
+    keep = np.ones(milp.num_rows, dtype=np.bool_)
+    keep[rows] = False
+    keep &= np.isfinite(milp.row_lower) | np.isfinite(milp.row_upper)
+    return np.flatnonzero(keep)
+
+
+def _local_rows(milp: Milp, rows: IntArray, group_of: IntArray, num_groups: int) -> tuple[IntArray, IntArray]:
+    """Rows solved inside blocks (one a block), and the block of each group."""
+    matrix = milp.matrix[rows]
+    counts = np.diff(matrix.indptr)
+    row_of = np.repeat(np.arange(len(rows)), counts)
+    groups = group_of[matrix.indices]
+    bad = np.bincount(row_of[(groups < 0) | (matrix.data < 0)], minlength=len(rows)) > 0
+    pairs = np.unique(row_of * np.int64(num_groups + 1) + np.maximum(groups, 0))
+    touched = np.bincount(pairs // (num_groups + 1), minlength=len(rows))
+    upper_only = np.isfinite(milp.row_upper[rows]) & ~np.isfinite(milp.row_lower[rows])
+    fits = upper_only & ~bad & (touched >= 1) & (touched <= _LOCAL_GROUPS) & (milp.row_upper[rows] >= 0)
+    block = np.full(num_groups, -1, dtype=np.int64)
+    local: list[int] = []
+    # Wide rows first: a feeder is worth more as a block than a pair inside it.
+    for position in np.flatnonzero(fits)[np.argsort(-touched[fits], kind="stable")]:
+        members = np.unique(groups[matrix.indptr[position] : matrix.indptr[position + 1]])
+        if (block[members] == -1).all():
+            block[members] = len(local)
+            local.append(int(position))
+    alone = np.flatnonzero(block == -1)
+    block[alone] = len(local) + np.arange(len(alone))
+    return rows[np.array(local, dtype=np.int64)], block
+
+
+def _assemble(
+    milp: Milp,
+    choices: IntArray,
+    others: IntArray,
+    group_of: IntArray,
+    must: BoolArray,
+    block_of_group: IntArray,
+    local: IntArray,
+    linking: IntArray,
+) -> ChoiceStructure:
+    sign = 1.0 if milp.maximise else -1.0
+    group_order = np.argsort(block_of_group, kind="stable")
+    rank = np.empty_like(group_order)
+    rank[group_order] = np.arange(len(group_order))
+    order = choices[np.argsort(rank[group_of[choices]], kind="stable")]
+    group = rank[group_of[order]]
+    num_groups, num_blocks = len(must), int(block_of_group.max()) + 1
+    block = block_of_group[group_order]
+    local_matrix = milp.matrix[local].tocsc()[:, order]
+    weight = np.zeros(len(order))
+    # every column lies in the local row of its own block only
+    weight[:] = np.asarray(local_matrix.sum(axis=0)).ravel()
+    capacity = np.full(num_blocks, np.inf)
+    capacity[: len(local)] = milp.row_upper[local]
+    rows, side, equal = _as_upper_rows(milp, linking)
+    linked = rows[:, order].tocsc()
+    return ChoiceStructure(
+        columns=order,
+        group_start=np.searchsorted(group, np.arange(num_groups + 1)).astype(np.int64),
+        must_choose=must[group_order],
+        block_start=np.searchsorted(block, np.arange(num_blocks + 1)).astype(np.int64),
+        weight=weight,
+        capacity=capacity,
+        value=sign * milp.cost[order],
+        link_start=linked.indptr.astype(np.int64),
+        link_row=linked.indices.astype(np.int64),
+        link_coefficient=np.asarray(linked.data, dtype=np.float64),
+        side=side,
+        equal=equal,
+        others=others,
+        others_value=sign * milp.cost[others],
+        others_lower=milp.lower[others],
+        others_upper=milp.upper[others],
+        others_link=sp.csc_array(rows[:, others]),
+        sign=sign,
+        offset=milp.offset,
+    )
+
+
+def _as_upper_rows(milp: Milp, linking: IntArray) -> tuple[sp.csr_array, FloatArray, BoolArray]:
+    """Linking rows as ``row <= side`` (or ``==``), each scaled to a mean coefficient of one."""
+    low, high = milp.row_lower[linking], milp.row_upper[linking]
+    equal = low == high
+    as_upper = linking[np.isfinite(high)]
+    as_lower = linking[np.isfinite(low) & ~equal]
+    matrix = sp.vstack([milp.matrix[as_upper], -milp.matrix[as_lower]], format="csr")
+    side = np.concatenate([milp.row_upper[as_upper], -milp.row_lower[as_lower]])
+    sums = np.asarray(abs(matrix).sum(axis=1)).ravel()
+    counts = np.maximum(np.diff(matrix.indptr), 1)
+    scale = np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), 1.0)
+    matrix = sp.csr_array(sp.diags_array(scale) @ matrix)
+    flags = np.concatenate([equal[np.isfinite(high)], np.zeros(len(as_lower), dtype=np.bool_)])
+    return matrix, side * scale, flags
