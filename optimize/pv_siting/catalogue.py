@@ -61,8 +61,7 @@ def _cos_zenith(month: int, day: int) -> FloatArray:
     declination = solarposition.declination_spencer71(_day_of_year(month, day))
     latitude = np.radians(_LATITUDE_DEG)
     return np.asarray(
-        np.sin(latitude) * np.sin(declination)
-        + np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
+        np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
     )
 
 
@@ -208,8 +207,14 @@ def hot_water() -> pd.DataFrame:
 def tariffs() -> pd.DataFrame:
     """Tariff classes of 2022."""
     rows = [
-        ("household_school", 0.62, 0.12, "tariffs_tou: school_household_tariff; subsidy ECNS 2022-11-24", "D"),
-        ("single_part", 0.76, 0.05, "tariffs_tou: flat_price_single_part", "D"),
+        (
+            "household",
+            0.62,
+            0.12,
+            "tariffs_tou: school_household_tariff; subsidy ECNS 2022-11-24",
+            "D",
+        ),
+        ("single", 0.76, 0.05, "tariffs_tou: flat_price_single_part", "D"),
         ("two_part", 0.66, 0.05, "tariffs_tou: flat_price_two_part_10kV", "D"),
     ]
     columns = ["tariff", "price_cny_per_kwh", "subsidy_cny_per_kwh", "source", "confidence"]

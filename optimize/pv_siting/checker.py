@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from optimize.checking import CheckReport, ClauseOutcome, Violation
 from optimize.clauses import ClauseTarget
 from optimize.pv_siting.checker_figures import Figures, join_projects, recount
-from optimize.pv_siting.instance import Instance
+from optimize.pv_siting.instance import Instance, records
 from optimize.pv_siting.solution import Solution
 
 FloatArray = NDArray[np.float64]
@@ -53,6 +53,15 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     )
 
 
+def _floats(values: ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _slack(side: FloatArray) -> FloatArray:
+    """What rounding may cost: a millionth of the side, where that is finite."""
+    return np.where(np.isfinite(side), _RELATIVE * np.maximum(1.0, np.abs(side)), 0.0)
+
+
 class _Rows:
     """Counts the rows looked at and keeps those that do not hold."""
 
@@ -60,17 +69,17 @@ class _Rows:
         self.count = 0
         self.violations: list[Violation] = []
 
-    def at_most(self, equation: str, where: list[str], found: FloatArray, most: FloatArray) -> None:
-        slack = _RELATIVE * np.maximum(1.0, np.abs(most))
-        self._keep(equation, where, found <= most + slack, found, most, "at most")
+    def at_most(self, equation: str, where: list[str], found: ArrayLike, most: ArrayLike) -> None:
+        value, side = _floats(found), _floats(most)
+        self._keep(equation, where, value <= side + _slack(side), value, side, "at most")
 
-    def at_least(self, equation: str, where: list[str], found: FloatArray, least: FloatArray) -> None:
-        slack = _RELATIVE * np.maximum(1.0, np.abs(least))
-        self._keep(equation, where, found >= least - slack, found, least, "at least")
+    def at_least(self, equation: str, where: list[str], found: ArrayLike, least: ArrayLike) -> None:
+        value, side = _floats(found), _floats(least)
+        self._keep(equation, where, value >= side - _slack(side), value, side, "at least")
 
-    def equal(self, equation: str, where: list[str], found: FloatArray, true: FloatArray) -> None:
-        slack = _RELATIVE * np.maximum(1.0, np.abs(true))
-        self._keep(equation, where, np.abs(found - true) <= slack, found, true, "")
+    def equal(self, equation: str, where: list[str], found: ArrayLike, true: ArrayLike) -> None:
+        value, side = _floats(found), _floats(true)
+        self._keep(equation, where, np.abs(value - side) <= _slack(side), value, side, "")
 
     def true(self, equation: str, where: list[str], holds: BoolArray, required: str) -> None:
         self.count += len(where)
@@ -96,7 +105,10 @@ def _unknown_ids(instance: Instance, projects: pd.DataFrame) -> Iterator[Violati
     by_offer = projects["offer"] != ""
     known = (
         ("site", projects["site"].isin(instance.sites["site"])),
-        ("configuration", by_offer | projects["configuration"].isin(instance.configurations["configuration"])),
+        (
+            "configuration",
+            by_offer | projects["configuration"].isin(instance.configurations["configuration"]),
+        ),
         ("offer", ~by_offer | projects["offer"].isin(instance.offers["offer"])),
         ("offer", ~(by_offer & (projects["configuration"] != ""))),
         ("year", projects["year"].isin(list(instance.years))),
@@ -120,19 +132,21 @@ def _check_locks(instance: Instance, wide: pd.DataFrame, rows: _Rows) -> None:
         site: offer or configuration
         for site, offer, configuration in zip(wide["site"], wide["offer"], wide["configuration"], strict=True)
     }
-    for lock in instance.locks.itertuples(index=False):
-        done, other_done = lock.id in year_of, lock.other in year_of
-        year = year_of.get(lock.id, lock.year)
+    for lock in records(instance.locks):
+        done, other_done = lock["id"] in year_of, lock["other"] in year_of
+        year = year_of.get(lock["id"], lock["year"])
         holds = {
             "force_in": done,
             "force_out": not done,
-            "fix": done and what_of[lock.id] == lock.value and (lock.year == 0 or year == lock.year),
-            "earliest": year >= lock.year,
-            "latest": year <= lock.year,
+            "fix": done
+            and what_of[lock["id"]] == lock["value"]
+            and (lock["year"] == 0 or year == lock["year"]),
+            "earliest": year >= lock["year"],
+            "latest": year <= lock["year"],
             "together": done == other_done,
             "not_together": not (done and other_done),
-        }[lock.kind]
-        where = f"{lock.kind} {lock.id} {lock.other} {lock.value}".strip()
+        }[lock["kind"]]
+        where = " ".join(str(lock[part]) for part in ("kind", "id", "other", "value")).strip()
         rows.true("lock", [where], np.array([holds]), "as locked")
 
 
@@ -162,9 +176,16 @@ def _check_fit(
         ("parking", wide["parking_m2"]),
     ):
         here = ((wide["kind_surface"] == surface) & ~offered).to_numpy()
-        rows.at_most("P2", [f"{s} {surface} m2" for s in wide["site"][here]], area[here], free[here].to_numpy())
+        rows.at_most(
+            "P2", [f"{s} {surface} m2" for s in wide["site"][here]], area[here], free[here].to_numpy()
+        )
     own_heat = heat & ~offered
-    rows.at_most("P2", list(wide["site"][own_heat]), heat_m2[own_heat].to_numpy(), wide["usable_roof_m2"][own_heat].to_numpy())
+    rows.at_most(
+        "P2",
+        list(wide["site"][own_heat]),
+        heat_m2[own_heat].to_numpy(),
+        wide["usable_roof_m2"][own_heat].to_numpy(),
+    )
     rows.true("P2", where, ~own_heat | (wide["hot_water_kwh_per_a"] > 0).to_numpy(), "a hot-water demand")
     load = wide["kind_kg_per_m2"].where(on_roof, 0.0).fillna(0.0)
     load = pd.concat([load, wide["hot_water_kg_per_m2"].fillna(0.0)], axis=1).max(axis=1)
@@ -178,7 +199,9 @@ def _check_fit(
         np.full(int(needs_roof.sum()), instance.pv.min_roof_life_years),
     )
     own_pv = ~offered & (wide["kind"] != "").to_numpy()
-    rows.at_least("P2", list(wide["site"][own_pv]), figures.kw[own_pv], wide["kind_min_kw"][own_pv].to_numpy())
+    rows.at_least(
+        "P2", list(wide["site"][own_pv]), figures.kw[own_pv], wide["kind_min_kw"][own_pv].to_numpy()
+    )
 
 
 def _check_mixes(instance: Instance, wide: pd.DataFrame, figures: Figures, rows: _Rows) -> None:
@@ -194,7 +217,9 @@ def _check_mixes(instance: Instance, wide: pd.DataFrame, figures: Figures, rows:
     switched_on = np.full(len(at), instance.pv.emc_allowed)
     rows.true("P11", at, switched_on, "contracts allowed")
     kind_allows = (wide["kind_emc_allowed"][contract] == True).to_numpy()  # noqa: E712 - NaN without PV
-    rows.true("P11", at, kind_allows & (wide["hot_water"][contract] == "").to_numpy(), "a kind open to contracts")
+    rows.true(
+        "P11", at, kind_allows & (wide["hot_water"][contract] == "").to_numpy(), "a kind open to contracts"
+    )
     rows.at_least("P11", at, figures.kw[contract], np.full(len(at), instance.pv.emc_min_kw))
     rows.true("P11", at, figures.bankable[contract], "investor's return at least its hurdle rate")
     host_pays = np.full(len(at), 1.0 - instance.pv.emc_host_discount)
@@ -221,14 +246,24 @@ def _check_money(instance: Instance, solution: Solution, figures: Figures, rows:
     stated = solution.payments.groupby(keys)["amount_cny"].sum()
     true = figures.payments.groupby(keys)["amount_cny"].sum()
     both = pd.concat([stated.rename("stated"), true.rename("true")], axis=1).fillna(0.0)
-    rows.equal("P5", [" ".join(map(str, key)) for key in both.index], both["stated"].to_numpy(), both["true"].to_numpy())
+    rows.equal(
+        "P5",
+        [" ".join(map(str, key)) for key in both.index],
+        both["stated"].to_numpy(),
+        both["true"].to_numpy(),
+    )
 
     owner_limited = (instance.budgets["source"] == "owner").any()
     sources = ["municipal", *instance.districts["district"], "owner"]
     spent = true.groupby(["source", "year"]).sum()
     budget = instance.budgets.set_index(["source", "year"])["amount_cny"]
     carried = solution.carried_over.set_index(["source", "year"])["amount_cny"]
-    rows.at_least("P5", [f"carried {key}" for key in carried.index], carried.to_numpy(np.float64), np.zeros(len(carried)))
+    rows.at_least(
+        "P5",
+        [f"carried {key}" for key in carried.index],
+        carried.to_numpy(np.float64),
+        np.zeros(len(carried)),
+    )
     table = []
     for source in sources:
         before = 0.0
@@ -241,7 +276,9 @@ def _check_money(instance: Instance, solution: Solution, figures: Figures, rows:
             rows.at_most("P5", where, np.array([out]), np.array([have + before]))
             unspent = instance.carry_over_share * max(have + before - out, 0.0) if np.isfinite(have) else 0.0
             tolerance = _RELATIVE * (have + before) if np.isfinite(have) else 0.0
-            rows.at_most("P5", [f"carried {source} {year}"], np.array([kept - tolerance]), np.array([unspent]))
+            rows.at_most(
+                "P5", [f"carried {source} {year}"], np.array([kept - tolerance]), np.array([unspent])
+            )
             before = kept
             if out or have:
                 table.append((source, year, out, np.nan if unlimited else have))
@@ -262,7 +299,7 @@ def _check_grid(instance: Instance, wide: pd.DataFrame, figures: Figures, rows: 
     ):
         added = new.reindex(of_feeder.index).fillna(0.0).groupby(of_feeder).sum().reindex(table.index)
         standing = old.reindex(of_feeder.index).fillna(0.0).groupby(of_feeder).sum().reindex(table.index)
-        left = np.maximum(table["hosting_capacity_kw"] - standing.fillna(0.0), 0.0)
+        left = (table["hosting_capacity_kw"] - standing.fillna(0.0)).clip(lower=0.0)
         where = [f"{name} {key}" for key in table.index]
         rows.at_most("P6", where, added.fillna(0.0).to_numpy(), left.to_numpy(np.float64))
 
@@ -283,15 +320,18 @@ def _check_order(instance: Instance, wide: pd.DataFrame, figures: Figures, rows:
 def _check_capacities(instance: Instance, wide: pd.DataFrame, figures: Figures, rows: _Rows) -> None:
     """(P9) and (P10)."""
     year = wide["year"].to_numpy()
-    for minimum in instance.district_minima.itertuples(index=False):
-        last = minimum.by_year if minimum.by_year > 0 else instance.years[-1]
-        here = (wide["district"] == minimum.district).to_numpy() & (year <= last)
+    for minimum in records(instance.district_minima):
+        last = minimum["by_year"] if minimum["by_year"] > 0 else instance.years[-1]
+        here = (wide["district"] == minimum["district"]).to_numpy() & (year <= last)
         rows.at_least(
-            "P9", [str(minimum.district)], np.array([figures.kw[here].sum()]), np.array([minimum.capacity_kw])
+            "P9",
+            [str(minimum["district"])],
+            np.array([figures.kw[here].sum()]),
+            np.array([minimum["capacity_kw"]]),
         )
-    for row in instance.installers.itertuples(index=False):
-        built = figures.kw[year == row.year].sum()
-        rows.at_most("P10", [str(row.year)], np.array([built]), np.array([row.capacity_kw]))
+    for row in records(instance.installers):
+        built = figures.kw[year == row["year"]].sum()
+        rows.at_most("P10", [str(row["year"])], np.array([built]), np.array([row["capacity_kw"]]))
 
 
 _EQUATION = {
@@ -343,7 +383,11 @@ def _reached(
         return float(figures.energy_mwh[counted].sum())
     if clause == "PV-CO2":
         return float(figures.co2_t[counted].sum())
-    column = {"PV-BIPV": "kind_counts_bipv", "PV-CARPORT": "kind_counts_carport", "PV-FLEX": "storage_counts_flex"}
+    column = {
+        "PV-BIPV": "kind_counts_bipv",
+        "PV-CARPORT": "kind_counts_carport",
+        "PV-FLEX": "storage_counts_flex",
+    }
     flags = wide[column[clause]] if column[clause] in wide else pd.Series(dtype=object)
     return float((flags == True).sum())  # noqa: E712 - NaN where there is no such part
 

@@ -63,7 +63,9 @@ def join_projects(instance: Instance, projects: pd.DataFrame) -> pd.DataFrame:
         wide[part] = wide[f"o_{part}"].where(offered, wide[f"c_{part}"]).fillna("")
         prefixed = catalogue.drop(columns=["source", "confidence"]).add_prefix(f"{part}_")
         wide = wide.merge(prefixed, left_on=part, right_on=f"{part}_{part}", how="left")
-    return wide.merge(instance.tariffs.add_prefix("tariff_"), left_on="tariff", right_on="tariff_tariff", how="left")
+    return wide.merge(
+        instance.tariffs.add_prefix("tariff_"), left_on="tariff", right_on="tariff_tariff", how="left"
+    )
 
 
 def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
@@ -129,9 +131,7 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
     assets = np.zeros(len(wide))
     for part, life in zip(capex_parts, lives, strict=True):
         assets += _annuities(instance, part * cheaper, life, built)
-    paid, capex_offered, assets_offered = _offer_money(
-        instance, wide, np.where(has_pv, lives[0], lives[2])
-    )
+    paid, capex_offered, assets_offered = _offer_money(instance, wide, np.where(has_pv, lives[0], lives[2]))
     assets = np.where(offered, assets_offered, assets)
     cost = assets + operation
     stated = of("o_npv_cny", np.nan)
@@ -291,7 +291,11 @@ def _own_payments(instance: Instance, wide: pd.DataFrame, capex: FloatArray) -> 
             rest_to = source if takes_rest else rest_to
         rows.append((site, purse[rest_to], year, left))
     frame = pd.DataFrame(rows, columns=["site", "source", "year", "amount_cny"])
-    return frame.groupby(["site", "source", "year"], as_index=False)["amount_cny"].sum()
+    return _summed(frame)
+
+
+def _summed(payments: pd.DataFrame) -> pd.DataFrame:
+    return payments.groupby(["site", "source", "year"])[["amount_cny"]].sum().reset_index()
 
 
 def _offer_money(
@@ -305,8 +309,7 @@ def _offer_money(
         instance, paid["amount_cny"].to_numpy(np.float64), paid["life"].to_numpy(np.float64), built
     )
     sums = paid.groupby("offer")[["amount_cny", "present"]].sum().reindex(wide["offer"]).fillna(0.0)
-    frame = paid[["site", "source", "year", "amount_cny"]]
-    frame = frame.groupby(["site", "source", "year"], as_index=False)["amount_cny"].sum()
+    frame = _summed(paid[["site", "source", "year", "amount_cny"]])
     return frame, sums["amount_cny"].to_numpy(np.float64), sums["present"].to_numpy(np.float64)
 
 
@@ -353,9 +356,9 @@ def _energy(instance: Instance, wide: pd.DataFrame, kw, storage_kwh, of):  # typ
         met_before = np.minimum(shape * before[part, None, None], load)
         surplus = (power - met).sum(axis=2)
         deficit = (load - met).sum(axis=2)
-        through = np.minimum(
-            np.minimum(surplus * efficiency[part, None], deficit), capacity[part, None]
-        ) * (load_sum[part, None] > 0)
+        through = np.minimum(np.minimum(surplus * efficiency[part, None], deficit), capacity[part, None]) * (
+            load_sum[part, None] > 0
+        )
         direct = (met - met_before).sum(axis=2) @ weight
         stored = through @ weight
         used[rows[part]] = direct + stored
@@ -400,24 +403,32 @@ def _output_per_kw(instance: Instance, weather: pd.DataFrame, tilt: float, azimu
         + 0.000907 * np.sin(2 * b) - 0.002697 * np.cos(3 * b) + 0.00148 * np.sin(3 * b)
     )  # fmt: skip
     equation_min = (1440.0 / 2.0 / np.pi) * (
-        0.0000075 + 0.001868 * np.cos(b) - 0.032077 * np.sin(b) - 0.014615 * np.cos(2 * b) - 0.040849 * np.sin(2 * b)
+        0.0000075
+        + 0.001868 * np.cos(b)
+        - 0.032077 * np.sin(b)
+        - 0.014615 * np.cos(2 * b)
+        - 0.040849 * np.sin(2 * b)
     )
     clock = weather["hour"].to_numpy(np.float64) + 0.5
-    hour_angle = np.radians(
-        15.0 * (clock - 12.0 - pv.utc_offset_h) + pv.longitude_deg + equation_min / 4.0
-    )
+    hour_angle = np.radians(15.0 * (clock - 12.0 - pv.utc_offset_h) + pv.longitude_deg + equation_min / 4.0)
     latitude = np.radians(pv.latitude_deg)
     up = np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
     # Unit vector to the sun in east, north, up; unit normal of the plane likewise.
     east = -np.cos(declination) * np.sin(hour_angle)
-    north = np.cos(latitude) * np.sin(declination) - np.sin(latitude) * np.cos(declination) * np.cos(hour_angle)
+    north = np.cos(latitude) * np.sin(declination) - np.sin(latitude) * np.cos(declination) * np.cos(
+        hour_angle
+    )
     slope, heading = np.radians(tilt), np.radians(azimuth)
     facing = (
         east * np.sin(slope) * np.sin(heading) + north * np.sin(slope) * np.cos(heading) + up * np.cos(slope)
     )
     facing = np.maximum(facing, 0.0)
     outside = _SOLAR_CONSTANT * (
-        1.00011 + 0.034221 * np.cos(b) + 0.00128 * np.sin(b) + 0.000719 * np.cos(2 * b) + 7.7e-05 * np.sin(2 * b)
+        1.00011
+        + 0.034221 * np.cos(b)
+        + 0.00128 * np.sin(b)
+        + 0.000719 * np.cos(2 * b)
+        + 7.7e-05 * np.sin(2 * b)
     )
     ghi, dni, dhi = (
         weather[name].to_numpy(np.float64) for name in ("ghi_w_per_m2", "dni_w_per_m2", "dhi_w_per_m2")

@@ -33,9 +33,7 @@ def degraded_share(instance: Instance, age: FloatArray) -> FloatArray:
     return np.asarray((1.0 - pv.first_year_degradation) * (1.0 - pv.degradation_per_a) ** (age - 1.0))
 
 
-def degraded_annuity(
-    instance: Instance, rate: float, life_years: FloatArray, num_years: float
-) -> FloatArray:
+def degraded_annuity(instance: Instance, rate: float, life_years: FloatArray, num_years: float) -> FloatArray:
     """Present value, at commissioning, of 1 kWh/a (when new) worth 1 CNY over ``num_years``."""
     lives, inverse = np.unique(life_years, return_inverse=True)
     years = np.arange(1.0, np.floor(num_years) + 1.0)
@@ -137,9 +135,7 @@ def benefit_cny(instance: Instance, economics: Economics, year: int) -> FloatArr
     built = float(discount_factor(rate, year))
     life = economics.module_life_years
     whole = degraded_annuity(instance, rate, life, horizon - year)
-    subsidised = degraded_annuity(
-        instance, rate, life, min(instance.pv.subsidy_years, horizon - year)
-    )
+    subsidised = degraded_annuity(instance, rate, life, min(instance.pv.subsidy_years, horizon - year))
     steady = float(annuity_factor(rate, horizon - year))
     carbon = instance.carbon_cny_per_t / 1000.0
     return np.asarray(

@@ -133,9 +133,7 @@ def _add_choice(
         for a, b in pairs:
             of_a, of_b = x[candidates.site == a], x[candidates.site == b]
             zero_a, zero_b = np.zeros_like(of_a), np.zeros_like(of_b)
-            builder.add_rows(
-                name, 1, [(zero_a, of_a, 1.0), (zero_b, of_b, sign)], lower=lower, upper=upper
-            )
+            builder.add_rows(name, 1, [(zero_a, of_a, 1.0), (zero_b, of_b, sign)], lower=lower, upper=upper)
     return elastic
 
 
@@ -265,7 +263,7 @@ def _add_order_and_capacities(
         rows = builder.add_rows("district_minimum", 1, terms, lower=least)
         name = str(instance.districts["district"].iloc[district])
         elastic.append(ElasticRows("district minimum", name, "kW", rows, float(least)))
-    for t in np.flatnonzero(np.isfinite(limits.installer_kw)):
+    for t in np.flatnonzero(np.isfinite(limits.installer_kw)).tolist():
         built = np.flatnonzero(candidates.year == t)
         terms = [(np.zeros_like(built), x[built], candidates.kw[built])]
         most = float(limits.installer_kw[t])

@@ -45,10 +45,13 @@ year after the last investment year.  Goals: npv (less penalties), cost (plus pe
 co2, capacity.
 """
 
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from pyomo.core.expr import LinearExpression
 from pyomo.environ import (
     Binary,
     ConcreteModel,
@@ -60,7 +63,6 @@ from pyomo.environ import (
     maximize,
     minimize,
 )
-from pyomo.core.expr import LinearExpression
 
 from optimize.engine.pyomo_bridge import ElasticConstraint, solve_model
 from optimize.engine.stopping import Watch
@@ -94,7 +96,9 @@ def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solut
     if outcome.x is not None:
         value = outcome.value(model.option_chosen)
         chosen = np.array([o for o, x in value.items() if x > 0.5], dtype=np.int64)
-        solution = extract_solution(instance, candidates, chosen, _carried_over(instance, candidates, model, outcome))
+        solution = extract_solution(
+            instance, candidates, chosen, _carried_over(instance, candidates, model, outcome)
+        )
     return Result(
         stop=outcome.stop,
         solution=solution,
@@ -220,7 +224,8 @@ def _add_budgets(m, instance, candidates, limits, chosen):
         m.carried_over[f, t].setub(float(budget[f, : t + 1][np.isfinite(budget[f, : t + 1])].sum()) * share)
 
     def available(m, f, t):
-        return budget[f, t] + (m.carried_over[f, t - 1] if (f, t - 1) in m.carried_over else 0.0)
+        received = (f, t - 1) in m.carried_over
+        return budget[f, t] + (m.carried_over[f, t - 1] if received else 0.0)
 
     @m.Constraint(pairs, doc="(P5)")
     def spending_within_budget(m, f, t):
@@ -325,9 +330,7 @@ def elastic_constraints(instance: Instance, m: ConcreteModel, limits: Limits) ->
     for k in m.required_sites_get_one:
         required = limits.required[k]
         site = str(instance.sites["site"].iloc[required.site])
-        elastic.append(
-            ElasticConstraint(required.reason, site, "count", m.required_sites_get_one[k], 1.0)
-        )
+        elastic.append(ElasticConstraint(required.reason, site, "count", m.required_sites_get_one[k], 1.0))
     return elastic
 
 

@@ -82,9 +82,7 @@ def derive_generation_per_kw(
             albedo=pv.albedo,
             model="haydavies",
         )["poa_global"]
-        cell = temperature.faiman(
-            plane, rows["temp_air_c"].to_numpy(), rows["wind_m_per_s"].to_numpy()
-        )
+        cell = temperature.faiman(plane, rows["temp_air_c"].to_numpy(), rows["wind_m_per_s"].to_numpy())
         power[position] = pvsystem.pvwatts_dc(plane, cell, 1.0, pv.temperature_coefficient_per_k)
     kept = np.maximum(power, 0.0) * (1.0 - pv.system_loss_share)
     return kept.reshape(len(tilt_deg), -1, 24)

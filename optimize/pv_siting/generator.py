@@ -43,9 +43,7 @@ def _generate(num_sites: int, size: str, seed: int) -> InstanceDraft:
     sites.insert(0, "site", [f"P{k + 1:07d}" for k in range(num_sites)])
     sites["feeder"], feeders, substations = draw_grid(rng, sites)
     possible = pd.Series(potential_kw(sites))
-    by_purse = possible.groupby(
-        np.where(sites["level"] == "municipal", "municipal", sites["district"])
-    ).sum()
+    by_purse = possible.groupby(np.where(sites["level"] == "municipal", "municipal", sites["district"])).sum()
     budgets = _budgets(rng, by_purse)
     minima = pd.DataFrame(
         {
@@ -115,14 +113,14 @@ def _catalogues() -> dict[str, pd.DataFrame]:
 def example() -> InstanceDraft:
     """Two districts, eight institutions, every table in use."""
     site_rows = [
-        ("school-1", "第一小学", "school", "district", "East", False, 1800, 30, 25, 0, 0, 320_000, 40_000, "F1", 0, "household_school"),
-        ("school-2", "第二中学", "school", "district", "West", False, 3200, 40, 20, 900, 0, 560_000, 0, "F2", 50, "household_school"),
+        ("school-1", "第一小学", "school", "district", "East", False, 1800, 30, 25, 0, 0, 320_000, 40_000, "F1", 0, "household"),
+        ("school-2", "第二中学", "school", "district", "West", False, 3200, 40, 20, 900, 0, 560_000, 0, "F2", 50, "household"),
         ("hospital-1", "中心医院", "hospital", "municipal", "East", True, 4200, 60, 30, 2500, 400, 6_500_000, 900_000, "F1", 0, "two_part"),
-        ("office-1", "区政府办公楼", "office", "district", "East", True, 900, 25, 22, 600, 250, 900_000, 0, "F1", 0, "single_part"),
-        ("office-2", "市级办公楼", "office", "municipal", "West", True, 1200, 18, 30, 0, 300, 1_200_000, 0, "F3", 0, "single_part"),
+        ("office-1", "区政府办公楼", "office", "district", "East", True, 900, 25, 22, 600, 250, 900_000, 0, "F1", 0, "single"),
+        ("office-2", "市级办公楼", "office", "municipal", "West", True, 1200, 18, 30, 0, 300, 1_200_000, 0, "F3", 0, "single"),
         ("university-1", "理工大学", "university", "municipal", "West", True, 12_000, 45, 28, 6000, 0, 9_000_000, 1_200_000, "F3", 200, "two_part"),
-        ("care-1", "养老院", "care_home", "district", "West", False, 600, 65, 12, 0, 0, 300_000, 220_000, "F2", 0, "single_part"),
-        ("venue-1", "体育馆", "venue", "district", "East", False, 2600, 22, 24, 3000, 0, 1_100_000, 60_000, "F2", 0, "single_part"),
+        ("care-1", "养老院", "care_home", "district", "West", False, 600, 65, 12, 0, 0, 300_000, 220_000, "F2", 0, "single"),
+        ("venue-1", "体育馆", "venue", "district", "East", False, 2600, 22, 24, 3000, 0, 1_100_000, 60_000, "F2", 0, "single"),
     ]  # fmt: skip
     sites = pd.DataFrame(
         site_rows,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,6 +94,11 @@ class Instance:
         return self.years[-1] if year is None else year
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a short table, each as column -> value."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def load(data: InstanceData) -> Instance:
     """The typed instance; a named weather file takes the place of the weather table."""
     value = data.parameters
@@ -134,6 +140,10 @@ def find_faults(data: InstanceData) -> list[Fault]:
 def _investment_years(data: InstanceData) -> range:
     first = int(data.parameters["base_year"])
     return range(first, first + int(data.parameters["num_years"]))
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"'
 
 
 def _rows(mask: pd.Series) -> Iterator[int]:
@@ -183,9 +193,17 @@ def _faults_of_funding(data: InstanceData) -> Iterator[Fault]:
         first = int(rows.index[0])
         total = float(rows["share"].sum())
         if total > 1 + 1e-9:
-            yield Fault("funding", "share", "shares of a mix that sum to at most 1", f"{kind}/{mix}: {total:g}", row=first)
+            yield Fault(
+                "funding",
+                "share",
+                "shares of a mix that sum to at most 1",
+                f"{kind}/{mix}: {total:g}",
+                row=first,
+            )
         if int(rows["takes_rest"].sum()) > 1:
-            yield Fault("funding", "takes_rest", "at most one row of a mix", f"{kind}/{mix}: several", row=first)
+            yield Fault(
+                "funding", "takes_rest", "at most one row of a mix", f"{kind}/{mix}: several", row=first
+            )
 
 
 def _faults_of_configurations(data: InstanceData) -> Iterator[Fault]:
@@ -210,7 +228,9 @@ def _has_pv(data: InstanceData) -> bool:
 
 def _faults_of_profiles(data: InstanceData) -> Iterator[Fault]:
     profiles = data.tables["load_profiles"]
-    negative_or_empty = profiles.groupby("type")[list(HOURS)].sum().sum(axis=1) if len(profiles) else pd.Series(dtype=float)
+    negative_or_empty = (
+        profiles.groupby("type")[list(HOURS)].sum().sum(axis=1) if len(profiles) else pd.Series(dtype=float)
+    )
     for name in negative_or_empty.index[negative_or_empty <= 0]:
         yield Fault("load_profiles", "h0..h23", "some power", f'"{name}": none at all')
     if not _has_pv(data):
@@ -220,7 +240,12 @@ def _faults_of_profiles(data: InstanceData) -> Iterator[Fault]:
     for name in data.tables["sites"]["type"].drop_duplicates():
         found = int(count.get(name, 0))
         if found != complete:
-            yield Fault("load_profiles", "type", f"{complete} rows (month x day kind) for each type of site", f'"{name}": {found}')
+            yield Fault(
+                "load_profiles",
+                "type",
+                f"{complete} rows (month x day kind) for each type of site",
+                f'"{name}": {found}',
+            )
 
 
 def _faults_of_weather(data: InstanceData) -> Iterator[Fault]:
@@ -232,7 +257,9 @@ def _faults_of_weather(data: InstanceData) -> Iterator[Fault]:
     weather = data.tables["weather"]
     if weather.empty:
         if _has_pv(data):
-            yield Fault("weather", "rows", "typical days or hourly rows, or pv_siting.weather_file", "nothing")
+            yield Fault(
+                "weather", "rows", "typical days or hourly rows, or pv_siting.weather_file", "nothing"
+            )
         return
     if _has_pv(data) and float((weather["ghi_w_per_m2"] * weather["days"]).sum()) <= 0:
         yield Fault("weather", "ghi_w_per_m2", "some sun in the year", "none")
@@ -245,11 +272,12 @@ def _faults_of_weather(data: InstanceData) -> Iterator[Fault]:
         yield Fault("weather", "day", "a day of the month", found, row=row)
     groups = weather.groupby(["month", "day", "sky"], sort=False)
     summary = groups.agg(hours=("hour", "nunique"), first=("days", "min"), last=("days", "max"))
-    for key, hours, low, high in summary.itertuples(name=None):
-        if hours != 24:
-            yield Fault("weather", "hour", "24 hours for each day", f"{key}: {hours}")
-        if low != high:
-            yield Fault("weather", "days", "one value for the hours of a day", f"{key}: {low:g} and {high:g}")
+    for key, day in zip(summary.index, records(summary), strict=True):
+        if day["hours"] != 24:
+            yield Fault("weather", "hour", "24 hours for each day", f"{key}: {day['hours']}")
+        if day["first"] != day["last"]:
+            several = f"{key}: {day['first']:g} and {day['last']:g}"
+            yield Fault("weather", "days", "one value for the hours of a day", several)
 
 
 def _faults_of_locks(data: InstanceData) -> Iterator[Fault]:
@@ -257,22 +285,35 @@ def _faults_of_locks(data: InstanceData) -> Iterator[Fault]:
     years = _investment_years(data)
     configurations = set(data.tables["configurations"]["configuration"])
     offers = dict(zip(data.tables["offers"]["offer"], data.tables["offers"]["site"], strict=True))
-    for row, lock in enumerate(locks.itertuples(index=False)):
-        if lock.id not in sites:
-            yield Fault("locks", "id", "a site", f'"{lock.id}"', row=row)
-        if lock.kind in _PAIRS and (lock.other not in sites or lock.other == lock.id):
-            yield Fault("locks", "other", "another site", f'"{lock.other}"', row=row)
-        if lock.kind == "fix" and lock.value not in configurations and offers.get(lock.value) != lock.id:
-            yield Fault("locks", "value", "a configuration, or an offer of the site", f'"{lock.value}"', row=row)
-        needs_year = lock.kind in ("earliest", "latest")
-        if (needs_year or lock.year > 0) and lock.year not in years:
-            yield Fault("locks", "year", f"a year in {years[0]}..{years[-1]}", str(lock.year), row=row)
+    for row, lock in enumerate(records(locks)):
+        if lock["id"] not in sites:
+            yield Fault("locks", "id", "a site", _quoted(lock["id"]), row=row)
+        if lock["kind"] in _PAIRS and (lock["other"] not in sites or lock["other"] == lock["id"]):
+            yield Fault("locks", "other", "another site", _quoted(lock["other"]), row=row)
+        if (
+            lock["kind"] == "fix"
+            and lock["value"] not in configurations
+            and offers.get(lock["value"]) != lock["id"]
+        ):
+            yield Fault(
+                "locks", "value", "a configuration, or an offer of the site", _quoted(lock["value"]), row=row
+            )
+        needs_year = lock["kind"] in ("earliest", "latest")
+        if (needs_year or lock["year"] > 0) and lock["year"] not in years:
+            yield Fault("locks", "year", f"a year in {years[0]}..{years[-1]}", str(lock["year"]), row=row)
 
 
 def _faults_of_targets(data: InstanceData) -> Iterator[Fault]:
     for clause, target in data.targets.items():
         if target.clause.unit == "share" and not 0 <= target.required <= 1:
-            yield Fault("instance.toml", f"targets.{clause}.required", "a share in 0..1", f"{target.required:g}")
+            yield Fault(
+                "instance.toml", f"targets.{clause}.required", "a share in 0..1", f"{target.required:g}"
+            )
         deadline = target.deadline_year
         if deadline is not None and deadline < _investment_years(data)[0]:
-            yield Fault("instance.toml", f"targets.{clause}.deadline_year", "a year of the plan or later", str(deadline))
+            yield Fault(
+                "instance.toml",
+                f"targets.{clause}.deadline_year",
+                "a year of the plan or later",
+                str(deadline),
+            )

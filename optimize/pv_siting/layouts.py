@@ -21,7 +21,7 @@ _ROUNDING = 1e-9  # keeps 29.999999999 from being rounded down to 29
 
 def positions(keys: pd.Series, values: pd.Series) -> IntArray:
     """Position of each value among ``keys``; -1 where it is empty or unknown."""
-    return pd.Index(keys).get_indexer(pd.Index(values)).astype(np.int64)
+    return np.asarray(pd.Index(keys).get_indexer(pd.Index(values)), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ def derive_hosting_left(instance: Instance) -> tuple[FloatArray, FloatArray]:
     sites, feeders, substations = instance.sites, instance.feeders, instance.substations
     feeder = positions(feeders["feeder"], sites["feeder"])
     known = feeder >= 0
-    existing = np.bincount(
-        feeder[known], sites["existing_pv_kw"].to_numpy()[known], minlength=len(feeders)
-    )
+    existing = np.bincount(feeder[known], sites["existing_pv_kw"].to_numpy()[known], minlength=len(feeders))
     substation = positions(substations["substation"], feeders["substation"])
     linked = substation >= 0
     below = np.bincount(substation[linked], existing[linked], minlength=len(substations))
@@ -246,9 +244,9 @@ def derive_energy(instance: Instance, layouts: Layouts) -> Energy:
             loads[type_names[type_code]],
             np.concatenate([per_kw[pair], per_kw[pair]]) / yearly_per_kw[pair],
         )
-        members = members[load[members] > 0]
-        used[members], drawn[members] = _use_of_members(
-            instance, curve, storage, members, generated + existing, existing, load, pv.storage_kwh
+        using = members[load[members] > 0]
+        used[using], drawn[using] = _use_of_members(
+            instance, curve, storage, using, generated + existing, existing, load, pv.storage_kwh
         )
     energy.generation_kwh[with_pv] = generated
     energy.used_kwh[with_pv] = used
@@ -306,6 +304,5 @@ def _groups(keys: IntArray) -> list[tuple[tuple[int, int, int], IntArray]]:
     order = np.argsort(code, kind="stable")
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
     return [
-        ((int(keys[m[0], 0]), int(keys[m[0], 1]), int(keys[m[0], 2])), m)
-        for m in np.split(order, starts[1:])
+        ((int(keys[m[0], 0]), int(keys[m[0], 1]), int(keys[m[0], 2])), m) for m in np.split(order, starts[1:])
     ]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from optimize.finance import present_cost_of_asset
 from optimize.funding import mixes_of, split_capex
@@ -164,7 +164,10 @@ def _within_locked_years(instance: Instance, layouts: Layouts, rows: _Rows) -> B
     year = locks["year"].to_numpy(np.int64) - instance.base_year
     site = positions(sites, locks["id"])
     dated = locks["year"].to_numpy(np.int64) > 0
-    for kinds, bound, keep in ((("earliest", "fix"), first, np.maximum), (("latest", "fix"), last, np.minimum)):
+    for kinds, bound, keep in (
+        (("earliest", "fix"), first, np.maximum),
+        (("latest", "fix"), last, np.minimum),
+    ):
         chosen = locks["kind"].isin(kinds).to_numpy() & dated
         keep.at(bound, site[chosen], year[chosen])
     at = layouts.site[rows.layout]
@@ -281,8 +284,8 @@ def _offered(
         payments["year"].to_numpy(np.float64) - instance.base_year,
         float(instance.horizon_years),
     )
-    capex = np.bincount(paid_offer, amount, minlength=len(instance.offers))[offer]
-    assets = np.bincount(paid_offer, present, minlength=len(instance.offers))[offer]
+    capex = _floats(np.bincount(paid_offer, amount, minlength=len(instance.offers)))[offer]
+    assets = _floats(np.bincount(paid_offer, present, minlength=len(instance.offers)))[offer]
     cost, npv = np.zeros(len(members)), np.zeros(len(members))
     for t in np.unique(year):
         now = np.flatnonzero(year == t)
@@ -302,6 +305,10 @@ def _offered(
         npv_cny=np.where(np.isnan(stated), npv, stated),
         cost_cny=cost,
     )
+
+
+def _floats(values: ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)  # an empty bincount is of integers
 
 
 def _dominated(
@@ -331,7 +338,9 @@ def _dominated(
     values = [column[order] for column in better_high]
     dropped = np.zeros(len(order), dtype=np.bool_)
     for distance in range(1, len(order)):
-        same = (keys[distance:] == keys[:-distance]).all(axis=1) & (kw_sorted[distance:] == kw_sorted[:-distance])
+        same = (keys[distance:] == keys[:-distance]).all(axis=1) & (
+            kw_sorted[distance:] == kw_sorted[:-distance]
+        )
         same &= comparable[distance:] & comparable[:-distance]
         pairs = np.flatnonzero(same)
         if not len(pairs):

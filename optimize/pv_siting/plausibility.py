@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from optimize.errors import Fault
-from optimize.pv_siting.instance import Instance, load
+from optimize.pv_siting.instance import Instance, load, records
 from optimize.pv_siting.layouts import Layouts, derive_hosting_left, derive_layouts, positions
 from optimize.schema import InstanceData
 
@@ -65,41 +65,53 @@ def _warnings_of_locks(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
     locks = instance.locks
     out = set(locks.loc[locks["kind"] == "force_out", "id"])
     possible = set(instance.sites["site"].iloc[np.unique(layouts.site)])
-    for row, lock in enumerate(locks.itertuples(index=False)):
-        if lock.kind not in ("force_in", "fix"):
+    for row, lock in enumerate(records(locks)):
+        if lock["kind"] not in ("force_in", "fix"):
             continue
-        if lock.id in out:
-            yield Fault("locks", "id", "one decision", f"{lock.id} is forced in and out", row=row)
-        elif lock.id not in possible:
-            yield Fault("locks", "id", "a site where something fits", f"{lock.id}: nothing does", row=row)
+        if lock["id"] in out:
+            yield Fault("locks", "id", "one decision", f"{lock['id']} is forced in and out", row=row)
+        elif lock["id"] not in possible:
+            yield Fault("locks", "id", "a site where something fits", f"{lock['id']}: nothing does", row=row)
 
 
 def _warnings_of_capacity(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
     target = instance.targets.get("PV-50MW")
     supply = _placeable_kw(instance, layouts)
-    for row, minimum in enumerate(instance.district_minima.itertuples(index=False)):
-        here = (instance.sites["district"] == minimum.district).to_numpy()
-        if supply[here].sum() < minimum.capacity_kw:
+    for row, minimum in enumerate(records(instance.district_minima)):
+        here = (instance.sites["district"] == minimum["district"]).to_numpy()
+        if supply[here].sum() < minimum["capacity_kw"]:
             yield Fault(
                 "district_minima", "capacity_kw", f"at most the {supply[here].sum():.0f} kW that fit there",
-                f"{minimum.capacity_kw:g}", row=row,
+                f"{minimum['capacity_kw']:g}", row=row,
             )  # fmt: skip
     if target is None:
         return
     where = "targets.PV-50MW.required"
     total = min(float(supply.sum()), _grid_kw(instance, supply))
     if total < target.required:
-        yield Fault("instance.toml", where, f"at most the {total:.0f} kW that fit roofs and grid", f"{target.required:g}")
+        yield Fault(
+            "instance.toml",
+            where,
+            f"at most the {total:.0f} kW that fit roofs and grid",
+            f"{target.required:g}",
+        )
     last = instance.deadline("PV-50MW")
     capacity = instance.installers.set_index("year")["capacity_kw"]
     years = [year for year in instance.years if year <= last]
     can_build = sum(float(capacity.get(year, np.inf)) for year in years)
     if can_build < target.required:
-        yield Fault("instance.toml", where, f"at most the {can_build:.0f} kW installers can build by {last}", f"{target.required:g}")
+        yield Fault(
+            "instance.toml",
+            where,
+            f"at most the {can_build:.0f} kW installers can build by {last}",
+            f"{target.required:g}",
+        )
     yield from _warnings_of_money(instance, layouts, target.required, last)
 
 
-def _warnings_of_money(instance: Instance, layouts: Layouts, required_kw: float, last: int) -> Iterator[Fault]:
+def _warnings_of_money(
+    instance: Instance, layouts: Layouts, required_kw: float, last: int
+) -> Iterator[Fault]:
     others_pay = instance.pv.emc_allowed or (instance.funding["source"] == "owner").any()
     if others_pay or not len(instance.kinds) or len(instance.offers):
         return
@@ -152,7 +164,9 @@ def _warnings_of_counts(instance: Instance, layouts: Layouts) -> Iterator[Fault]
             )  # fmt: skip
     target = instance.targets.get("PV-EMC")
     if target is not None and target.required > 0 and not instance.pv.emc_allowed:
-        yield Fault("instance.toml", "targets.PV-EMC.required", "pv_siting.emc.allowed = true", f"{target.required:g}")
+        yield Fault(
+            "instance.toml", "targets.PV-EMC.required", "pv_siting.emc.allowed = true", f"{target.required:g}"
+        )
 
 
 def _warnings_of_deadlines(instance: Instance) -> Iterator[Fault]:

@@ -19,14 +19,10 @@ _SHARE_WITH_PARKING = np.array([0.25, 0.60, 0.45, 0.85, 0.25, 0.70])
 _SHARE_WITH_HOT_WATER = np.array([0.20, 0.90, 0.10, 0.80, 0.90, 0.25])
 _HOT_WATER_PER_FLOOR_M2 = np.array([5.0, 22.0, 2.0, 12.0, 35.0, 8.0])
 _MUNICIPAL_SHARE = np.array([0.03, 0.12, 0.12, 0.90, 0.02, 0.15])
-_TARIFF = np.array(
-    ["household_school", "two_part", "single_part", "two_part", "single_part", "single_part"], dtype=object
-)
+_TARIFF = np.array(["household", "two_part", "single", "two_part", "single", "single"], dtype=object)
 
 
-def draw_sites(
-    rng: np.random.Generator, type_code: IntArray, district: NDArray[np.object_]
-) -> pd.DataFrame:
+def draw_sites(rng: np.random.Generator, type_code: IntArray, district: NDArray[np.object_]) -> pd.DataFrame:
     """Attributes of sites of the given types (positions in TYPES) and districts."""
     n = len(type_code)
     roof = _MEDIAN_ROOF_M2[type_code] * np.exp(rng.normal(0.0, 0.65, n))
@@ -49,9 +45,7 @@ def draw_sites(
     pitched_azimuth = rng.choice(np.array([90.0, 135.0, 180.0, 180.0, 225.0, 270.0]), n)
     weak = rng.random(n) < 0.18
     large_hospital = (type_code == 1) & (roof > 4_000.0)
-    level = np.where(
-        (rng.random(n) < _MUNICIPAL_SHARE[type_code]) | large_hospital, "municipal", "district"
-    )
+    level = np.where((rng.random(n) < _MUNICIPAL_SHARE[type_code]) | large_hospital, "municipal", "district")
     existing = np.where(rng.random(n) < 0.06, np.round(0.03 * roof), 0.0)
     return pd.DataFrame(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 from pvlib import iotools
@@ -57,9 +58,9 @@ def read_weather_file(path: Path, utc_offset_h: float) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".epw":
-        return iotools.read_epw(path)[0]
+        return cast(pd.DataFrame, iotools.read_epw(path)[0])
     with path.open(encoding="utf-8", errors="replace") as file:
         head = file.read(4000)
     is_typical_year = "TMY" in head or "tmy" in head
     reader = iotools.read_pvgis_tmy if is_typical_year else iotools.read_pvgis_hourly
-    return reader(path)[0]
+    return cast(pd.DataFrame, reader(path)[0])
