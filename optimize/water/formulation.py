@@ -45,6 +45,7 @@ volume, tn, co2 of a year at the last stage.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product as every
 
 import numpy as np
@@ -93,6 +94,11 @@ class WaterModel:
     m: ConcreteModel
     elastic: list[ElasticConstraint] = field(default_factory=list)
     built_of_kind: dict = field(default_factory=dict)
+
+    @cached_property
+    def largest_flow(self) -> np.ndarray:
+        """Bound on the flow of a corridor, (E, G, S, T), for the big-M rows."""
+        return _largest_flow(self.c)
 
     @property
     def stages(self) -> range:
@@ -228,7 +234,7 @@ def _add_treatment(w: WaterModel) -> None:
     m.effluent_stays_compliant = Constraint(Any)
     m.product_only_if_built = Constraint(Any)
     m.one_module_size = Constraint(Any)
-    useful = _useful_m3_per_d(w)
+    useful = _useful_m3_per_d(w.c)
     for p, qualities in enumerate(made):
         limit = float(c.tn_limit_mg_per_l[p])
         for s, t in every(w.stages, w.periods):
@@ -261,31 +267,34 @@ def _steps(c: Coefficients, p: int, g: int) -> list[int]:
     return np.flatnonzero((c.module_plant == p) & (c.module_quality == g)).tolist()
 
 
-def _useful_m3_per_d(w: WaterModel) -> np.ndarray:
+def _useful_m3_per_d(c: Coefficients) -> np.ndarray:
     """Most of each quality that can be of use in a period, (G, S, T); unbounded where it can be stored."""
-    c = w.c
     useful = np.einsum("qg,sqt->gst", c.accepts.astype(float), c.demand_m3_per_d)
     useful[c.storage_quality] = np.inf
     return useful
 
 
-def _largest_flow(w: WaterModel) -> np.ndarray:
-    """Bound on the flow of a corridor, (E, G, S, T), for the big-M rows."""
-    c = w.c
-    nodes = np.concatenate([c.corridor_from, c.corridor_to])
-    degree = np.bincount(nodes, minlength=len(c.node_ids))
-    largest = np.broadcast_to(_useful_m3_per_d(w), (len(c.corridor_ids), *_useful_m3_per_d(w).shape)).copy()
-    gives = set(c.cascade_user.tolist())
-    stores = set(c.storage_node.tolist())
-    outward = set(c.corridor_from.tolist()) | set(c.corridor_to[~c.directed].tolist())
-    for u, node in enumerate(c.user_node):
-        # Water that enters a dead end can only be used there.
-        if u in gives or int(node) in stores or (degree[node] != 1 and int(node) in outward):
-            continue
-        own = c.demand_user == u
-        bound = np.einsum("qg,sqt->gst", c.accepts[own].astype(float), c.demand_m3_per_d[:, own])
-        for e in np.flatnonzero((c.corridor_from == node) | (c.corridor_to == node)):
-            largest[e] = np.minimum(largest[e], bound)
+def _largest_flow(c: Coefficients) -> np.ndarray:
+    """What users behind a corridor, or all users, can take; unbounded where water can be stored."""
+    num_nodes, num_users = len(c.node_ids), len(c.user_ids)
+    useful = _useful_m3_per_d(c)
+    largest = np.broadcast_to(useful, (len(c.corridor_ids), *useful.shape)).copy()
+    degree = np.bincount(np.concatenate([c.corridor_from, c.corridor_to]), minlength=num_nodes)
+    lets_out = np.zeros(num_nodes, dtype=bool)
+    lets_out[c.corridor_from] = True
+    lets_out[c.corridor_to[~c.directed]] = True
+    gives = np.zeros(num_users, dtype=bool)
+    gives[c.cascade_user] = True
+    # Water that enters a dead end can only be used there.
+    dead_end = ~gives & ((degree[c.user_node] == 1) | ~lets_out[c.user_node])
+    dead_end &= ~np.isin(c.user_node, c.storage_node)
+    own = np.zeros((num_users, *useful.shape))
+    np.add.at(own, c.demand_user, np.einsum("qg,sqt->qgst", c.accepts.astype(float), c.demand_m3_per_d))
+    user_at = np.full(num_nodes, -1)
+    user_at[c.user_node[dead_end]] = np.flatnonzero(dead_end)
+    for end in (c.corridor_from, c.corridor_to):
+        rows = np.flatnonzero(user_at[end] >= 0)
+        largest[rows] = np.minimum(largest[rows], own[user_at[end][rows]])
     return largest
 
 
@@ -295,7 +304,7 @@ def _add_pipes(w: WaterModel) -> None:
     m.one_diameter = Constraint(Any)
     m.flow_only_if_built = Constraint(Any)
     m.flow_only_from_built_treatment = Constraint(Any)
-    largest = _largest_flow(w)
+    largest = w.largest_flow
     carried, diameters = _carried_qualities(c), range(len(c.diameter_ids))
     source_only = set(range(len(c.plant_ids))) - set(c.corridor_to.tolist()) - set(c.corridor_from[~c.directed].tolist())
     source_only -= set(c.storage_node.tolist())
@@ -405,7 +414,7 @@ def _add_users(w: WaterModel) -> None:
 def _add_single_feeds(w: WaterModel) -> None:
     """(W6): a single-feed user takes its water through one corridor."""
     m, c = w.m, w.c
-    largest = _largest_flow(w)
+    largest = w.largest_flow
     widest = float(c.pipe_capacity_m3_per_d.max(initial=0.0))
     inward = {
         int(u): [
@@ -609,7 +618,7 @@ def _money_by_system(w: WaterModel, s: int):
         yearly = capital * investments.annual_capital_cny[i] + investments.yearly_cost_cny[i]
         spend(key, share * float(yearly), term)
 
-    largest = _largest_flow(w)
+    largest = w.largest_flow
     widest = float(c.pipe_capacity_m3_per_d.max(initial=0.0))
     for e, a, g, _, t in (index for index in m.flow if index[3] == s):
         top = min(float(largest[e, g, s, t]), float(c.existing_pipe_m3_per_d[e, g]) + widest)
@@ -927,7 +936,11 @@ def _present_outlay(w: WaterModel):
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Solve the Pyomo model by HiGHS."""
     watch = Watch(options, options.goal[-1] != "cost")
-    w = build_model(instance)
+    return solve_built(build_model(instance), options, watch)
+
+
+def solve_built(w: WaterModel, options: SolveOptions, watch: Watch) -> Result[Solution]:
+    """Solve a built model; ``watch`` has run since before it was built."""
     outcome = solve_model(w.m, options, w.elastic, watch)
     solution, objective = None, outcome.objective
     if outcome.x is not None:
@@ -935,7 +948,7 @@ def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solut
         goal = outcome.compiled.objective(options.goal[-1])
         objective = float(goal.cost @ x) + goal.offset
         values = {name: outcome.compiled.values(getattr(w.m, name), x) for name in _VARIABLES}
-        solution = plan_from_values(instance, w.c, PlanValues(**values))
+        solution = plan_from_values(w.instance, w.c, PlanValues(**values))
     return Result(
         stop=outcome.stop,
         solution=solution,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optimize.programme import Goal, Programme
 from optimize.water.checker import check
 from optimize.water.example import example
+from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import FAMILIES, SIZES, generate
 from optimize.water.instance import find_faults, find_warnings, load
@@ -30,9 +31,9 @@ PROGRAMME = Programme(
     find_warnings=find_warnings,
     load=load,
     solve_formulation=solve_formulation,
-    solve_fast=None,
-    unsupported_by_fast=lambda instance, options: "the water programme has no fast path yet",
-    prefer_fast=lambda instance, options: False,
+    solve_fast=solve_fast,
+    unsupported_by_fast=unsupported_by_fast,
+    prefer_fast=prefer_fast,
     check=check,
     plan_tables=plan_tables,
     summarise=summarise,

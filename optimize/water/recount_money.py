@@ -160,7 +160,11 @@ def _spending(
             solution.funding["kind"], solution.funding["id"], solution.funding["mix"], strict=True
         )
     }
-    faults: list[tuple[str, str, str]] = []
+    twice = solution.funding.duplicated(["kind", "id"])
+    faults = [
+        (f"{kind} {name}", "one mix", "several")
+        for kind, name in zip(solution.funding.loc[twice, "kind"], solution.funding.loc[twice, "id"], strict=True)
+    ]
     rules = {kind: _rules_of(instance.funding, kind) for kind in _PAYER_WITHOUT_RULE}
     rows: list[tuple[str, int, float]] = []
     for kind, name, year, capex, district in zip(
