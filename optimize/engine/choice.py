@@ -169,7 +169,10 @@ class LagrangianBound:
         full_distance[s.columns], full_loss[s.columns] = distance, loss
         fixed = milp.lower == milp.upper
         full_distance[fixed] = np.inf
-        return Relaxation(x, s.sign * evaluation.bound + s.offset, full_distance, full_loss)
+        cluster = np.full(milp.num_columns, -1, dtype=np.int64)
+        cluster[s.columns] = self._cluster_of_group[group]
+        bound = s.sign * evaluation.bound + s.offset
+        return Relaxation(x, bound, full_distance, full_loss, cluster)
 
     def _master(self, watch: Watch) -> GrowingLp:
         """Columns: multipliers (m), one epigraph value per cluster, one box excess per other column."""

@@ -31,6 +31,9 @@ FloatArray = NDArray[np.float64]
 _INTERIOR_POINT_FROM = 30_000
 _FIRST_CORE = 2_000
 _CORE_GROWTH = 3
+_NEIGHBOURHOOD_COLUMNS = 1_500
+_NEIGHBOURHOOD_NODES = 300
+_CORE_NODES = 200
 # What is left after fixing is solved as a whole below this many free integer columns.
 _CLOSE_BELOW = 40_000
 
@@ -45,12 +48,14 @@ class Relaxation:
     bound : proven bound on the objective.
     distance : shape (n,), how far each integer column is from moving (0: always in the core).
     loss : shape (n,), proven loss when the column leaves ``x``; 0 where nothing is known.
+    cluster : shape (n,), columns of one cluster belong together (-1: to none); None: not known.
     """
 
     x: FloatArray
     bound: float
     distance: FloatArray
     loss: FloatArray
+    cluster: NDArray[np.int64] | None = None
 
 
 def solve_by_core(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome:
@@ -83,6 +88,8 @@ def solve_relaxed(
         reach = np.inf if whole else ranked[size]
         free = ~milp.integral | ((relaxed.distance <= reach) & ~fixed)
         best = _search_core(milp, watch, relaxed, free, best, whole=whole and not fixed.any())
+        if best is not None and not watch.must_stop and not watch.gap_reached:
+            best = _search_neighbourhoods(milp, watch, relaxed, best)
         if whole:
             break
         size *= _CORE_GROWTH
@@ -142,13 +149,47 @@ def _search_core(
     sign = -1.0 if milp.maximise else 1.0
     target = relaxed.bound + sign * 0.98 * watch.gap * abs(relaxed.bound) if watch.gap > 0 else None
     begin = best[free] if best is not None else None
-    outcome = solve_milp(core, part, begin, target)
+    outcome = solve_milp(core, part, begin, target, max_nodes=None if whole else _CORE_NODES)
     if outcome.x is None:
         return best
     found = held.copy()
     found[free] = outcome.x
     if best is None or _better(milp, milp.value(found), milp.value(best)):
         return found
+    return best
+
+
+def _search_neighbourhoods(milp: Milp, watch: Watch, relaxed: Relaxation, best: FloatArray) -> FloatArray:
+    """Re-optimise a few clusters at a time, all others held at the plan in hand.
+
+    Ends after as many fruitless rounds as there are clusters, so that runs repeat exactly where no
+    limit cuts in.
+    """
+    if relaxed.cluster is None:
+        return best
+    names = np.unique(relaxed.cluster[relaxed.cluster >= 0])
+    if len(names) < 4:
+        return best
+    rng = np.random.default_rng(watch.options.seed)
+    until = 0.3 * watch.remaining()
+    width, fruitless = 2, 0
+    while fruitless < len(names) and not watch.must_stop and not watch.gap_reached:
+        if watch.remaining() < until:
+            break
+        chosen = np.isin(relaxed.cluster, rng.choice(names, width, replace=False))
+        ranked = np.sort(relaxed.distance[chosen])
+        reach = ranked[min(_NEIGHBOURHOOD_COLUMNS, len(ranked)) - 1]
+        free = ~milp.integral | (chosen & (relaxed.distance <= reach)) | (chosen & (best > 0.5))
+        part = watch.child(seconds=0.1 * watch.remaining(), gap=0.1 * watch.gap, plans=True)
+        outcome = solve_milp(milp.restricted(free, best), part, best[free], max_nodes=_NEIGHBOURHOOD_NODES)
+        value = milp.value(best)
+        fruitless += 1
+        if outcome.x is not None:
+            found = best.copy()
+            found[free] = outcome.x
+            if abs(milp.value(found) - value) > 1e-9 * abs(value) and _better(milp, milp.value(found), value):
+                best, fruitless = found, 0
+        width = 2 if fruitless < len(names) // 2 else 3
     return best
 
 

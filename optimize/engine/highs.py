@@ -46,13 +46,18 @@ class LpOutcome:
 
 
 def solve_milp(
-    milp: Milp, watch: Watch, start: FloatArray | None = None, target: float | None = None
+    milp: Milp,
+    watch: Watch,
+    start: FloatArray | None = None,
+    target: float | None = None,
+    max_nodes: int | None = None,
 ) -> MilpOutcome:
     """Branch and cut.
 
     Parameters
     ----------
     target : a plan this good ends the search.
+    max_nodes : most branch-and-bound nodes; unlike seconds, the same on every machine.
     start : shape (n,), a plan to begin from; dropped by the solver if it is not feasible.
 
     Raises
@@ -70,6 +75,8 @@ def solve_milp(
         _expect_ok(solver.setSolution(solution), "setSolution")
     if target is not None:
         _set(solver, "objective_target", target * scaled.cost_factor)
+    if max_nodes is not None:
+        _set(solver, "mip_max_nodes", max_nodes)
     _report_progress(solver, scaled, watch)
     _run(solver)
     status = solver.getModelStatus()
