@@ -30,7 +30,8 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     if unknown:
         # Without the ids nothing can be re-derived.
         empty = pd.DataFrame(columns=["source", "year", "spent_cny", "budget_cny"])
-        return CheckReport(tuple(unknown), (), {}, empty, len(solution.projects))
+        nothing = dict.fromkeys(("npv", "cost", "energy", "co2", "capacity"), float("nan"))
+        return CheckReport(tuple(unknown), (), nothing, empty, len(solution.projects))
     wide = join_projects(instance, solution.projects)
     figures = recount(instance, wide)
     rows = _Rows()
