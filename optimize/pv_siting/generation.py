@@ -95,7 +95,7 @@ def _sun_position(
     midnight = pd.to_datetime(pd.DataFrame({"year": 2021, "month": rows["month"], "day": rows["day"]}))
     local = pd.DatetimeIndex(midnight + pd.to_timedelta(rows["hour"] + 0.5, unit="h"))
     times = (local - pd.Timedelta(hours=utc_offset_h)).tz_localize("UTC")
-    day_of_year = local.dayofyear.to_numpy(np.float64)
+    day_of_year = local.day_of_year.to_numpy(np.float64)
     hour_angle = np.radians(
         _wrap_half_turn(
             solarposition.hour_angle(
