@@ -19,6 +19,7 @@ from scipy.spatial import Delaunay, cKDTree
 
 from optimize.errors import UsageError
 from optimize.schema import InstanceDraft
+from optimize.water.shanghai import shanghai
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -67,12 +68,14 @@ def generate(size: str, seed: int = 0, family: str = "parks") -> InstanceDraft:
 
     Parameters
     ----------
-    size : one of SIZES.
+    size : one of SIZES, or ``shanghai`` (one family only).
     seed : the same seed gives the same tables.
     family : one of FAMILIES.
     """
+    if size == "shanghai":
+        return shanghai(seed)
     if size not in SIZES:
-        raise UsageError(f"size: expected one of {', '.join(SIZES)}, found {size!r}")
+        raise UsageError(f"size: expected one of {', '.join(SIZES)} or shanghai, found {size!r}")
     if family not in FAMILIES:
         raise UsageError(f"family: expected one of {', '.join(FAMILIES)}, found {family!r}")
     shape = SIZES[size]

@@ -38,7 +38,7 @@ PROGRAMME = Programme(
     plan_tables=plan_tables,
     summarise=summarise,
     example=example,
-    sizes=tuple(SIZES),
+    sizes=(*SIZES, "shanghai"),
     families=FAMILIES,
     generate=generate,
 )
