@@ -92,6 +92,8 @@ class Loads(NamedTuple):
 
     flow: Floats  # (E, G, T) along the corridor positive
     size: Ints  # (E, G)
+    peak: Floats  # (E, G) largest flow over the periods, either way
+    sense: Ints  # (E, G) +1 or -1 where all flows run one way, 0 empty or mixed
     made: Floats  # (P, G, T)
     raw_used: Floats  # (P, T)
     step: Ints  # (P, G)
@@ -173,6 +175,8 @@ def empty_loads(network: Network) -> Loads:
     return Loads(
         np.zeros((num_edges, num_grades, num_periods)),
         network.pipe_min.copy(),
+        np.zeros((num_edges, num_grades)),
+        np.zeros((num_edges, num_grades), np.int64),
         np.zeros((num_sources, num_grades, num_periods)),
         np.zeros((num_sources, num_periods)),
         network.step_min.copy(),

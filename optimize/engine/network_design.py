@@ -26,7 +26,7 @@ from optimize.engine.network_data import (
 from optimize.engine.stopping import Watch
 
 FIRST_PRICES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-BOLDNESS = 0.3
+BOLDNESS = 1.0
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
 
 

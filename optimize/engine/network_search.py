@@ -61,17 +61,20 @@ def _add_flow(
     """Put ``sign * take`` on a pipe; its size follows the peak."""
     flow = loads.flow[edge, grade]
     along, against = network.flow_cost[edge, 0], network.flow_cost[edge, 1]
-    peak, cost = 0.0, 0.0
+    peak, cost, lowest, highest = 0.0, 0.0, 0.0, 0.0
     for t in range(len(take)):
         old = flow[t]
         new = old + sign * take[t]
         if abs(new) < TINY:
             new = 0.0
         flow[t] = new
+        lowest, highest = min(lowest, new), max(highest, new)
         cost += network.weight[t] * (
             (new * along if new > 0 else -new * against) - (old * along if old > 0 else -old * against)
         )
         peak = max(peak, abs(new))
+    loads.peak[edge, grade] = peak
+    loads.sense[edge, grade] = 0 if lowest < 0.0 < highest or peak == 0.0 else (1 if highest > 0.0 else -1)
     size = _needed(network.size_capacity, peak - network.pipe_existing[edge, grade])
     if size > network.pipe_max[edge, grade]:
         size = len(network.size_capacity) - 1
@@ -217,7 +220,7 @@ def _source_cost(
 @inlined
 def _pipe_cost(
     network: Network, loads: Loads, prices: Prices, q: int, edge: int, g: int, sign: int,
-    volume: float, new_size: int, boldness: float,
+    volume: float, most: float, new_size: int, boldness: float,
 ) -> float:  # fmt: skip
     """Priced cost of sending requirement q's water through a corridor, inf where it cannot."""
     size = loads.size[edge, g]
@@ -227,6 +230,9 @@ def _pipe_cost(
             return np.inf
         cost = boldness * prices.pipe[edge, g, new_size] + volume * (along if sign > 0 else against)
         return max(cost, 1e-9)
+    room = network.size_capacity[size] + network.pipe_existing[edge, g]
+    if loads.sense[edge, g] == sign and loads.peak[edge, g] + most <= room:
+        return max(volume * (along if sign > 0 else against), 1e-9)
     flow, demand = loads.flow[edge, g], network.demand[q]
     peak, moved = 0.0, 0.0
     for t in range(len(demand)):
@@ -331,7 +337,7 @@ def _find_supply(
                 # the search runs from the customer outwards, the water the other way
                 further = cost + _pipe_cost(
                     network, loads, prices, q, network.arc_edge[arc], g, -network.arc_sign[arc],
-                    volume, new_size, boldness,
+                    volume, peak, new_size, boldness,
                 )  # fmt: skip
                 if further + base >= best:
                     continue

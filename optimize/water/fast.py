@@ -15,20 +15,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimize.engine.highs import solve_lp, solve_milp
+from optimize.engine.highs import solve_milp
 from optimize.engine.network_design import Design, DesignSearch
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.result import Result, StopReason
 from optimize.water.coefficients import Coefficients, FloatArray, derive_coefficients
+from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
-from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model
+from optimize.water.fast_model import FlowModel, Part, build_flow_model
 from optimize.water.fast_network import derive_network
 from optimize.water.fast_wishes import ask
 from optimize.water.instance import Instance
 from optimize.water.solution import Solution
 
 LARGE_NUM_FLOWS = 20_000
+WHOLE_MODEL_LANES = 4_000
 ITERATIONS_PER_USER = 20.0
 LEAST_ITERATIONS, MOST_ITERATIONS = 3_000, 20_000
 
@@ -112,8 +114,14 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     _certify(solve, search.design())
     timed("certify", started)
     started = time.monotonic()
+    bound = WaterBound(instance, c, solve.locks)
     if not watch.must_stop:
-        _bound(solve, 0.3 * options.time_limit_s)
+        linear = bound.start(watch.child(seconds=0.3 * options.time_limit_s))
+        if linear is not None:
+            watch.offer_bound(linear)
+        best = bound.improve(watch.child(seconds=4), solve.value, 100000)
+        if best is not None:
+            watch.offer_bound(best)
     timed("bound", started)
     started = time.monotonic()
     if not (watch.must_stop or watch.gap_reached):
@@ -157,7 +165,7 @@ def _construct(solve: _Solve) -> DesignSearch:
     seed = solve.watch.options.seed
     search = DesignSearch(network, seed)
     search.construct(solve.watch)
-    if "W-PILOT" in solve.instance.targets and not solve.watch.must_stop:
+    if "W-PILOT" in solve.instance.targets and search.violation > 0.0 and not solve.watch.must_stop:
         served = search.design().assignment.served > 0
         again = ask(solve.instance, solve.c, solve.locks, served)
         network = derive_network(solve.instance, solve.c, solve.locks, again.wishes, again.reserved_cny)
@@ -211,14 +219,40 @@ def _certify(solve: _Solve, design: Design) -> None:
     solve.keep(model, outcome.x)
 
 
-def _bound(solve: _Solve, seconds: float) -> None:
-    """Bound by the linear relaxation over one averaged period."""
-    c = averaged(solve.c, [np.flatnonzero(solve.c.days > 0)])
-    model = build_flow_model(solve.instance, c, Part.whole(c), relaxed=True)
-    outcome = solve_lp(model.milp, solve.watch.child(seconds=seconds))
-    if outcome.stop is StopReason.OPTIMAL and outcome.objective is not None:
-        solve.watch.offer_bound(outcome.objective)
-
-
 def _improve_by_model(solve: _Solve, seconds: float) -> None:
     """A model over the works near the best plan, started from it."""
+    model, x = solve.model, solve.x
+    assert model is not None and x is not None
+    part = _near(solve, model, x)
+    wider = build_flow_model(solve.instance, solve.c, part)
+    start = wider.start_from(model, x)
+    outcome = solve_milp(wider.milp, solve.watch.child(seconds=seconds), start)
+    solve.keep(wider, outcome.x)
+    if outcome.bound is not None and part.pipe.all() and part.connected.all():
+        pass
+
+
+def _near(solve: _Solve, model: FlowModel, x: FloatArray) -> Part:
+    """Works of the plan, one size up and down, and for small networks all works."""
+    c = solve.c
+    shape = c.shape
+    whole = Part.whole(c)
+    if shape["E"] * shape["G"] * len(c.days) <= WHOLE_MODEL_LANES:
+        return whole
+    built = np.zeros_like(whole.pipe)
+    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
+    pipe = built.copy()
+    pipe[:, :, 1:] |= built[:, :, :-1]
+    pipe[:, :, :-1] |= built[:, :, 1:]
+    reached = np.zeros(shape["N"], bool)
+    e, g, _ = np.nonzero(built)
+    reached[c.corridor_from[e]] = True
+    reached[c.corridor_to[e]] = True
+    module = np.zeros(len(c.modules), bool)
+    key = c.module_plant * shape["G"] + c.module_quality
+    module[np.isin(key, key[model.module_at[x[model.module] > 0.5]])] = True
+    connected = np.zeros(shape["U"], bool)
+    connected[model.connected_at] = True
+    connected |= reached[c.user_node]
+    tanker = c.tanker_plant >= 0
+    return Part(pipe & whole.pipe, module, connected, tanker)

@@ -79,6 +79,56 @@ class FlowModel:
     hauled: IntArray
     hauled_at: IntArray
     reused: IntArray
+    upgraded: IntArray
+    upgraded_at: IntArray
+    shortfall: IntArray
+    shortfall_row: IntArray
+    rows_of: Mapping[str, tuple[int, int]]
+
+    def start_from(self, other: FlowModel, x: FloatArray) -> FloatArray:
+        """The plan ``x`` of a model over another part, as far as this part holds it.
+
+        The plan stays feasible where this part contains the other one.
+        """
+        c, y = self.c, np.zeros(self.milp.num_columns)
+        lanes = len(c.corridor_ids) * len(c.quality_ids)
+        pairs = max(len(c.plant_ids), len(c.demand_ids)) * len(c.quality_ids)
+
+        def pair(at: IntArray) -> IntArray:
+            return np.asarray(at[:, 0] * len(c.quality_ids) + at[:, 1])
+
+        blocks = [
+            (_pipe_row(c, other.pipe_at), _pipe_row(c, self.pipe_at), other.pipe, self.pipe, len(c.pipes)),
+            (other.module_at, self.module_at, other.module, self.module, len(c.modules)),
+            (other.connected_at, self.connected_at, other.connected, self.connected, len(c.user_ids)),
+            (other.tanker_at, self.tanker_at, other.tanker, self.tanker, len(c.user_ids)),
+            (pair(other.lane_at), pair(self.lane_at), other.flow[0], self.flow[0], lanes),
+            (pair(other.lane_at), pair(self.lane_at), other.flow[1], self.flow[1], lanes),
+            (pair(other.product_at), pair(self.product_at), other.product, self.product, pairs),
+            (pair(other.delivered_at), pair(self.delivered_at), other.delivered, self.delivered, pairs),
+            (pair(other.hauled_at), pair(self.hauled_at), other.hauled, self.hauled, pairs),
+        ]
+        same = [(other.cascade, self.cascade), (other.zld, self.zld), (other.pilot, self.pilot),
+                (other.refused, self.refused), (other.reused, self.reused)]  # fmt: skip
+        for kind in self.mix:
+            at = {"pipe": 0, "module": 1, "connection": 2, "tanker": 3}.get(kind)
+            if at is None:
+                same.append((other.mix[kind], self.mix[kind]))
+            elif kind in other.mix:
+                blocks.append((*blocks[at][:2], other.mix[kind], self.mix[kind], blocks[at][4]))
+        for theirs, ours, from_columns, to_columns, size in blocks:
+            place = _position(ours, theirs, size)
+            y[to_columns[place[place >= 0]]] = x[from_columns[place >= 0]]
+        for from_columns, to_columns in same:
+            y[to_columns] = x[from_columns]
+        built = c.module_plant[self.module_at[y[self.module] > 0.5]]
+        y[self.upgraded] = np.isin(self.upgraded_at, built)
+        activity = self.milp.matrix[self.shortfall_row] @ y
+        short = np.maximum(
+            self.milp.row_lower[self.shortfall_row] - activity, activity - self.milp.row_upper[self.shortfall_row]
+        )
+        y[self.shortfall] = np.maximum(short, 0.0)
+        return y
 
     def solution(self, instance: Instance, x: FloatArray) -> Solution:
         """Frames of the plan."""
@@ -160,6 +210,10 @@ class _Draft:
     c: Coefficients
     b: MilpBuilder
     cost: dict[str, list[tuple[IntArray, FloatArray]]] = field(default_factory=dict)
+    rows_of: dict[str, tuple[int, int]] = field(default_factory=dict)
+    shortfall: list[int] = field(default_factory=list)
+    shortfall_row: list[int] = field(default_factory=list)
+    upgraded: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def add_cost(self, goal: str, columns: IntArray, values: FloatArray | float) -> None:
         wide = np.broadcast_to(np.asarray(values, float), columns.shape)
@@ -223,7 +277,7 @@ def build_flow_model(
     model = FlowModel(
         c, _EMPTY, {}, pipe, pipe_at, module, module_at, connected, connected_at, tanker, tanker_at, cascade,
         zld, zld_at, pilot, refused, refused_at, mixes, lane_at, flow, product, product_at, delivered,
-        delivered_at, hauled, hauled_at, reused,
+        delivered_at, hauled, hauled_at, reused, _NONE, np.unique(c.module_plant), _NONE, _NONE, {},
     )  # fmt: skip
     _add_treatment(d, model)
     _add_pipes(d, model)
@@ -242,10 +296,15 @@ def build_flow_model(
         goal_cost[goal] = np.zeros(milp.num_columns)
         for columns, values in terms:
             np.add.at(goal_cost[goal], columns, values)
-    return replace(model, milp=milp.with_objective(goal_cost["npv"], True), goal_cost=goal_cost)
+    return replace(
+        model, milp=milp.with_objective(goal_cost["npv"], True), goal_cost=goal_cost, rows_of=d.rows_of,
+        upgraded=d.upgraded, upgraded_at=np.unique(c.module_plant) if len(d.upgraded) else _NONE,
+        shortfall=np.array(d.shortfall, np.int64), shortfall_row=np.array(d.shortfall_row, np.int64),
+    )  # fmt: skip
 
 
 _EMPTY = MilpBuilder(True).build()
+_NONE: IntArray = np.zeros(0, np.int64)
 
 
 def _pipe_row(c: Coefficients, pipe_at: IntArray) -> IntArray:
@@ -367,6 +426,8 @@ def _add_conservation(d: _Draft, m: FlowModel) -> None:
     p, pg = m.product_at.T
     q, qg = m.delivered_at.T
     h, hg = m.hauled_at.T
+    first = d.b.num_rows
+    d.rows_of["water_conserved"] = (first, first + len(c.node_ids) * num_qualities * num_periods)
     d.b.add_rows(
         "water_conserved", (len(c.node_ids), num_qualities, num_periods),
         [
@@ -451,6 +512,8 @@ def _demand_row(
         short = d.b.add_columns("shortfall", 1)
         d.add_outlay(short, np.array([target.penalty_cny_per_unit]))
         parts.append((np.zeros(1, np.int64), short, np.array([-1.0 if cap else 1.0])))
+        d.shortfall.append(int(short[0]))
+        d.shortfall_row.append(d.b.num_rows)
     side = required - constant
     d.b.add_rows(clause, 1, parts, lower=-np.inf if cap else side, upper=side if cap else np.inf)
 
@@ -586,6 +649,7 @@ def _add_upgrades(d: _Draft, m: FlowModel) -> None:
     c, b = d.c, d.b
     plants = np.unique(c.module_plant)
     upgraded = b.add_columns("plant_upgraded", len(plants), upper=1.0, integral=True)
+    d.upgraded = upgraded
     row = _position(plants, c.module_plant[m.module_at], len(c.plant_ids))
     b.add_rows(
         "upgraded_only_by_module", len(plants), [(None, upgraded, 1.0), (row, m.module, -1.0)], upper=0.0
@@ -698,6 +762,7 @@ def _add_budgets(d: _Draft, m: FlowModel) -> None:
             keep = (source >= 0) & (paid > 0)
             wide = np.broadcast_to(payers[:, None], source.shape)
             terms.append((source[keep], wide[keep], paid[keep]))
+    d.rows_of["budget_kept"] = (d.b.num_rows, d.b.num_rows + len(finite))
     d.b.add_rows("budget_kept", len(finite), terms, upper=c.budgets.amount_cny[finite, 0])
 
 

@@ -76,6 +76,15 @@ def cheapest_mix(investments: Investments, budget: FloatArray, source: IntArray)
     return np.asarray(burden.argmin(axis=0))
 
 
+def purses_of(c: Coefficients, budget_cny: FloatArray) -> IntArray:
+    """Sources with a limit that something may be paid from."""
+    asked = np.zeros(len(budget_cny), bool)
+    for investments in (c.pipes, c.modules, c.connections, c.tankers, c.cascades, c.zld):
+        source = c.budgets.source_of(investments.district)
+        asked[np.unique(source[(investments.paid_cny > 0).any(axis=0)])] = True
+    return np.flatnonzero(np.isfinite(budget_cny) & asked)
+
+
 def _spend(investments: Investments, c: Coefficients, purses: IntArray) -> FloatArray:
     """Money from each finite purse, (n, R)."""
     budget = c.budgets.amount_cny[:, 0]
@@ -102,7 +111,7 @@ def derive_network(
     shape = c.shape
     num_edges, num_grades, num_sizes = shape["E"], shape["G"], shape["D"]
     budget = c.budgets.amount_cny[:, 0] - reserved_cny
-    purses = np.flatnonzero(np.isfinite(budget))
+    purses = purses_of(c, budget)
     weight = float(c.stage_weight[0])
     parameters = instance.parameters
     values = {

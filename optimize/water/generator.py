@@ -56,11 +56,14 @@ PIPE_CAPEX_CNY_PER_M = (500, 700, 950, 1500, 2100, 3400, 5000, 6800)
 PUMPING_CNY_PER_M3_KM = 0.012
 ELECTRICITY_CNY_PER_KWH = 0.70
 STEP_SHARE = (0.15, 0.40, 1.00)  # capacity of a treatment step in the plant's largest free effluent
-STEP_COST_FACTOR = (1.2, 2.9, 6.6)  # million CNY at 1 000 m3/d; grows with capacity^0.8
+STEP_CAPEX_CNY_AT_1000_M3_PER_D = (1.1e6, 2.6e6, 6.0e6)  # filtration, membranes, reverse osmosis
+STEP_CAPEX_EXPONENT = 0.85
 USERS_PER_PARK = 30
 PARK_SPREAD_KM = 0.8
 ECOLOGICAL_SHARE = 0.3
-BUDGET_SHARE = {"parks": 0.45, "sparse": 0.45}  # of what an unconstrained plan spends, see _budget
+UNCONSTRAINED_CNY_PER_M3_PER_D = {"parks": 4200.0, "sparse": 7700.0}
+"""What plans without a budget spend per m3/d of demand (search on sizes s and m, three seeds each)."""
+BUDGET_SHARE = 0.5
 
 
 def generate(size: str, seed: int = 0, family: str = "parks") -> InstanceDraft:
@@ -382,7 +385,8 @@ def _module_rows(plants: pd.DataFrame) -> pd.DataFrame:
     """Three steps a plant and quality: 15, 40 and 100 % of the largest free effluent."""
     free = 1.15 * plants["effluent_m3_per_d"].to_numpy() - plants["ecological_m3_per_d"].to_numpy()
     capacity = np.round(free[:, None] * np.array(STEP_SHARE), -1)
-    capex = np.round(np.array(STEP_COST_FACTOR) * (capacity / 1000) ** 0.8, 2) * 1e6
+    at_1000 = np.array(STEP_CAPEX_CNY_AT_1000_M3_PER_D)[None, :, None]
+    capex = np.round(at_1000 * (capacity[:, None, :] / 1000) ** STEP_CAPEX_EXPONENT, -4)
     shape = (len(plants), len(QUALITIES), len(STEP_SHARE))
     return pd.DataFrame(
         {
@@ -390,7 +394,7 @@ def _module_rows(plants: pd.DataFrame) -> pd.DataFrame:
             "quality": np.tile(np.repeat(QUALITIES, shape[2]), shape[0]),
             "step": np.tile([f"{round(100 * share)} %" for share in STEP_SHARE], shape[0] * shape[1]),
             "capacity_m3_per_d": np.broadcast_to(capacity[:, None, :], shape).ravel(),
-            "capex_cny": np.broadcast_to(capex[:, None, :], shape).ravel(),
+            "capex_cny": capex.ravel(),
             "life_years": 20.0,
             "source": "synthetic",
         }
@@ -460,8 +464,7 @@ def _funding_rows() -> pd.DataFrame:
 
 
 def _budget(demands: pd.DataFrame, family: str) -> pd.DataFrame:
-    """A municipal budget proportional to demand; unconstrained plans spend about 6 000 CNY per m3/d
-    in both families (calibrated by the search on sizes s to l)."""
+    """A municipal budget of half of what a plan without a budget would spend."""
     total = float(demands["base_m3_per_d"].sum())
-    amount = BUDGET_SHARE[family] * 6000.0 * total
+    amount = BUDGET_SHARE * UNCONSTRAINED_CNY_PER_M3_PER_D[family] * total
     return pd.DataFrame({"source": ["municipal"], "year": [2022], "amount_cny": [round(amount, -5)]})
