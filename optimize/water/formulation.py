@@ -44,13 +44,15 @@ volume, tn, co2 of a year at the last stage.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product as every
+from typing import Any
 
 import numpy as np
+from pyomo.environ import Any as AnyIndex
 from pyomo.environ import (
-    Any,
     Binary,
     ConcreteModel,
     Constraint,
@@ -62,19 +64,26 @@ from pyomo.environ import (
     quicksum,
 )
 
+from optimize.clauses import ClauseTarget
 from optimize.engine.highs import solve_lp
 from optimize.engine.pyomo_bridge import ElasticConstraint, ModelOutcome, solve_model
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.result import Result, StopReason
-from optimize.water.coefficients import Coefficients, derive_coefficients
+from optimize.water.coefficients import BoolArray, Coefficients, FlowRates, derive_coefficients
 from optimize.water.instance import Instance
-from optimize.water.investments import clause_stage
+from optimize.water.investments import FloatArray, Investments, clause_stage
 from optimize.water.locks import ProjectRef, resolve_locks
 from optimize.water.plan import PlanValues, plan_from_values
 from optimize.water.solution import Solution
 
 BUDGET_CLAUSE = "CITY-BUDGET"
+Index = tuple[Any, ...]
+Term = tuple[float, Any, Index]
+Option = tuple[Any, Index]
+SystemKey = tuple[str, int]
+SystemTerms = dict[SystemKey, list[Any]]
+
 STRENGTHENING = ("flow_only_from_built_treatment",)
 """Components that cut off no plan: they only tighten the relaxation."""
 
@@ -93,10 +102,10 @@ class WaterModel:
     c: Coefficients
     m: ConcreteModel
     elastic: list[ElasticConstraint] = field(default_factory=list)
-    built_of_kind: dict = field(default_factory=dict)
+    built_of_kind: dict[str, tuple[Investments, Any, Callable[..., int]]] = field(default_factory=dict)
 
     @cached_property
-    def largest_flow(self) -> np.ndarray:
+    def largest_flow(self) -> FloatArray:
         """Bound on the flow of a corridor, (E, G, S, T), for the big-M rows."""
         return _largest_flow(self.c)
 
@@ -109,13 +118,13 @@ class WaterModel:
         return range(len(self.c.days))
 
     @property
-    def targets(self):
+    def targets(self) -> Mapping[str, ClauseTarget]:
         return self.instance.targets
 
     def stage_of(self, clause: str) -> int:
         return clause_stage(self.instance.parameters, self.targets[clause])
 
-    def demand(self, clause: str, where: str, component, body, required: float, key) -> None:
+    def demand(self, clause: str, where: str, component: Any, body: Any, required: float, key: Any) -> None:
         """Add ``body`` >= or <= ``required`` as the clause's row: hard and elastic, or soft."""
         target = self.targets[clause]
         is_cap = target.clause.sense == "<="
@@ -137,7 +146,7 @@ def build_model(instance: Instance, coefficients: Coefficients | None = None) ->
     w = WaterModel(instance, c, ConcreteModel())
     # Keeps a row a row where nothing can contribute to it: it is infeasible, not an error.
     w.m.nothing = Var(bounds=(0.0, 0.0))
-    w.m.shortfall = Var(Any, domain=NonNegativeReals, dense=False)
+    w.m.shortfall = Var(AnyIndex, domain=NonNegativeReals, dense=False)
     _declare_investments(w)
     _declare_flows(w)
     _add_treatment(w)
@@ -184,7 +193,7 @@ def _declare_investments(w: WaterModel) -> None:
         "cascade": (c.cascades, m.cascade_built, lambda index: index),
         "zld": (c.zld, m.zld_built, lambda index: index),
     }
-    m.what_stands_stays = Constraint(Any)
+    m.what_stands_stays = Constraint(AnyIndex)
     for kind, (_, built, _) in w.built_of_kind.items():
         for index in built:
             if index[-1] > 0:
@@ -202,7 +211,7 @@ def _pipe_position(c: Coefficients, e: int, g: int, d: int) -> int:
 
 def _carried_qualities(c: Coefficients) -> list[int]:
     """Qualities that have a source."""
-    made = c.can_treat.any(axis=0)
+    made: BoolArray = np.any(c.can_treat, axis=0)
     made[c.cascade_quality] = True
     return np.flatnonzero(made).tolist()
 
@@ -230,10 +239,10 @@ def _add_treatment(w: WaterModel) -> None:
     """(W1), (W4)."""
     m, c = w.m, w.c
     made = [np.flatnonzero(c.can_treat[p]).tolist() for p in range(len(c.plant_ids))]
-    m.effluent_not_overdrawn = Constraint(Any)
-    m.effluent_stays_compliant = Constraint(Any)
-    m.product_only_if_built = Constraint(Any)
-    m.one_module_size = Constraint(Any)
+    m.effluent_not_overdrawn = Constraint(AnyIndex)
+    m.effluent_stays_compliant = Constraint(AnyIndex)
+    m.product_only_if_built = Constraint(AnyIndex)
+    m.one_module_size = Constraint(AnyIndex)
     useful = _useful_m3_per_d(w.c)
     for p, qualities in enumerate(made):
         limit = float(c.tn_limit_mg_per_l[p])
@@ -267,14 +276,14 @@ def _steps(c: Coefficients, p: int, g: int) -> list[int]:
     return np.flatnonzero((c.module_plant == p) & (c.module_quality == g)).tolist()
 
 
-def _useful_m3_per_d(c: Coefficients) -> np.ndarray:
+def _useful_m3_per_d(c: Coefficients) -> FloatArray:
     """Most of each quality that can be of use in a period, (G, S, T); unbounded where it can be stored."""
     useful = np.einsum("qg,sqt->gst", c.accepts.astype(float), c.demand_m3_per_d)
     useful[c.storage_quality] = np.inf
     return useful
 
 
-def _largest_flow(c: Coefficients) -> np.ndarray:
+def _largest_flow(c: Coefficients) -> FloatArray:
     """What users behind a corridor, or all users, can take; unbounded where water can be stored."""
     num_nodes, num_users = len(c.node_ids), len(c.user_ids)
     useful = _useful_m3_per_d(c)
@@ -301,9 +310,9 @@ def _largest_flow(c: Coefficients) -> np.ndarray:
 def _add_pipes(w: WaterModel) -> None:
     """(W2), (W4)."""
     m, c = w.m, w.c
-    m.one_diameter = Constraint(Any)
-    m.flow_only_if_built = Constraint(Any)
-    m.flow_only_from_built_treatment = Constraint(Any)
+    m.one_diameter = Constraint(AnyIndex)
+    m.flow_only_if_built = Constraint(AnyIndex)
+    m.flow_only_from_built_treatment = Constraint(AnyIndex)
     largest = w.largest_flow
     carried, diameters = _carried_qualities(c), range(len(c.diameter_ids))
     source_only = set(range(len(c.plant_ids))) - set(c.corridor_to.tolist()) - set(c.corridor_from[~c.directed].tolist())
@@ -331,9 +340,9 @@ def _add_pipes(w: WaterModel) -> None:
 def _add_conservation(w: WaterModel) -> None:
     """(W3): sources + inflow = deliveries + outflow at every node."""
     m, c = w.m, w.c
-    terms: dict[tuple[int, int], list] = {}
+    terms: dict[tuple[int, int], list[Term]] = {}
 
-    def at(node: int, g: int, sign: float, variable, index: tuple) -> None:
+    def at(node: int, g: int, sign: float, variable: Any, index: Index) -> None:
         terms.setdefault((int(node), int(g)), []).append((sign, variable, index))
 
     for e, a, g in {index[:3] for index in m.flow}:
@@ -351,23 +360,23 @@ def _add_conservation(w: WaterModel) -> None:
     for h, node in enumerate(c.storage_node):
         at(node, c.storage_quality[h], -1.0, m.stored_in, (h,))
         at(node, c.storage_quality[h], 1.0, m.stored_out, (h,))
-    m.water_conserved = Constraint(Any)
+    m.water_conserved = Constraint(AnyIndex)
     for node, g in sorted(terms):
         for s, t in every(w.stages, w.periods):
             balance = quicksum(sign * v[(*index, s, t)] for sign, v, index in sorted(terms[node, g], key=_term_key))
             m.water_conserved[node, g, s, t] = balance == 0
 
 
-def _term_key(term) -> tuple:
+def _term_key(term: Term) -> tuple[str, Index]:
     return (term[1].name, term[2])
 
 
 def _add_storage(w: WaterModel) -> None:
     """(W5)."""
     m, c = w.m, w.c
-    m.storage_balanced = Constraint(Any)
-    m.stored_only_if_built = Constraint(Any)
-    m.peak_release_from_volume = Constraint(Any)
+    m.storage_balanced = Constraint(AnyIndex)
+    m.stored_only_if_built = Constraint(AnyIndex)
+    m.peak_release_from_volume = Constraint(AnyIndex)
     months = [t for t in w.periods if c.days[t] > 0]
     for h, s in every(range(len(c.storage)), w.stages):
         volume = float(c.storage_volume_m3[h])
@@ -386,10 +395,10 @@ def _add_storage(w: WaterModel) -> None:
 def _add_users(w: WaterModel) -> None:
     """(W6)."""
     m, c = w.m, w.c
-    m.delivered_only_if_connected = Constraint(Any)
-    m.minimum_taken = Constraint(Any)
-    m.hauled_only_if_tankered = Constraint(Any)
-    m.one_way_of_service = Constraint(Any)
+    m.delivered_only_if_connected = Constraint(AnyIndex)
+    m.minimum_taken = Constraint(AnyIndex)
+    m.hauled_only_if_tankered = Constraint(AnyIndex)
+    m.one_way_of_service = Constraint(AnyIndex)
     carried = _carried_qualities(c)
     for q, u in enumerate(c.demand_user.tolist()):
         piped = [g for g in carried if c.accepts[q, g]]
@@ -426,8 +435,8 @@ def _add_single_feeds(w: WaterModel) -> None:
         for u in np.flatnonzero(c.single_feed)
     }
     m.feed_used = Var([(u, e, a) for u, ways in inward.items() for e, a in ways], domain=Binary)
-    m.one_feed = Constraint(Any)
-    m.inflow_only_by_feed = Constraint(Any)
+    m.one_feed = Constraint(AnyIndex)
+    m.inflow_only_by_feed = Constraint(AnyIndex)
     for u, ways in inward.items():
         m.one_feed[u] = quicksum(m.feed_used[u, e, a] for e, a in ways) <= 1
         for (e, a), g, s, t in every(ways, _carried_qualities(c), w.stages, w.periods):
@@ -438,8 +447,8 @@ def _add_single_feeds(w: WaterModel) -> None:
 def _add_cascades(w: WaterModel) -> None:
     """(W8), [W-CASCADE]."""
     m, c = w.m, w.c
-    m.reuse_only_if_built = Constraint(Any)
-    m.reuse_within_reduced_effluent = Constraint(Any)
+    m.reuse_only_if_built = Constraint(AnyIndex)
+    m.reuse_within_reduced_effluent = Constraint(AnyIndex)
     for i, s, t in every(range(len(c.cascades)), w.stages, w.periods):
         u = int(c.cascade_user[i])
         m.reuse_only_if_built[i, s, t] = (
@@ -452,7 +461,7 @@ def _add_cascades(w: WaterModel) -> None:
             m.reuse_within_reduced_effluent[i, s, t] = m.reused[i, s, t] <= float(c.cascade_return_share[i]) * (
                 used - growth * m.growth_refused[u, s]
             )
-    m.cascade_target = Constraint(Any)
+    m.cascade_target = Constraint(AnyIndex)
     if "W-CASCADE" in w.targets:
         s = w.stage_of("W-CASCADE")
         mean = quicksum(
@@ -465,7 +474,7 @@ def _add_cascades(w: WaterModel) -> None:
 # -------------------------------------------------------------------------------- policy rows
 
 
-def _yearly(w: WaterModel, s: int, users: set[int] | None = None):
+def _yearly(w: WaterModel, s: int, users: set[int] | None = None) -> Any:
     """Reclaimed water used in a year of stage s, m3/a, by the users named (None: all)."""
     c = w.c
     return quicksum(
@@ -479,8 +488,8 @@ def _yearly(w: WaterModel, s: int, users: set[int] | None = None):
 def _add_quota_and_caps(w: WaterModel) -> None:
     """(W7) [W-QUOTA], (W11) [W-CAP]."""
     m, c = w.m, w.c
-    m.quota_target = Constraint(Any)
-    m.intake_capped = Constraint(Any)
+    m.quota_target = Constraint(AnyIndex)
+    m.intake_capped = Constraint(AnyIndex)
     if "W-QUOTA" in w.targets:
         s = w.stage_of("W-QUOTA")
         settled = quicksum(
@@ -497,7 +506,7 @@ def _add_quota_and_caps(w: WaterModel) -> None:
             w.demand("W-CAP", f"{scope} {name}", m.intake_capped, _intake(w, s, users), float(cap), (scope, name))
 
 
-def _intake(w: WaterModel, s: int, users: set[int]):
+def _intake(w: WaterModel, s: int, users: set[int]) -> Any:
     """Fresh water taken by ``users`` in a year of stage s, m3/a."""
     m, c = w.m, w.c
     own = np.isin(c.demand_user, list(users))
@@ -514,9 +523,9 @@ def _add_pilots(w: WaterModel) -> None:
     """(W9) [W-PILOT], [W-ZLD]."""
     m, c, pilots = w.m, w.c, w.instance.pilots
     m.pilot_done = Var(range(len(pilots)) if "W-PILOT" in w.targets else [], domain=Binary)
-    m.pilot_needs_users = Constraint(Any)
-    m.pilot_needs_volume = Constraint(Any)
-    m.pilot_target = Constraint(Any)
+    m.pilot_needs_users = Constraint(AnyIndex)
+    m.pilot_needs_volume = Constraint(AnyIndex)
+    m.pilot_target = Constraint(AnyIndex)
     if "W-PILOT" in w.targets:
         s = w.stage_of("W-PILOT")
         position = {user: u for u, user in enumerate(c.user_ids)}
@@ -549,8 +558,8 @@ def _add_pilots(w: WaterModel) -> None:
 
 def _add_zero_discharge(w: WaterModel) -> None:
     m, c = w.m, w.c
-    m.zld_needs_reclaimed_water = Constraint(Any)
-    m.zld_target = Constraint(Any)
+    m.zld_needs_reclaimed_water = Constraint(AnyIndex)
+    m.zld_target = Constraint(AnyIndex)
     for i, s in m.zld_built:
         users = set(c.park_user[i].tolist())
         own = np.isin(c.demand_user, list(users))
@@ -569,9 +578,9 @@ def _add_prices(w: WaterModel) -> None:
     otherwise ``system_unbalanced`` releases a row by as much as the system's cost can be.
     """
     m, c = w.m, w.c
-    m.revenue_covers_cost = Constraint(Any)
-    m.price_target = Constraint(Any)
-    m.system_unbalanced = Var(Any, domain=Binary, dense=False)
+    m.revenue_covers_cost = Constraint(AnyIndex)
+    m.price_target = Constraint(AnyIndex)
+    m.system_unbalanced = Var(AnyIndex, domain=Binary, dense=False)
     if "W-PRICE" not in w.targets:
         return
     target, s = w.targets["W-PRICE"], w.stage_of("W-PRICE")
@@ -594,7 +603,7 @@ def _add_prices(w: WaterModel) -> None:
         w.demand("W-PRICE", "", m.price_target, count, target.required, "all")
 
 
-def _money_by_system(w: WaterModel, s: int):
+def _money_by_system(w: WaterModel, s: int) -> tuple[SystemTerms, SystemTerms, dict[SystemKey, float]]:
     """Yearly revenue and cost terms by (price system, quality), and the most the cost can be."""
     m, c, tables = w.m, w.c, w.instance
     plant_system, user_system, corridor_system, site_system = (
@@ -602,19 +611,19 @@ def _money_by_system(w: WaterModel, s: int):
         for frame in (tables.plants, tables.users, tables.corridors, tables.storage_sites)
     )
     capital = tables.parameters.price_capital_share
-    revenue: dict = {}
-    cost: dict = {}
-    most: dict = {}
+    revenue: SystemTerms = {}
+    cost: SystemTerms = {}
+    most: dict[SystemKey, float] = {}
 
-    def spend(key, amount: float, term, largest: float = 1.0) -> None:
+    def spend(key: SystemKey, amount: float, term: Any, largest: float = 1.0) -> None:
         if amount > 0:
             cost.setdefault(key, []).append(amount * term)
             most[key] = most.get(key, 0.0) + amount * largest
 
-    def run(key, rate: float, variable, index, largest: float) -> None:
+    def run(key: SystemKey, rate: float, variable: Any, index: Index, largest: float) -> None:
         spend(key, float(rate) * float(c.days[index[-1]]), variable[index], largest)
 
-    def own(key, investments, i: int, term, share: float = 1.0) -> None:
+    def own(key: SystemKey, investments: Investments, i: int, term: Any, share: float = 1.0) -> None:
         yearly = capital * investments.annual_capital_cny[i] + investments.yearly_cost_cny[i]
         spend(key, share * float(yearly), term)
 
@@ -626,12 +635,12 @@ def _money_by_system(w: WaterModel, s: int):
     for p, g, _, t in (index for index in m.product if index[2] == s):
         top = float(c.available_m3_per_d[p, t] * c.recovery[p, g])
         run((plant_system[p], g), c.production.cost_cny[p, g], m.product, (p, g, s, t), top)
-    for variable, extra in ((m.delivered, 0.0), (m.hauled, c.haulage.cost_cny)):
+    for variable, extra in ((m.delivered, None), (m.hauled, c.haulage.cost_cny)):
         for q, g, _, t in (index for index in variable if index[2] == s):
             key, index = (user_system[c.demand_user[q]], g), (q, g, s, t)
             earned = float(c.max_price_cny_per_m3[q]) * float(c.days[t])
             revenue.setdefault(key, []).append(earned * variable[index])
-            if variable is m.hauled:
+            if extra is not None:
                 run(key, extra[q], variable, index, float(c.demand_m3_per_d[s, q, t]))
     for i, _, t in (index for index in m.reused if index[1] == s):
         key = (user_system[c.cascade_user[i]], int(c.cascade_quality[i]))
@@ -660,9 +669,9 @@ def _money_by_system(w: WaterModel, s: int):
 def _add_effect_targets(w: WaterModel) -> None:
     """(W13) [W-TN], [W-VOLUME], [W-NEAR]."""
     m, c = w.m, w.c
-    m.nitrogen_target = Constraint(Any)
-    m.volume_target = Constraint(Any)
-    m.near_target = Constraint(Any)
+    m.nitrogen_target = Constraint(AnyIndex)
+    m.volume_target = Constraint(AnyIndex)
+    m.near_target = Constraint(AnyIndex)
     if "W-TN" in w.targets:
         kept = _nitrogen_kg_per_a(w, w.stage_of("W-TN"))
         w.demand("W-TN", "", m.nitrogen_target, kept, w.targets["W-TN"].required, "all")
@@ -684,7 +693,7 @@ def _add_effect_targets(w: WaterModel) -> None:
         )
 
 
-def _nitrogen_kg_per_a(w: WaterModel, s: int):
+def _nitrogen_kg_per_a(w: WaterModel, s: int) -> Any:
     m, c = w.m, w.c
     treated = quicksum(
         float(c.days[t] * c.production.tn_kg[p, g]) * m.product[p, g, s, t]
@@ -704,10 +713,10 @@ def _add_plant_counts(w: WaterModel) -> None:
     counted = exact > 0 or "W-UPGRADE" in w.targets
     plants = sorted(set(c.module_plant.tolist())) if counted else []
     m.plant_upgraded = Var(plants, w.stages, domain=Binary)
-    m.upgraded_only_by_module = Constraint(Any)
-    m.module_upgrades_plant = Constraint(Any)
-    m.exact_number_of_plants = Constraint(Any)
-    m.upgrade_target = Constraint(Any)
+    m.upgraded_only_by_module = Constraint(AnyIndex)
+    m.module_upgrades_plant = Constraint(AnyIndex)
+    m.exact_number_of_plants = Constraint(AnyIndex)
+    m.upgrade_target = Constraint(AnyIndex)
     for p, s in m.plant_upgraded:
         modules = np.flatnonzero(c.module_plant == p).tolist()
         m.upgraded_only_by_module[p, s] = m.plant_upgraded[p, s] <= quicksum(m.module_built[k, s] for k in modules)
@@ -725,10 +734,10 @@ def _add_plant_counts(w: WaterModel) -> None:
 def _add_budgets(w: WaterModel) -> None:
     """(W12): money by source and build year, one mix per investment."""
     m, c = w.m, w.c
-    m.mix_used = Var(Any, domain=Binary, dense=False)
-    m.one_mix_if_built = Constraint(Any)
-    m.mix_stays = Constraint(Any)
-    spent: dict[tuple[int, int], list] = {}
+    m.mix_used = Var(AnyIndex, domain=Binary, dense=False)
+    m.one_mix_if_built = Constraint(AnyIndex)
+    m.mix_stays = Constraint(AnyIndex)
+    spent: dict[tuple[int, int], list[Any]] = {}
     for kind, (investments, built, position) in w.built_of_kind.items():
         source = c.budgets.source_of(investments.district)
         for index in built:
@@ -749,7 +758,7 @@ def _add_budgets(w: WaterModel) -> None:
     _add_budget_rows(w, spent)
 
 
-def _paid_state(w: WaterModel, kind: str, index: tuple, mix: int):
+def _paid_state(w: WaterModel, kind: str, index: Index, mix: int) -> Any:
     """Binary of "stands and was paid by this mix"; 0 before the first stage."""
     investments, built, _ = w.built_of_kind[kind]
     if index[-1] < 0:
@@ -761,12 +770,12 @@ def _paid_state(w: WaterModel, kind: str, index: tuple, mix: int):
     return w.m.mix_used[kind, *index, mix]
 
 
-def _add_budget_rows(w: WaterModel, spent: dict[tuple[int, int], list]) -> None:
+def _add_budget_rows(w: WaterModel, spent: dict[tuple[int, int], list[Any]]) -> None:
     m, c, parameters = w.m, w.c, w.instance.parameters
     share = parameters.carry_over_share if parameters.phased else 0.0
-    m.carry = Var(Any, domain=NonNegativeReals, dense=False)
-    m.budget_kept = Constraint(Any)
-    m.carry_over_limited = Constraint(Any)
+    m.carry = Var(AnyIndex, domain=NonNegativeReals, dense=False)
+    m.budget_kept = Constraint(AnyIndex)
+    m.carry_over_limited = Constraint(AnyIndex)
     for f in sorted({source for source, _ in spent}):
         before = 0.0
         for s in w.stages:
@@ -790,8 +799,8 @@ def _add_locks(w: WaterModel) -> None:
     m = w.m
     names = ("forced_in", "forced_out", "fixed", "not_before", "not_after", "done_if_any", "together", "apart")
     for name in names:
-        setattr(m, name, Constraint(Any))
-    m.project_done = Var(Any, domain=Binary, dense=False)
+        setattr(m, name, Constraint(AnyIndex))
+    m.project_done = Var(AnyIndex, domain=Binary, dense=False)
     last = w.stages[-1]
     for row, lock in enumerate(resolve_locks(w.instance)):
         options = _options(w, lock.project)
@@ -802,16 +811,16 @@ def _add_locks(w: WaterModel) -> None:
                 m.forced_out[row, n] = v[(*i, last)] <= 0
         elif lock.kind == "fix":
             _fix(w, row, _option_of(w, lock.project, lock.value), lock.stage)
-        elif lock.kind == "earliest":
+        elif lock.kind == "earliest" and lock.stage is not None:
             for n, ((v, i), s) in enumerate(every(options, w.stages)):
                 if s < lock.stage:
                     m.not_before[row, n] = v[(*i, s)] <= 0
-        elif lock.kind == "latest":
+        elif lock.kind == "latest" and lock.stage is not None:
             for n, (v, i) in enumerate(options):
                 in_time = v[(*i, min(lock.stage, last))] if lock.stage >= 0 else 0.0
                 if lock.stage < last:
                     m.not_after[row, n] = v[(*i, last)] <= in_time
-        else:
+        elif lock.other is not None:
             first, second = _done(w, lock.project), _done(w, lock.other)
             if lock.kind == "together":
                 m.together[row] = first == second
@@ -819,7 +828,7 @@ def _add_locks(w: WaterModel) -> None:
                 m.apart[row] = first + second <= 1
 
 
-def _fix(w: WaterModel, row: int, option: tuple, stage: int | None) -> None:
+def _fix(w: WaterModel, row: int, option: Option, stage: int | None) -> None:
     variable, index = option
     last = w.stages[-1] if stage is None or not w.instance.parameters.phased else stage
     w.m.fixed[row, "built"] = variable[(*index, last)] >= 1
@@ -827,7 +836,7 @@ def _fix(w: WaterModel, row: int, option: tuple, stage: int | None) -> None:
         w.m.fixed[row, "not earlier"] = variable[(*index, last - 1)] <= 0
 
 
-def _options(w: WaterModel, project: ProjectRef) -> list[tuple]:
+def _options(w: WaterModel, project: ProjectRef) -> list[Option]:
     """Ways of doing a project: (variable, index without stage)."""
     m, i = w.m, project.position
     if project.table == "plants":
@@ -842,7 +851,7 @@ def _options(w: WaterModel, project: ProjectRef) -> list[tuple]:
     return [(built, (i,))] if (i, w.stages[0]) in built else []
 
 
-def _option_of(w: WaterModel, project: ProjectRef, value: str) -> tuple:
+def _option_of(w: WaterModel, project: ProjectRef, value: str) -> Option:
     """The way of doing a project that ``value`` names."""
     tables = w.instance
     options = _options(w, project)
@@ -855,7 +864,7 @@ def _option_of(w: WaterModel, project: ProjectRef, value: str) -> tuple:
     return options[-1] if value == "tanker" else options[0]
 
 
-def _done(w: WaterModel, project: ProjectRef):
+def _done(w: WaterModel, project: ProjectRef) -> Any:
     """Binary that is 1 exactly if anything of the project is built."""
     key = (project.table, project.position)
     if key not in w.m.project_done:
@@ -871,7 +880,7 @@ def _done(w: WaterModel, project: ProjectRef):
 # -------------------------------------------------------------------------------------- goals
 
 
-def _flow_classes(w: WaterModel) -> list[tuple]:
+def _flow_classes(w: WaterModel) -> list[tuple[Any, FlowRates, Callable[[Index], Any]]]:
     """Every flow variable with its rates and the position of its rate."""
     m, c = w.m, w.c
     return [
@@ -884,7 +893,7 @@ def _flow_classes(w: WaterModel) -> list[tuple]:
     ]
 
 
-def _sum_over_year(w: WaterModel, rate_of, stage_factor: np.ndarray):
+def _sum_over_year(w: WaterModel, rate_of: Callable[[FlowRates], FloatArray], stage_factor: FloatArray) -> Any:
     """Sum of rate x m3/d x days over all flows, each stage times its factor."""
     total = []
     for variable, rates, position in _flow_classes(w):
@@ -911,7 +920,7 @@ def _add_goals(w: WaterModel) -> None:
     m.goal_co2 = Objective(expr=_sum_over_year(w, lambda r: r.co2_kg / 1000.0, last), sense=maximize)
 
 
-def _present_outlay(w: WaterModel):
+def _present_outlay(w: WaterModel) -> Any:
     """Present cost of investments and of refused growth, and penalties, CNY."""
     m, c = w.m, w.c
     terms = []
@@ -963,9 +972,10 @@ def solve_built(w: WaterModel, options: SolveOptions, watch: Watch) -> Result[So
     )
 
 
-def _polished(outcome: ModelOutcome, options: SolveOptions, watch: Watch) -> np.ndarray:
+def _polished(outcome: ModelOutcome, options: SolveOptions, watch: Watch) -> FloatArray:
     """The plan with its flows at their best for the last goal; integers and earlier goals are kept."""
     x = outcome.x
+    assert x is not None
     milp = outcome.compiled.milp(options.goal[-1])
     for name in options.goal[:-1]:
         earlier = outcome.compiled.objective(name)
