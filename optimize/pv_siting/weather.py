@@ -1,4 +1,4 @@
-"""Weather files (EPW, PVGIS) as rows of the weather table."""
+"""Weather files (EPW, PVGIS typical year) as rows of the weather table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = {
 
 
 def read_weather_file(path: Path, utc_offset_h: float) -> pd.DataFrame:
-    """Hourly rows of one year from an EPW or a PVGIS file (typical year or hourly; CSV or JSON).
+    """Hourly rows of one year from an EPW or a PVGIS typical-year file (CSV or JSON).
 
     Hours are those of local standard time; 29 February is left out.
 
@@ -30,8 +30,10 @@ def read_weather_file(path: Path, utc_offset_h: float) -> pd.DataFrame:
     """
     try:
         frame = _read(path)
-    except (OSError, ValueError, KeyError) as error:
-        fault = Fault("instance.toml", "pv_siting.weather_file", "an EPW or PVGIS file", f"{path}: {error}")
+    except (OSError, ValueError, LookupError) as error:
+        fault = Fault(
+            "instance.toml", "pv_siting.weather_file", "an EPW or PVGIS TMY file", f"{path}: {error}"
+        )
         raise InputFaults([fault]) from error
     missing = sorted(set(_COLUMNS) - set(frame.columns))
     if missing:
@@ -59,8 +61,4 @@ def read_weather_file(path: Path, utc_offset_h: float) -> pd.DataFrame:
 def _read(path: Path) -> pd.DataFrame:
     if path.suffix.lower() == ".epw":
         return cast(pd.DataFrame, iotools.read_epw(path)[0])
-    with path.open(encoding="utf-8", errors="replace") as file:
-        head = file.read(4000)
-    is_typical_year = "TMY" in head or "tmy" in head
-    reader = iotools.read_pvgis_tmy if is_typical_year else iotools.read_pvgis_hourly
-    return cast(pd.DataFrame, reader(path)[0])
+    return cast(pd.DataFrame, iotools.read_pvgis_tmy(path)[0])

@@ -71,7 +71,9 @@ def as_instance(kind: str, name: str) -> InstanceDraft:
     for g, options in enumerate(groups):
         for k, (value, use) in enumerate(options):
             offers.append((f"o{g}-{k}", f"s{g}", float(value)))
-            payments += [(f"o{g}-{k}", "municipal", year, float(u)) for year, u in zip(years, use, strict=True) if u]
+            payments += [
+                (f"o{g}-{k}", "municipal", year, float(u)) for year, u in zip(years, use, strict=True) if u
+            ]
     sites = pd.DataFrame({"site": [f"s{g}" for g in range(len(groups))]})
     sites = sites.assign(
         type="office",

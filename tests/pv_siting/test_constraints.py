@@ -71,7 +71,13 @@ def carrying_to_the_second_year() -> InstanceDraft:
 
 def wrong_payer() -> InstanceDraft:
     funding = pd.DataFrame(
-        {"project_kind": ["*"], "mix": ["city"], "source": ["municipal"], "share": [1.0], "takes_rest": [True]}
+        {
+            "project_kind": ["*"],
+            "mix": ["city"],
+            "source": ["municipal"],
+            "share": [1.0],
+            "takes_rest": [True],
+        }
     )
     return asked(changed(simple_draft(), tables={"funding": funding}), PV_FUND=0)
 
