@@ -100,7 +100,7 @@ def options_of(draft: InstanceDraft) -> tuple[Instance, Options, pd.DataFrame]:
 
 def test_storage_raises_own_use_and_relieves_the_grid(draft: InstanceDraft) -> None:
     small_load = with_cells(draft, "sites", annual_load_kwh=[80_000.0, 80_000.0, 80_000.0])
-    instance, options, frame = options_of(small_load)
+    _, options, frame = options_of(small_load)
     school = (frame["site"] == "school") & (frame["year"] == 0)
     plain = options.used_kwh[school & (frame["configuration"] == "roof100")]
     stored = options.used_kwh[school & (frame["configuration"] == "roof100_battery")]
@@ -200,7 +200,7 @@ def test_npv_by_hand(draft: InstanceDraft) -> None:
             "emissions.grid_kg_co2_per_kwh": 0.5,
         },
     )
-    instance, options, frame = options_of(with_cells(plain, "sites", annual_load_kwh=1e8))
+    _, options, frame = options_of(with_cells(plain, "sites", annual_load_kwh=1e8))
     row = int(
         np.flatnonzero(
             (frame["site"] == "school") & (frame["configuration"] == "roof100") & (frame["year"] == 1)
