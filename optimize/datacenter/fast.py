@@ -13,7 +13,7 @@ from optimize.datacenter.payments import derive_payments
 from optimize.datacenter.plan import plan_from_choice
 from optimize.datacenter.solution import Solution
 from optimize.engine.elastic import ElasticRows
-from optimize.engine.goals import Objective, solve_goals
+from optimize.engine.goals import Objective, Strategy, solve_goals
 from optimize.engine.milp import Milp, MilpBuilder
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
@@ -22,6 +22,7 @@ from optimize.result import Result, StopReason
 MONEY_GOALS = ("npv", "cost")
 # Pyomo builds about 20 000 options a second: beyond a few thousand it costs more than the solve.
 _FAST_FROM_CENTRES = 25
+STRATEGY: Strategy = "core"
 _ROOM = 1e-6
 
 
@@ -221,11 +222,11 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, choices))] = 0.0
     outcome = solve_goals(
-        milp.with_bounds(milp.lower, upper), objectives, options, strategy="auto", watch=watch
+        milp.with_bounds(milp.lower, upper), objectives, options, strategy=STRATEGY, watch=watch
     )
     if outcome.stop is StopReason.INFEASIBLE:
         # Asked again on all options: what gives way may make room for an impossible one.
-        outcome = solve_goals(milp, objectives, options, elastic=elastic, strategy="auto", watch=watch)
+        outcome = solve_goals(milp, objectives, options, elastic=elastic, strategy=STRATEGY, watch=watch)
     solution = None
     if outcome.x is not None:
         selected = np.flatnonzero(outcome.x[: len(choices)] > 0.5)

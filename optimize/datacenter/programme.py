@@ -1,0 +1,42 @@
+"""The data-centre programme as the rest of the system sees it."""
+
+from __future__ import annotations
+
+from optimize.datacenter.checker import check
+from optimize.datacenter.data_checks import find_faults, find_warnings
+from optimize.datacenter.example import example
+from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fast
+from optimize.datacenter.formulation import solve_formulation
+from optimize.datacenter.generator import FAMILIES, SIZES, generate
+from optimize.datacenter.instance import load
+from optimize.datacenter.report import summarise
+from optimize.datacenter.schema import SCHEMA
+from optimize.datacenter.solution import plan_tables
+from optimize.programme import Goal, Programme
+
+PROGRAMME = Programme(
+    name="datacenter",
+    zh="数据中心",
+    en="Data centres",
+    schema=SCHEMA,
+    goals=(
+        Goal("npv", True, "CNY", "净现值", "net present value"),
+        Goal("cost", False, "CNY", "成本现值", "discounted cost"),
+        Goal("energy", True, "MWh/a", "年节电量", "electricity saved a year"),
+        Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
+    ),
+    find_faults=find_faults,
+    find_warnings=find_warnings,
+    load=load,
+    solve_formulation=solve_formulation,
+    solve_fast=solve_fast,
+    unsupported_by_fast=unsupported_by_fast,
+    prefer_fast=prefer_fast,
+    check=check,
+    plan_tables=plan_tables,
+    summarise=summarise,
+    example=example,
+    sizes=(*SIZES, "shanghai"),
+    families=FAMILIES,
+    generate=generate,
+)

@@ -1,0 +1,48 @@
+"""The plan in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from optimize.checking import CheckReport
+from optimize.datacenter.instance import Instance
+from optimize.datacenter.solution import Solution
+from optimize.programme import Summary
+
+_MOST_NAMED = 4
+
+
+def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Summary:
+    """What is built and what it does, from the checker's figures."""
+    figures = check.figures
+    projects = solution.projects
+    build = []
+    retrofits = int(figures["num_retrofits"])
+    if retrofits:
+        names = dict(zip(instance.measures["measure"], instance.measures["name_en"], strict=True))
+        final = projects["later_measures"].where(projects["action"] == "staged", projects["measures"])
+        count = Counter(m for text in final for m in str(text).split("+") if m)
+        common = ", ".join(f"{n} {names[m] or m}" for m, n in count.most_common(_MOST_NAMED))
+        staged = f", {int(figures['num_staged'])} in two stages" if figures["num_staged"] else ""
+        build.append(f"{retrofits} retrofits ({common}{staged})")
+    if figures["num_closed"]:
+        hosts = projects.loc[projects["action"] == "close", "host"].nunique()
+        build.append(f"{int(figures['num_closed'])} rooms closed into {hosts} hosts")
+    if figures["num_heat_links"]:
+        build.append(
+            f"{int(figures['num_heat_links'])} heat links "
+            f"({figures['heat_mwh_per_year'] / 1000:.1f} GWh/a of heat)"
+        )
+    if figures["num_offers"]:
+        build.append(f"{int(figures['num_offers'])} tendered offers taken")
+    effect = [
+        f"{-figures['energy'] / 1000:+.1f} GWh/a",
+        f"{-figures['co2'] / 1000:+.1f} kt CO2/a",
+    ]
+    if retrofits:
+        effect.append(
+            f"PUE of those retrofitted {figures['pue_before_of_treated']:.2f} → "
+            f"{figures['pue_after_of_treated']:.2f}"
+        )
+    effect.append(f"CAPEX {figures['capex_cny'] / 1e6:.1f} M CNY")
+    return Summary(tuple(build) or ("nothing",), tuple(effect))
