@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("generate", help="write a synthetic instance of a given size")
     command.set_defaults(run=_generate)
-    command.add_argument("programme", choices=names)
+    command.add_argument("programme", choices=[*names, "all"], help="all: one instance of all programmes")
     command.add_argument(
         "--size", required=True, help="; ".join(f"{p.name}: {' '.join(p.sizes)}" for p in PROGRAMMES)
     )
@@ -256,17 +256,19 @@ def _template(call: argparse.Namespace) -> int:
 
 
 def _generate(call: argparse.Namespace) -> int:
-    programme = find_programme(call.programme)
-    family = call.family or programme.families[0]
-    for given, known, word in (
-        (call.size, programme.sizes, "--size"),
-        (family, programme.families, "--family"),
-    ):
-        if given not in known:
-            raise UsageError(f"{word} {given}: {programme.name} knows {', '.join(known)}")
-    draft = programme.generate(call.size, call.seed, family)
-    write_instance(call.out, [(programme.schema, draft)])
-    print(f"{call.out}: {programme.name} {call.size}, seed {call.seed}, family {family}")
+    chosen = PROGRAMMES if call.programme == "all" else (find_programme(call.programme),)
+    drafts = []
+    for programme in chosen:
+        family = call.family or programme.families[0]
+        for given, known, word in (
+            (call.size, programme.sizes, "--size"),
+            (family, programme.families, "--family"),
+        ):
+            if given not in known:
+                raise UsageError(f"{word} {given}: {programme.name} knows {', '.join(known)}")
+        drafts.append((programme.schema, programme.generate(call.size, call.seed, family)))
+    write_instance(call.out, drafts)
+    print(f"{call.out}: {call.programme} {call.size}, seed {call.seed}; next: optimize solve {call.out}")
     return ExitCode.SOLVED
 
 

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine import choice_kernels as kernels
+from optimize.engine.choice_exchange import Exchange
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
@@ -32,6 +33,8 @@ _SAMPLE_COLUMNS = 12_000
 _CLUSTERS = 24
 _MAX_ROUNDS = 150
 _ROUND_TOLERANCE = 1e-6
+_EXCHANGE_MOVES = 5_000
+_EXCHANGE_PASSES = 5
 
 
 def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
@@ -172,7 +175,9 @@ class LagrangianBound:
         cluster = np.full(milp.num_columns, -1, dtype=np.int64)
         cluster[s.columns] = self._cluster_of_group[group]
         bound = s.sign * evaluation.bound + s.offset
-        return Relaxation(x, bound, full_distance, full_loss, cluster)
+
+        search = Exchange(milp, s, full_distance, _EXCHANGE_MOVES, _EXCHANGE_PASSES)
+        return Relaxation(x, bound, full_distance, full_loss, cluster, search.improve)
 
     def _master(self, watch: Watch) -> GrowingLp:
         """Columns: multipliers (m), one epigraph value per cluster, one box excess per other column."""

@@ -14,6 +14,7 @@ Source: Balas and Zemel (1980), the core concept for knapsacks; reduced-cost fix
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ _FIRST_CORE = 2_000
 _CORE_GROWTH = 3
 _NEIGHBOURHOOD_COLUMNS = 1_500
 _NEIGHBOURHOOD_NODES = 300
-_CORE_NODES = 200
+_CORE_NODES = 20
 # What is left after fixing is solved as a whole below this many free integer columns.
 _CLOSE_BELOW = 40_000
 
@@ -49,6 +50,7 @@ class Relaxation:
     distance : shape (n,), how far each integer column is from moving (0: always in the core).
     loss : shape (n,), proven loss when the column leaves ``x``; 0 where nothing is known.
     cluster : shape (n,), columns of one cluster belong together (-1: to none); None: not known.
+    improve : a local search that returns a plan at least as good as the one given; None: there is none.
     """
 
     x: FloatArray
@@ -56,6 +58,7 @@ class Relaxation:
     distance: FloatArray
     loss: FloatArray
     cluster: NDArray[np.int64] | None = None
+    improve: Callable[[FloatArray], FloatArray] | None = None
 
 
 def solve_by_core(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome:
@@ -89,6 +92,7 @@ def solve_relaxed(
         free = ~milp.integral | ((relaxed.distance <= reach) & ~fixed)
         best = _search_core(milp, watch, relaxed, free, best, whole=whole and not fixed.any())
         if best is not None and not watch.must_stop and not watch.gap_reached:
+            best = _improved(milp, watch, relaxed, best)
             best = _search_neighbourhoods(milp, watch, relaxed, best)
         if whole:
             break
@@ -159,6 +163,14 @@ def _search_core(
     return best
 
 
+def _improved(milp: Milp, watch: Watch, relaxed: Relaxation, best: FloatArray) -> FloatArray:
+    if relaxed.improve is None:
+        return best
+    found = relaxed.improve(best)
+    watch.offer_plan(milp.value(found))
+    return found
+
+
 def _search_neighbourhoods(milp: Milp, watch: Watch, relaxed: Relaxation, best: FloatArray) -> FloatArray:
     """Re-optimise a few clusters at a time, all others held at the plan in hand.
 
@@ -188,7 +200,7 @@ def _search_neighbourhoods(milp: Milp, watch: Watch, relaxed: Relaxation, best: 
             found = best.copy()
             found[free] = outcome.x
             if abs(milp.value(found) - value) > 1e-9 * abs(value) and _better(milp, milp.value(found), value):
-                best, fruitless = found, 0
+                best, fruitless = _improved(milp, watch, relaxed, found), 0
         width = 2 if fruitless < len(names) // 2 else 3
     return best
 
