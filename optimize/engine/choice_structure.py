@@ -37,6 +37,7 @@ class ChoiceStructure:
     value : shape (k,), objective, sign turned so that more is better.
     link : CSC arrays (start, row, coefficient) of the choice columns in the linking rows.
     side : shape (m,), linking rows stand as ``row <= side``; equality where ``equal``.
+    origin, scale : shape (m,), programme row of each linking row and the factor it was taken by.
     others : programme columns that are not choices, with their ``others_link`` (CSC, m x o).
     """
 
@@ -52,6 +53,8 @@ class ChoiceStructure:
     link_coefficient: FloatArray
     side: FloatArray
     equal: BoolArray
+    origin: IntArray
+    scale: FloatArray
     others: IntArray
     others_value: FloatArray
     others_lower: FloatArray
@@ -71,6 +74,12 @@ class ChoiceStructure:
     @property
     def group_of_column(self) -> IntArray:
         return np.repeat(np.arange(self.num_groups), np.diff(self.group_start))
+
+    def row_multipliers(self, multipliers: FloatArray, num_rows: int) -> FloatArray:
+        """Multipliers of the programme's own rows (d objective / d side of the maximisation)."""
+        rows = np.zeros(num_rows)
+        np.add.at(rows, self.origin, multipliers * self.scale)
+        return rows
 
     @property
     def block_of_group(self) -> IntArray:
@@ -188,7 +197,7 @@ def _assemble(
     weight[:] = np.asarray(local_matrix.sum(axis=0)).ravel()
     capacity = np.full(num_blocks, np.inf)
     capacity[: len(local)] = milp.row_upper[local]
-    rows, side, equal = _as_upper_rows(milp, linking)
+    rows, side, equal, origin, scale = _as_upper_rows(milp, linking)
     linked = rows[:, order].tocsc()
     return ChoiceStructure(
         columns=order,
@@ -203,6 +212,8 @@ def _assemble(
         link_coefficient=np.asarray(linked.data, dtype=np.float64),
         side=side,
         equal=equal,
+        origin=origin,
+        scale=scale,
         others=others,
         others_value=sign * milp.cost[others],
         others_lower=milp.lower[others],
@@ -213,7 +224,9 @@ def _assemble(
     )
 
 
-def _as_upper_rows(milp: Milp, linking: IntArray) -> tuple[sp.csr_array, FloatArray, BoolArray]:
+def _as_upper_rows(
+    milp: Milp, linking: IntArray
+) -> tuple[sp.csr_array, FloatArray, BoolArray, IntArray, FloatArray]:
     """Linking rows as ``row <= side`` (or ``==``), each scaled to a mean coefficient of one."""
     low, high = milp.row_lower[linking], milp.row_upper[linking]
     equal = low == high
@@ -226,4 +239,5 @@ def _as_upper_rows(milp: Milp, linking: IntArray) -> tuple[sp.csr_array, FloatAr
     scale = np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), 1.0)
     matrix = sp.csr_array(sp.diags_array(scale) @ matrix)
     flags = np.concatenate([equal[np.isfinite(high)], np.zeros(len(as_lower), dtype=np.bool_)])
-    return matrix, side * scale, flags
+    signed = np.concatenate([scale[: len(as_upper)], -scale[len(as_upper) :]])
+    return matrix, side * scale, flags, np.concatenate([as_upper, as_lower]), signed

@@ -77,6 +77,16 @@ def test_every_solver_finds_the_brute_force_optimum(seed: int) -> None:
         assert milp.violation(outcome.x) <= 1e-9
 
 
+def test_integer_and_continuous_in_one_row() -> None:
+    """HiGHS 1.14.0 calls 15 optimal here (its issues 2995, 3043): min 2x + 3z, x + z >= 4.5, z integer."""
+    builder = MilpBuilder(maximise=False)
+    x = builder.add_columns("x", 1, upper=10, cost=2)
+    z = builder.add_columns("z", 1, upper=10, cost=3, integral=True)
+    builder.add_rows("demand", 1, [(0, x, 1.0), (0, z, 1.0)], lower=4.5)
+    outcome = solve_milp(builder.build(), watch())
+    assert outcome.objective == pytest.approx(9.0) and outcome.bound == pytest.approx(9.0)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("maximise", [True, False])
 def test_dual_bound_holds_for_any_multipliers(seed: int, maximise: bool) -> None:
