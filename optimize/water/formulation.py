@@ -596,7 +596,7 @@ def _add_prices(w: WaterModel) -> None:
         else:
             m.system_unbalanced[system, g] = 0
             m.revenue_covers_cost[system, g] = (
-                balance + most[system, g] * m.system_unbalanced[system, g] >= 0
+                balance + most.get((system, g), 0.0) * m.system_unbalanced[system, g] >= 0
             )
     if not strict:
         count = quicksum(m.system_unbalanced.values())

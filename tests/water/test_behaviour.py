@@ -337,3 +337,15 @@ def test_static_head_costs_one_way_only(town: Any, solved: Any) -> None:
     town.rows["corridors"]["PJ"]["static_head_m"] = 10.0
     lift = 10 * 9.80665 / 3600 / 0.72 * 0.70 * 500 * 365
     assert solved(town.instance())[1].figures["running_cost_cny_per_a"] == pytest.approx(flat + lift)
+
+
+def test_system_with_customers_and_no_works_of_its_own(town: Any, solved: Any) -> None:
+    """Its water costs it only the connection; the works are another system's."""
+    for row in town.rows["users"].values():
+        row["system"] = "downstream"
+    town.aim("W-PRICE", 1)
+    result, report = solved(town.instance())
+    assert report.passed, report.violations
+    (outcome,) = report.clauses
+    assert outcome.reached == 1.0
+    assert len(result.solution.connections) == 2
