@@ -47,6 +47,8 @@ FUNDING = (
     ("module", "shared", "district", 0.4, None, True),
     ("pipe", "shared", "municipal", 0.5, None, False),
     ("pipe", "shared", "district", 0.5, None, True),
+    ("pipe", "district_led", "municipal", 0.2, None, False),
+    ("pipe", "district_led", "district", 0.8, None, True),
     ("connection", "user", "owner", 1.0, None, True),
     ("tanker", "user", "owner", 1.0, None, True),
     ("cascade", "subsidised", "municipal", 0.2, 3e6, False),
@@ -58,9 +60,9 @@ FUNDING = (
 TARGETS: dict[str, dict[str, object]] = {
     "W-PILOT": {"required": 10.0, "hard": True},
     "W-UPGRADE": {"required": 15.0, "hard": True},
-    "W-VOLUME": {"required": 60e6, "hard": True},
-    "W-TN": {"required": 350e3, "hard": True},
-    "W-CASCADE": {"required": 2_000.0, "hard": False, "penalty_cny_per_unit": 5_000.0},
+    "W-VOLUME": {"required": 80e6, "hard": True},
+    "W-TN": {"required": 480e3, "hard": True},
+    "W-CASCADE": {"required": 2_000.0, "hard": False, "penalty_cny_per_unit": 10_000.0},
     "W-ZLD": {"required": 1.0, "hard": False, "penalty_cny_per_unit": 30e6},
 }
 

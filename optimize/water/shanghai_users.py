@@ -20,13 +20,13 @@ from optimize.water.shanghai_network import (
 TAP_CNY_PER_M3 = (4.9, 6.2)  # non-residential supply and drainage together
 RO_KWH_PER_M3 = 0.88  # of the user's own treatment that reclaimed water of RO quality saves
 TAP_KWH_PER_M3, RIVER_KWH_PER_M3 = 0.5, 0.25
-LEAST_DEMAND_M3_PER_D = 50.0
+LEAST_DEMAND_M3_PER_D = 100.0
 # Works on the user's site; the industry's factor stands for a second set of pipes inside buildings.
 CONNECTION_FIXED_CNY, CONNECTION_CNY_AT_1000_M3D = 1.0e5, 3.0e5
 # [W-QUOTA] lists high-consumption users that a plant with twice their demand to spare lies near.
 QUOTA_FROM_M3_PER_D, QUOTA_ACCESS_KM, QUOTA_SPARE_FACTOR = 300.0, 15.0, 2.0
 REFUSAL_COST_CNY_PER_M3 = 8.0
-TANKER_BASE_CNY_PER_M3, TANKER_CNY_PER_M3_KM = 2.0, 0.5  # beyond driving to a hydrant
+TANKER_BASE_CNY_PER_M3, TANKER_CNY_PER_M3_KM = 1.5, 0.4  # beyond driving to a hydrant
 TANKER_CAPEX_CNY = 80e3
 
 # Water per unit of size: m2 of green 115 l a year, 20 l a person and day, 2 m3/t of waste, 2.3 l per
