@@ -134,6 +134,7 @@ def find_warnings(data: InstanceData) -> list[Fault]:
     return [
         *_unreachable_users(data),
         *_target_warnings(data),
+        *_pilot_warnings(data),
         *_budget_warnings(data),
         *_lock_warnings(data),
     ]
@@ -380,6 +381,21 @@ def _target_warnings(data: InstanceData) -> Iterator[Fault]:
                 f"at least {least:,.0f} m3/a (demand less supply)",
                 f"{targets['W-CAP'].required:,.0f}",
             )
+
+
+def _pilot_warnings(data: InstanceData) -> Iterator[Fault]:
+    """Requirements by kind and district that have too few candidates."""
+    if "W-PILOT" not in data.targets:
+        return
+    pilots, rows = data.tables["pilots"], data.tables["pilot_requirements"]
+    for row, (kind, district, minimum) in enumerate(
+        zip(rows["kind"], rows["district"], rows["minimum"], strict=True)
+    ):
+        fits = (pilots["kind"] == kind) | (kind == "*")
+        fits &= (pilots["district"] == district) | (district == "")
+        if minimum > fits.sum():
+            expected = f"at most the {int(fits.sum())} candidates of that kind and district"
+            yield Fault("pilot_requirements", "minimum", expected, str(minimum), "add candidate pilots", row)
 
 
 def _grown_demand_m3_per_d(tables: Mapping[str, pd.DataFrame]) -> float:

@@ -65,7 +65,24 @@ class Solution:
 
 def empty_frame(columns: tuple[str, ...]) -> pd.DataFrame:
     """Frame without rows."""
-    return pd.DataFrame({column: [] for column in columns})
+    return pd.DataFrame(columns=list(columns), dtype=object)
+
+
+def nothing_built() -> Solution:
+    """The plan that builds nothing."""
+    return Solution(
+        pipes=empty_frame(PIPE_COLUMNS),
+        modules=empty_frame(MODULE_COLUMNS),
+        connections=empty_frame(CONNECTION_COLUMNS),
+        built=empty_frame(BUILT_COLUMNS),
+        refusals=empty_frame(REFUSAL_COLUMNS),
+        funding=empty_frame(FUNDING_COLUMNS),
+        flows=empty_frame(FLOW_COLUMNS),
+        production=empty_frame(PRODUCTION_COLUMNS),
+        reuse=empty_frame(REUSE_COLUMNS),
+        deliveries=empty_frame(DELIVERY_COLUMNS),
+        storage=empty_frame(STORAGE_COLUMNS),
+    )
 
 
 def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:

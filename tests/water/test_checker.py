@@ -15,8 +15,9 @@ from optimize.water.checker import check
 from optimize.water.example import example
 from optimize.water.formulation import solve_formulation
 from optimize.water.instance import Instance, load
+from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
-from optimize.water.solution import Solution
+from optimize.water.solution import Solution, nothing_built, plan_tables
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +205,18 @@ def test_npv_by_hand(town: Any, solved: Any) -> None:
     assert report.figures["volume"] == pytest.approx(volume)
     assert report.figures["tn"] == pytest.approx(volume * tn_kg)
     assert report.figures["co2"] == pytest.approx(volume * co2_kg / 1000)
+
+
+def test_nothing_built_is_a_plan_worth_nothing(town: Any) -> None:
+    instance = town.instance()
+    report = check(instance, nothing_built())
+    assert report.passed, report.violations
+    assert report.figures["npv"] == 0.0
+    assert report.figures["volume"] == 0.0
+    assert summarise(instance, nothing_built(), report).build
+    assert all(frame.empty for frame in plan_tables(instance, nothing_built()).values())
+
+
+def test_nothing_built_misses_a_target(town: Any) -> None:
+    town.aim("W-VOLUME", 1)
+    assert [v.equation for v in check(town.instance(), nothing_built()).violations] == ["W-VOLUME"]

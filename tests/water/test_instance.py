@@ -155,6 +155,12 @@ def intake_below_need(town: Any) -> None:
     town.aim("W-CAP", 1)
 
 
+def no_candidate(town: Any) -> None:
+    town.aim("W-PILOT", 0)
+    town.add("pilot_requirements", "x", kind="park", district="d", minimum=1)
+
+
+WARNINGS["pilots without candidates"] = (no_candidate, "pilot_requirements", "minimum")
 WARNINGS["W-CAP beyond reach"] = (intake_below_need, "instance.toml", "water.clauses.W-CAP.required")
 
 
