@@ -49,6 +49,7 @@ class AveragedNetwork:
     customer_node: Ints  # (U,)
     connect_cost: Floats  # (U,) -inf: must be connected, +inf: must not
     connect_spend: Floats  # (X, U, R)
+    idle_cost: Floats  # (U,) of not serving a customer
     haul_node: Ints  # (U,) where water for a delivery off the network is drawn, -1: none
     haul_cost: Floats  # (U,)
     haul_spend: Floats  # (X, U, R)
@@ -85,6 +86,7 @@ class _Fixed(NamedTuple):
     raw_per_unit: Floats
     step_capacity: Floats
     customer_node: Ints
+    idle_cost: Floats
     haul_node: Ints
     haul_unit_cost: Floats
     first_requirement: Ints
@@ -233,8 +235,7 @@ def _evaluate(
                 if left <= 0.0:
                     break
     for j in range(len(fixed.customer_node)):
-        profits = (-priced.connect[j], -priced.haul[j])
-        by_pipe, by_haul = profits
+        by_pipe, by_haul = -priced.connect[j], -priced.haul[j]
         first, last = fixed.first_requirement[j], fixed.first_requirement[j + 1]
         for way in range(2):
             node = fixed.customer_node[j] if way == 0 else fixed.haul_node[j]
@@ -252,14 +253,16 @@ def _evaluate(
                     by_haul += max(0.0, margin - fixed.haul_unit_cost[q]) * fixed.demand[q]
         chosen.connected[j] = 0
         chosen.hauled[j] = 0
-        way = -1
-        if priced.connect[j] == -np.inf or (by_pipe > 0.0 and (by_pipe >= by_haul or fixed.haul_node[j] < 0)):
+        way, idle = -1, -fixed.idle_cost[j]
+        if priced.connect[j] == -np.inf or (by_pipe > idle and (by_pipe >= by_haul or fixed.haul_node[j] < 0)):
             way = 0
-        elif fixed.haul_node[j] >= 0 and by_haul > 0.0:
+        elif fixed.haul_node[j] >= 0 and by_haul > idle:
             way = 1
         for q in range(first, last):
             chosen.taken[q] = 0.0
         if way < 0:
+            total += idle
+            gross -= idle
             continue
         if way == 0:
             chosen.connected[j] = 1
@@ -346,11 +349,14 @@ class _Side:
 class LagrangianBound:
     """Multipliers and the best bound; ``run`` improves them until the watch says stop."""
 
-    def __init__(self, network: AveragedNetwork, num_nodes: int, start: Floats, purse_price: Floats) -> None:
-        """``start`` (N, G): potentials of each node and grade to begin from."""
+    def __init__(
+        self, network: AveragedNetwork, start: Floats, purse_price: Floats, raw_price: Floats, effect_price: Floats
+    ) -> None:
+        """Multipliers to begin from; ``start`` (N, G) holds the potentials of nodes and grades."""
         self.network = network
         grade = np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start))
         self._potential = np.ascontiguousarray(start[:, grade])
+        self._level_dead_ends()
         self._centre = self._potential.copy()
         self._gradient = np.zeros_like(self._potential)
         limit = np.where(
@@ -360,7 +366,7 @@ class LagrangianBound:
         )
         self._fixed = _Fixed(
             network.tail, network.head, network.flow_cost, network.size_capacity, network.source_node, limit,
-            network.raw_per_unit, network.step_capacity, network.customer_node, network.haul_node,
+            network.raw_per_unit, network.step_capacity, network.customer_node, network.idle_cost, network.haul_node,
             network.haul_unit_cost, network.first_requirement, network.demand, network.least_take,
             network.grade_start, network.requirement_of, network.first_commodity, network.commodities_of,
         )  # fmt: skip
@@ -371,21 +377,33 @@ class LagrangianBound:
             np.zeros(num_customers, np.int64), np.zeros(num_customers, np.int64),
             np.zeros((num_sources, num_grades)), np.zeros(len(network.demand)),
         )  # fmt: skip
-        self._side = _Side(purse_price, np.zeros(num_sources), np.zeros(len(network.effect_need)))
+        self._side = _Side(purse_price, raw_price, effect_price)
         self.iterations = 0
         self.best = np.inf
         self._scale = 1.0 / np.maximum(network.demand[network.requirement_of], 1e-3)
 
+    def _level_dead_ends(self) -> None:
+        """At a dead end, potentials of others' commodities start equal to the neighbour's.
+
+        The potential of a grade there is what its own customers would pay; nobody else's water gains
+        by going there.
+        """
+        net = self.network
+        ends = np.concatenate([net.tail, net.head])
+        others = np.concatenate([net.head, net.tail])
+        degree = np.bincount(ends, minlength=len(self._potential))
+        customer_at = np.full(len(self._potential), -1)
+        customer_at[net.customer_node] = np.arange(len(net.customer_node))
+        owner = np.repeat(np.arange(len(net.customer_node)), np.diff(net.first_requirement))[net.requirement_of]
+        rows = np.flatnonzero((degree[ends] == 1) & (customer_at[ends] >= 0) & ~np.isin(ends, net.source_node))
+        for node, neighbour in zip(ends[rows], others[rows], strict=True):
+            foreign = owner != customer_at[node]
+            self._potential[node, foreign] = self._potential[neighbour, foreign]
+
     def run(self, watch: Watch, target: float, most_iterations: int) -> float:
         """Volume method towards ``target`` (the best plan); returns the best bound."""
         net = self.network
-        average = np.maximum(net.raw_available.mean() if len(net.raw_available) else 1.0, 1e-9)
-        typical = abs(float(self._scale.mean()))
-        scale = _Side(
-            (0.02 * abs(target) + 1.0) / np.maximum(net.budget, 1.0) ** 2 / max(abs(target), 1.0) * 50.0,
-            np.full(len(net.raw_available), typical * 0.05 / average * net.demand.mean()),
-            typical * net.demand.mean() / np.maximum(net.effect_need, 1e-9) ** 2 * net.demand.sum(),
-        )
+        scale = self._side_scale()
         value, gradient = self._value(self._potential, self._side)
         if self.best == np.inf:
             self.best, self._centre_side = value, self._side
@@ -425,6 +443,21 @@ class LagrangianBound:
                 checked = self.best
             self.iterations += 1
         return self.best
+
+    def _side_scale(self) -> _Side:
+        """Step sizes of the global rows beside 1 / demand for the potentials.
+
+        A row violated by its whole side moves its price by as large a share of a typical price as an
+        unmet demand moves a potential.
+        """
+        net = self.network
+        potential = max(float(np.abs(net.unit_value).mean()) if len(net.unit_value) else 1.0, 1e-9)
+        budget = np.maximum(net.budget, 0.01 * net.budget.mean() + 1.0) if len(net.budget) else net.budget
+        return _Side(
+            0.3 / (budget * potential),
+            0.1 / np.maximum(net.raw_available, 1.0),
+            net.demand.sum() / np.maximum(net.effect_need, 1e-9) ** 2,
+        )
 
     def _value(self, potential: Floats, side: _Side) -> tuple[float, _Side]:
         """Bound at these multipliers, rounded outward, and the subgradient of the global rows."""

@@ -11,7 +11,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,7 +32,14 @@ from optimize.water.fast_wishes import ask
 from optimize.water.instance import Instance
 from optimize.water.solution import Solution
 
+T = TypeVar("T")
+
 LARGE_NUM_FLOWS = 20_000
+SMALL_LANE_PERIODS = 600
+"""Corridors x qualities x periods up to which the whole model is solved before anything else."""
+LINEAR_SHARE, SEARCH_SHARE = 0.3, 0.6
+BOUND_ITERATIONS, BOUND_SLICE = 4_000, 50
+REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
 ITERATIONS_PER_USER = 20.0
 LEAST_ITERATIONS, MOST_ITERATIONS = 3_000, 20_000
@@ -82,7 +92,18 @@ class _Solve:
     model: FlowModel | None = None
     x: FloatArray | None = None
     value: float = -np.inf
-    timings: dict[str, float] | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return self.watch.must_stop or self.watch.gap_reached
+
+    def timed(self, name: str, step: Callable[[], T]) -> T:
+        """Run a step and add its seconds to the timings."""
+        started = time.monotonic()
+        value = step()
+        self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
+        return value
 
     def keep(self, model: FlowModel, x: FloatArray | None) -> bool:
         """Hold a plan if it is the best so far."""
@@ -97,46 +118,84 @@ class _Solve:
 
 
 def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
-    """Solve by search, a model over the found works, and a relaxation; see the module's docstring."""
+    """Solve by search, a model over the found works, and a relaxation; see the module's docstring.
+
+    With two threads or more the bound is computed beside the search.
+    """
     watch = Watch(options, maximise=True)
     c = derive_coefficients(instance)
-    solve = _Solve(instance, c, locked_decisions(instance, c), watch, timings={})
-    timings = solve.timings
-    assert timings is not None
+    solve = _Solve(instance, c, locked_decisions(instance, c), watch)
+    bounding = _Bounding(solve)
+    search = solve.timed("construct", lambda: _construct(solve))
+    solve.timed("certify", lambda: _certify(solve, search.design()))
+    bounding.begin()
+    small = _lane_periods(c) <= SMALL_LANE_PERIODS
+    if small and not solve.done:
+        solve.timed("model", lambda: _improve_by_model(solve, 0.6 * watch.remaining()))
+    if not solve.done:
+        solve.timed("improve", lambda: _improve_by_search(solve, search))
+        solve.timed("certify", lambda: _certify(solve, search.design()))
+    if solve.x is not None and not small and not solve.done:
+        solve.timed("model", lambda: _improve_by_model(solve, 0.4 * watch.remaining()))
+    solve.timed("bound", bounding.finish)
+    return _result(solve, options)
 
-    def timed(name: str, started: float) -> None:
-        timings[name] = timings.get(name, 0.0) + time.monotonic() - started
 
-    started = time.monotonic()
-    search = _construct(solve)
-    timed("construct", started)
-    started = time.monotonic()
-    _certify(solve, search.design())
-    timed("certify", started)
-    started = time.monotonic()
-    bound = WaterBound(instance, c, solve.locks)
-    if not watch.must_stop:
-        linear = bound.start(watch.child(seconds=0.3 * options.time_limit_s))
+class _Bounding:
+    """Computes the bound: beside the search where there is a second thread, else in turn."""
+
+    def __init__(self, solve: _Solve) -> None:
+        self._solve = solve
+        self._bound = WaterBound(solve.instance, solve.c, solve.locks)
+        self._executor = ThreadPoolExecutor(1) if solve.watch.options.threads > 1 else None
+        self._future: Future[None] | None = None
+
+    def begin(self) -> None:
+        """Linear relaxation (and, beside the search, all that follows)."""
+        if self._solve.done:
+            return
+        if self._executor is not None:
+            self._future = self._executor.submit(self._compute)
+        else:
+            self._solve.timed("bound", self._start)
+
+    def finish(self) -> None:
+        """Use the time that is left, and come back with what there is."""
+        if self._future is not None:
+            self._future.result()
+        elif self._executor is None and not self._solve.done:
+            self._tighten()
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def _compute(self) -> None:
+        self._start()
+        self._tighten()
+
+    def _start(self) -> None:
+        watch = self._solve.watch
+        linear = self._bound.start(watch.child(seconds=LINEAR_SHARE * watch.options.time_limit_s))
         if linear is not None:
             watch.offer_bound(linear)
-        best = bound.improve(watch.child(seconds=4), solve.value, 100000)
-        if best is not None:
-            watch.offer_bound(best)
-    timed("bound", started)
-    started = time.monotonic()
-    if not (watch.must_stop or watch.gap_reached):
-        num = int(np.clip(ITERATIONS_PER_USER * len(c.user_ids), LEAST_ITERATIONS, MOST_ITERATIONS))
-        part = watch.child(seconds=0.6 * watch.remaining())
-        search.improve(part, num)
-    timed("improve", started)
-    started = time.monotonic()
-    _certify(solve, search.design())
-    timed("certify", started)
-    started = time.monotonic()
-    if solve.x is not None and not (watch.must_stop or watch.gap_reached):
-        _improve_by_model(solve, 0.9 * watch.remaining())
-    timed("model", started)
-    return _result(solve, options)
+
+    def _tighten(self) -> None:
+        solve, left = self._solve, BOUND_ITERATIONS
+        while left > 0 and not solve.done:
+            step = min(left, BOUND_SLICE)
+            best = self._bound.improve(solve.watch, max(solve.value, 0.0), step)
+            left -= step
+            if best is None:
+                return
+            solve.watch.offer_bound(best)
+
+
+def _lane_periods(c: Coefficients) -> int:
+    return len(c.corridor_ids) * len(c.quality_ids) * len(c.days)
+
+
+def _improve_by_search(solve: _Solve, search: DesignSearch) -> None:
+    num = int(np.clip(ITERATIONS_PER_USER * len(solve.c.user_ids), LEAST_ITERATIONS, MOST_ITERATIONS))
+    search.improve(solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining()), num)
 
 
 def _result(solve: _Solve, options: SolveOptions) -> Result[Solution]:
@@ -153,26 +212,22 @@ def _result(solve: _Solve, options: SolveOptions) -> Result[Solution]:
         goal=options.goal,
         engine="fast",
         trace=tuple(watch.trace),
-        timings=solve.timings or {},
+        timings=solve.timings,
     )
 
 
 def _construct(solve: _Solve) -> DesignSearch:
-    """First design; pilots are chosen from what a plan without them serves anyway."""
+    """First design, improved until it reaches what is asked, if it does."""
     nobody = np.zeros(len(solve.c.user_ids), bool)
     asked = ask(solve.instance, solve.c, solve.locks, nobody)
     network = derive_network(solve.instance, solve.c, solve.locks, asked.wishes, asked.reserved_cny)
     seed = solve.watch.options.seed
     search = DesignSearch(network, seed)
     search.construct(solve.watch)
-    if "W-PILOT" in solve.instance.targets and search.violation > 0.0 and not solve.watch.must_stop:
-        served = search.design().assignment.served > 0
-        again = ask(solve.instance, solve.c, solve.locks, served)
-        network = derive_network(solve.instance, solve.c, solve.locks, again.wishes, again.reserved_cny)
-        second = DesignSearch(network, seed)
-        second.construct(solve.watch)
-        if (second.violation, -second.net) <= (search.violation, -search.net):
-            search = second
+    for _ in range(REPAIR_SLICES):
+        if search.violation == 0.0 or solve.watch.must_stop:
+            break
+        search.improve(solve.watch, REPAIR_ITERATIONS)
     return search
 
 
@@ -228,8 +283,15 @@ def _improve_by_model(solve: _Solve, seconds: float) -> None:
     start = wider.start_from(model, x)
     outcome = solve_milp(wider.milp, solve.watch.child(seconds=seconds), start)
     solve.keep(wider, outcome.x)
-    if outcome.bound is not None and part.pipe.all() and part.connected.all():
-        pass
+    if outcome.bound is not None and _is_complete(solve, part):
+        solve.watch.offer_bound(outcome.bound)
+
+
+def _is_complete(solve: _Solve, part: Part) -> bool:
+    """Whether a model over this part is the formulation itself, so that its bound is one of all plans."""
+    whole = Part.whole(solve.c)
+    same = all((own == other).all() for own, other in zip(vars(part).values(), vars(whole).values(), strict=True))
+    return same and len(solve.c.storage) == 0
 
 
 def _near(solve: _Solve, model: FlowModel, x: FloatArray) -> Part:

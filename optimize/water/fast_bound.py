@@ -35,22 +35,26 @@ class WaterBound:
 
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
-        model = build_flow_model(self._instance, self._c, Part.whole(self._c), relaxed=True)
+        instance, c = self._instance, self._c
+        model = build_flow_model(instance, c, Part.whole(c), relaxed=True)
         outcome = solve_lp(model.milp, watch)
-        potentials = np.zeros((len(self._c.node_ids), len(self._c.quality_ids)))
-        budget = self._c.budgets.amount_cny[:, 0]
-        finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(self._c, budget)
-        price = np.zeros(len(purses))
-        value = None
+        budget = c.budgets.amount_cny[:, 0]
+        finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
+        network = averaged_network(instance, c, self._locks, purses)
+        potentials = np.zeros((len(c.node_ids), len(c.quality_ids)))
+        price, raw = np.zeros(len(purses)), np.zeros(len(network.source_node))
+        effect = np.zeros(len(network.effect_need))
         if outcome.stop is StopReason.OPTIMAL and outcome.row_duals is not None:
-            value = outcome.objective
-            potentials = -_duals(model, outcome.row_duals, "water_conserved").reshape(potentials.shape)
-            of_source = np.maximum(_duals(model, outcome.row_duals, "budget_kept"), 0.0)
-            price = of_source[np.isin(finite, purses)]
-        network = averaged_network(self._instance, self._c, self._locks, purses)
-        if len(self._c.node_ids) * len(network.requirement_of) <= MOST_MULTIPLIERS:
-            self._lagrangian = LagrangianBound(network, len(self._c.node_ids), potentials, price)
-        return value
+            duals = outcome.row_duals
+            potentials = -_duals(model, duals, "water_conserved").reshape(potentials.shape)
+            price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
+            raw[: len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
+            effect = np.array([
+                max(-_duals(model, duals, clause).sum(), 0.0) for clause in _steered(instance)
+            ])  # fmt: skip
+        if len(c.node_ids) * len(network.requirement_of) <= MOST_MULTIPLIERS:
+            self._lagrangian = LagrangianBound(network, potentials, price, raw, effect)
+        return outcome.objective if outcome.stop is StopReason.OPTIMAL else None
 
     def improve(self, watch: Watch, target: float, most_iterations: int) -> float | None:
         """Volume method towards the best plan; the best bound so far."""
@@ -128,8 +132,9 @@ def averaged_network(
         **sources,
         customer_node=c.user_node.astype(np.int64),
         connect_cost=connect, connect_spend=_spend_by_mix(c.connections, c, purses, num_mixes),
+        idle_cost=_idle_cost(instance, c),
         haul_node=np.where(
-            locks.tanker_may & (c.tanker_plant >= 0), c.plant_node[np.maximum(c.tanker_plant, 0)], -1
+            locks.tanker_may & (c.tanker_plant >= 0) & (_idle_cost(instance, c) == 0.0), c.plant_node[np.maximum(c.tanker_plant, 0)], -1
         ).astype(np.int64) if shape["P"] else np.full(shape["U"], -1, np.int64),
         haul_cost=c.tankers.present_cost_cny[0], haul_spend=_spend_by_mix(c.tankers, c, purses, num_mixes),
         haul_unit_cost=np.ascontiguousarray(-worth(c.haulage)[q]),
@@ -191,6 +196,23 @@ def _source_arrays(c: Coefficients, locks: LockedDecisions, worth, purses: IntAr
         "raw_available": np.concatenate([c.available_m3_per_d[:, 0], c.cascade_limit_m3_per_d[0, :, 0]]),
         "raw_per_unit": per_unit, "step_capacity": capacity, "step_cost": cost, "step_spend": spend,
     }  # fmt: skip
+
+
+def _steered(instance: Instance) -> list[str]:
+    """Hard clauses the Lagrangian prices."""
+    targets = instance.targets
+    return [clause for clause in ("W-VOLUME", "W-TN") if clause in targets and targets[clause].hard]
+
+
+def _idle_cost(instance: Instance, c: Coefficients) -> FloatArray:
+    """Cost of not connecting a user: the loss of refused growth where [W-QUOTA] asks for every listed one."""
+    idle = np.zeros(len(c.user_ids))
+    quota = instance.targets.get("W-QUOTA")
+    if quota is not None and quota.hard and quota.required >= c.quota_listed.sum():
+        loss = c.growth_m3_per_d[0] @ c.days * c.refusal_cost_cny_per_m3 * float(c.stage_weight[0])
+        by_user = np.bincount(c.demand_user, weights=loss, minlength=len(idle))
+        idle[c.quota_listed] = by_user[c.quota_listed]
+    return idle
 
 
 def _effects(instance: Instance, c: Coefficients, q: IntArray, num_sources: int) -> dict[str, FloatArray]:

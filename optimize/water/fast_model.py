@@ -331,6 +331,7 @@ def _add_treatment(d: _Draft, m: FlowModel) -> None:
     c, b, shape = d.c, d.b, d.c.shape
     p, g = m.product_at.T
     periods = np.arange(len(c.days))
+    d.rows_of["effluent_not_overdrawn"] = (b.num_rows, b.num_rows + shape["P"] * len(periods))
     b.add_rows(
         "effluent_not_overdrawn", (shape["P"], len(periods)),
         [(p[:, None] * len(periods) + periods, m.product, 1.0 / c.recovery[p, g][:, None])],
@@ -515,6 +516,7 @@ def _demand_row(
         d.shortfall.append(int(short[0]))
         d.shortfall_row.append(d.b.num_rows)
     side = required - constant
+    d.rows_of.setdefault(clause, (d.b.num_rows, d.b.num_rows + 1))
     d.b.add_rows(clause, 1, parts, lower=-np.inf if cap else side, upper=side if cap else np.inf)
 
 
