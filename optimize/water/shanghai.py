@@ -42,6 +42,9 @@ ACCEPTS = {
 }
 """Better qualities that also do: neither of denitrified and ultrafiltered water replaces the other."""
 
+INTAKE_CAP_SHARE = 0.95  # of the demand of 2026, in the districts with the largest industrial demand
+CAPPED_DISTRICTS = ("Pudong", "Baoshan", "Jiading", "Songjiang", "Minhang", "Qingpu")
+
 FUNDING = (
     ("module", "shared", "municipal", 0.6, None, False),
     ("module", "shared", "district", 0.4, None, True),
@@ -58,7 +61,10 @@ FUNDING = (
 )
 
 TARGETS: dict[str, dict[str, object]] = {
-    "W-PILOT": {"required": 10.0, "hard": True},
+    "W-PILOT": {"required": 10.0, "hard": True, "deadline_year": 2025},
+    "W-PRICE": {"required": 0.0, "hard": True},
+    "W-NEAR": {"required": 8.0, "hard": True},
+    "W-CAP": {"required": 370e6, "hard": True},
     "W-UPGRADE": {"required": 15.0, "hard": True},
     "W-VOLUME": {"required": 80e6, "hard": True},
     "W-TN": {"required": 480e3, "hard": True},
@@ -94,6 +100,7 @@ def shanghai(seed: int) -> InstanceDraft:
         "cascades": _cascades(users, demands),
         "parks": _parks(parks),
         **_pilots(users),
+        "intake_caps": _intake_caps(users, demands),
         "budgets": _budgets(),
         "funding": pd.DataFrame(
             FUNDING, columns=["project_kind", "mix", "source", "share", "ceiling_cny", "takes_rest"]
@@ -282,6 +289,17 @@ def _parks(parks: pd.DataFrame) -> pd.DataFrame:
             "source": "name and place: general knowledge; demand and pilot line assumed",
             "confidence": "D",
         }
+    )
+
+
+def _intake_caps(users: pd.DataFrame, demands: pd.DataFrame) -> pd.DataFrame:
+    """Fresh water the users of a district may take, a little below what they will need."""
+    of_user = users.set_index("user")
+    grown = demands["base_m3_per_d"] * (1.0 + demands["user"].map(of_user["growth_share"]))
+    by_district = 365.0 * grown.groupby(demands["user"].map(of_user["district"])).sum()
+    cap = (INTAKE_CAP_SHARE * by_district.loc[list(CAPPED_DISTRICTS)]).round(-5)
+    return pd.DataFrame({"scope": "district", "id": cap.index, "cap_m3_per_a": cap.to_numpy()}).assign(
+        source=f"{INTAKE_CAP_SHARE:.0%} of the demand of the last year, assumed", confidence="D"
     )
 
 
