@@ -10,8 +10,8 @@ import pandas as pd
 
 from optimize.checking import CheckReport, ClauseOutcome, Violation
 from optimize.clauses import ClauseTarget
-from optimize.datacenter.instance import Instance
-from optimize.datacenter.recount import Project, Recount
+from optimize.datacenter.instance import Instance, rows_of
+from optimize.datacenter.recount import Project, Recount, Stage
 from optimize.datacenter.solution import Solution
 
 TOLERANCE = 1e-6
@@ -51,8 +51,10 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     """Re-derive feasibility and every figure of ``solution``."""
     findings = _Findings()
     recount = Recount(instance)
-    rows = solution.projects.to_dict("records")
-    projects = [recount.project({str(k): v for k, v in row.items()}) for row in rows]
+    rows: list[dict[str, object]] = [
+        {str(name): value for name, value in row.items()} for row in solution.projects.to_dict("records")
+    ]
+    projects = [recount.project(row) for row in rows]
     _check_projects(findings, recount, rows, projects)
     _check_payments(findings, recount, solution, projects)
     money = _check_budgets(findings, instance, projects)
@@ -114,7 +116,7 @@ def _check_payments(
 ) -> None:
     """(R3) the reported payments are those of the plan."""
     reported: dict[tuple[str, str, int], float] = defaultdict(float)
-    for row in solution.payments.itertuples():
+    for row in rows_of(solution.payments):
         reported[row.centre, row.source, row.year - recount.base] += row.amount_cny
     due = {
         (project.centre, source, year): amount
@@ -135,7 +137,7 @@ def _check_budgets(findings: _Findings, instance: Instance, projects: list[Proje
             spent[key] += amount
     scale = float(instance.parameters["budgets.scale"])
     share = float(instance.parameters["budgets.carry_over_share"])
-    given = {(b.source, b.year): b.amount_cny * scale for b in instance.budgets.itertuples()}
+    given = {(b.source, b.year): b.amount_cny * scale for b in rows_of(instance.budgets)}
     unlimited = {"owner"} - {source for source, _ in given}
     sources = dict.fromkeys([*(s for s, _ in given), *(s for s, _ in spent)])
     table = []
@@ -165,15 +167,13 @@ def _check_weeks(findings: _Findings, instance: Instance, projects: list[Project
     for project in projects:
         for key, weeks in project.weeks.items():
             used[key] += weeks
-    given = {(t.trade, t.year - instance.base_year): t.weeks for t in instance.trades.itertuples()}
+    given = {(t.trade, t.year - instance.base_year): t.weeks for t in rows_of(instance.trades)}
     for key in sorted(set(used) | set(given)):
         where = f"{key[0]} {key[1] + instance.base_year}"
         findings.expect_at_most("R4", where, used.get(key, 0.0), given.get(key, 0.0), "weeks")
 
 
-def _check_works(
-    findings: _Findings, instance: Instance, recount: Recount, projects: list[Project]
-) -> None:
+def _check_works(findings: _Findings, instance: Instance, recount: Recount, projects: list[Project]) -> None:
     """(R5) IT load under works by zone, redundancy partners apart."""
     under_works: dict[tuple[str, int], float] = defaultdict(float)
     partners: dict[tuple[str, int], int] = defaultdict(int)
@@ -183,7 +183,7 @@ def _check_works(
             under_works[centre["zone"], year] += centre["it_load_kw"]
             partners[centre["redundancy_group"], year] += 1
     total = instance.centres.groupby("zone")["it_load_kw"].sum()
-    for zone in instance.zones.itertuples():
+    for zone in rows_of(instance.zones):
         for year in range(instance.num_years):
             limit = zone.max_share_under_works * float(total.get(zone.zone, 0.0))
             where = f"zone {zone.zone} {year + instance.base_year}"
@@ -200,8 +200,8 @@ def _check_hosts(findings: _Findings, instance: Instance, projects: list[Project
     for project in projects:
         for key, load in project.moved_kw.items():
             moved[key] += load
-    given = {(c.host, c.year): c.capacity_kw for c in instance.host_capacity.itertuples()}
-    for host in instance.hosts.itertuples():
+    given = {(c.host, c.year): c.capacity_kw for c in rows_of(instance.host_capacity)}
+    for host in rows_of(instance.hosts):
         for year in range(instance.num_years):
             calendar = year + instance.base_year
             own = host.own_load_kw * (1 + host.own_growth_per_year) ** year
@@ -228,7 +228,7 @@ def _check_heat(
 
 def _check_locks(findings: _Findings, instance: Instance, rows: list[dict[str, object]]) -> None:
     plan = {str(row["centre"]): row for row in rows}
-    for lock in instance.locks.itertuples():
+    for lock in rows_of(instance.locks):
         row, other = plan.get(lock.id), plan.get(lock.other)
         done = row is not None
         first = int(str(row["year"])) if row else 0
@@ -273,9 +273,7 @@ def _clauses(instance: Instance, recount: Recount, projects: list[Project]) -> l
     ]
 
 
-def _reached(
-    target: ClauseTarget, instance: Instance, recount: Recount, projects: list[Project]
-) -> float:
+def _reached(target: ClauseTarget, instance: Instance, recount: Recount, projects: list[Project]) -> float:
     """What the plan reaches of a clause, in its unit, by projects up to the deadline."""
     last = instance.num_years - 1
     if target.deadline_year is not None:
@@ -311,15 +309,15 @@ def _reached(
     return count
 
 
-def _share_or_count(clause: str, recount: Recount, states: dict[str, object]) -> float:
+def _share_or_count(clause: str, recount: Recount, states: dict[str, Stage | None]) -> float:
     """DC-PUE and DC-CLOSE as shares of those asked for; DC-LIMIT as the count above the limit."""
     setting = recount.setting
     asked = done = above = 0
     for name, centre in recount.centres.items():
         state = states.get(name)
         before = recount.pue_before(centre)
-        closed = state is not None and state.closed  # type: ignore[attr-defined]
-        pue = before if state is None else state.pue  # type: ignore[attr-defined]
+        closed = state is not None and state.closed
+        pue = before if state is None else state.pue
         if clause == "DC-CLOSE":
             asked += bool(centre["scattered"])
             done += bool(centre["scattered"] and closed)
@@ -329,7 +327,7 @@ def _share_or_count(clause: str, recount: Recount, states: dict[str, object]) ->
             asked += concerned
             done += bool(concerned and (closed or upgraded))
         else:
-            scope = recount.in_limit_scope(centre) if state is None else state.in_limit_scope  # type: ignore[attr-defined]
+            scope = recount.in_limit_scope(centre) if state is None else state.in_limit_scope
             above += bool(scope and not closed and pue > setting["limit_pue"] + 1e-9)
     if clause == "DC-LIMIT":
         return float(above)

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from optimize.datacenter.heat import derive_heat_links
-from optimize.datacenter.instance import Instance, load, split_list
+from optimize.datacenter.instance import Instance, load, rows_of, split_list
 from optimize.datacenter.measures import derive_eligibility, enumerate_masks
 from optimize.datacenter.schema import CLOSING, COOLING_TYPES, OWNER_KINDS
 from optimize.errors import Fault
 from optimize.schema import InstanceData
 
+MOST_KW_PER_RACK = 80.0
 _FIX_WORDS = ("", "nothing", "retrofit", CLOSING)
 
 
@@ -40,6 +41,7 @@ def find_warnings(data: InstanceData) -> list[Fault]:
         return []
     instance = load(data)
     return [
+        *_implausible_loads(instance),
         *_inadmissible_fixes(instance),
         *_targets_out_of_reach(instance),
         *_zones_too_small(instance),
@@ -93,8 +95,8 @@ def _funding_faults(data: InstanceData) -> Iterable[Fault]:
         if kind not in kinds:
             yield Fault("funding", "project_kind", ", ".join(sorted(kinds)), f"'{kind}'", row=row)
     total = funding.groupby(["project_kind", "mix"])["share"].transform("sum")
-    for row in np.flatnonzero(total.to_numpy(np.float64) > 1.0 + 1e-9):
-        yield Fault("funding", "share", "shares of a mix of at most 1", f"{total.iloc[row]:g}", row=int(row))
+    for over in np.flatnonzero(total.to_numpy(np.float64) > 1.0 + 1e-9).tolist():
+        yield Fault("funding", "share", "shares of a mix of at most 1", f"{total.iloc[over]:g}", row=over)
 
 
 def _lock_faults(data: InstanceData) -> Iterable[Fault]:
@@ -102,7 +104,7 @@ def _lock_faults(data: InstanceData) -> Iterable[Fault]:
     measures = set(data.tables["measures"]["measure"])
     hosts = {f"{CLOSING}:{host}" for host in data.tables["hosts"]["host"]}
     offers = set(data.tables["offers"]["offer"])
-    for row, lock in enumerate(data.tables["locks"].itertuples()):
+    for row, lock in enumerate(rows_of(data.tables["locks"])):
         pair = lock.kind in ("together", "not_together")
         for column, name in (("id", lock.id), *([("other", lock.other)] if pair else [])):
             if name not in centres:
@@ -126,17 +128,29 @@ def _offer_faults(data: InstanceData) -> Iterable[Fault]:
 # --- warnings ------------------------------------------------------------------------------------
 
 
+def _implausible_loads(instance: Instance) -> Iterable[Fault]:
+    """W instead of kW shows in the load per rack (sizes of centres differ by thousands anyway)."""
+    racks = instance.centres["rack_count"].to_numpy(np.float64)
+    density = np.where(racks > 0, instance.it_load_kw / np.maximum(racks, 1.0), 0.0)
+    for row in np.flatnonzero(density > MOST_KW_PER_RACK).tolist():
+        expected = f"at most {MOST_KW_PER_RACK:g} kW per rack"
+        found = f"{instance.it_load_kw[row]:g} for {racks[row]:g} racks: kW or W?"
+        yield Fault("centres", "it_load_kw", expected, found, row=row)
+
+
 def _inadmissible_fixes(instance: Instance) -> Iterable[Fault]:
     """A `fix` to a package that the centre may not have leaves no plan."""
     names = list(instance.measures["measure"])
     place = {name: position for position, name in enumerate(instance.centres["centre"])}
     eligible = derive_eligibility(instance) if len(instance.locks) else np.zeros(0, np.int64)
-    for row, lock in enumerate(instance.locks.itertuples()):
+    for row, lock in enumerate(rows_of(instance.locks)):
         parts = lock.value.split("+")
         if lock.kind == "fix" and all(part in names for part in parts):
             mask = sum(1 << names.index(part) for part in parts)
             if mask not in enumerate_masks(instance.measures, int(eligible[place[lock.id]])):
-                yield Fault("locks", "value", f"a package that {lock.id} may have", f"'{lock.value}'", row=row)
+                yield Fault(
+                    "locks", "value", f"a package that {lock.id} may have", f"'{lock.value}'", row=row
+                )
 
 
 def _targets_out_of_reach(instance: Instance) -> Iterable[Fault]:
@@ -171,7 +185,7 @@ def _targets_out_of_reach(instance: Instance) -> Iterable[Fault]:
 def _zones_too_small(instance: Instance) -> Iterable[Fault]:
     by_zone = instance.centres.groupby("zone")["it_load_kw"]
     largest, total = by_zone.max(), by_zone.sum()
-    for row, zone in enumerate(instance.zones.itertuples()):
+    for row, zone in enumerate(rows_of(instance.zones)):
         if zone.zone in total.index and largest[zone.zone] > zone.max_share_under_works * total[zone.zone]:
             need = largest[zone.zone] / total[zone.zone]
             yield Fault(
@@ -185,10 +199,14 @@ def _zones_too_small(instance: Instance) -> Iterable[Fault]:
 
 def _full_hosts(instance: Instance) -> Iterable[Fault]:
     top = instance.host_capacity.groupby("host")["capacity_kw"].max()
-    for row, host in enumerate(instance.hosts.itertuples()):
+    for row, host in enumerate(rows_of(instance.hosts)):
         if top.get(host.host, 0.0) <= host.own_load_kw:
             yield Fault(
-                "hosts", "own_load_kw", "less than its capacity", f"{host.own_load_kw:g}: it takes nobody", row=row
+                "hosts",
+                "own_load_kw",
+                "less than its capacity",
+                f"{host.own_load_kw:g}: it takes nobody",
+                row=row,
             )
 
 
@@ -196,7 +214,7 @@ def _sinks_without_centre(instance: Instance) -> Iterable[Fault]:
     if not len(instance.heat_sinks):
         return
     reached = set(derive_heat_links(instance).sink.tolist())
-    for row, sink in enumerate(instance.heat_sinks.itertuples()):
+    for row, sink in enumerate(rows_of(instance.heat_sinks)):
         if row not in reached:
             found = f"none within {sink.max_distance_km:g} km"
             yield Fault("heat_sinks", "max_distance_km", "a centre in reach", found, row=row)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimize.datacenter.heat import HOURS_PER_DAY, HeatLinks
-from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import CLOSE, OFFER, STAGED
 from optimize.datacenter.measures import IntArray
 from optimize.datacenter.packages import KG_PER_T, L_PER_M3, LoadPath, Packages, value_per_kwh
@@ -62,9 +62,7 @@ def _add_retrofits(
         effects["cost_cny"][rows] += sign * cost
         effects["energy_mwh"][rows] += sign * saved_kwh / KWH_PER_MWH
         effects["co2_t"][rows] += sign * saved_kwh * _grid_factor(instance)
-        effects["water_m3"][rows] += (
-            sign * packages.water[package] * path.last_kwh[centre] / L_PER_M3
-        )
+        effects["water_m3"][rows] += sign * packages.water[package] * path.last_kwh[centre] / L_PER_M3
 
     rows = np.flatnonzero(columns["first"] >= 0)
     first = columns["first"][rows]
@@ -78,9 +76,7 @@ def _add_retrofits(
     add(rows, second, late, 1.0)
     effects["capex_second_cny"][rows] = packages.capex_cny[second] - packages.capex_cny[first]
     added = packages.mask[second] & ~packages.mask[first]
-    endangering = sum(
-        1 << bit for bit, weeks in enumerate(instance.measures["downtime_weeks"]) if weeks > 0
-    )
+    endangering = sum(1 << bit for bit, weeks in enumerate(instance.measures["downtime_weeks"]) if weeks > 0)
     effects["works_second"][rows] = (added & endangering) != 0
 
 
@@ -145,9 +141,7 @@ def _add_closures(
     effects["works_first"][rows] = True
 
 
-def _add_offers(
-    effects: Effects, instance: Instance, columns: dict[str, IntArray]
-) -> None:
+def _add_offers(effects: Effects, instance: Instance, columns: dict[str, IntArray]) -> None:
     rows = np.flatnonzero(columns["kind"] == OFFER)
     offers = instance.offers.iloc[columns["offer"][rows]]
     saved_kwh = offers["energy_saved_kwh_per_year"].to_numpy(np.float64)

@@ -19,11 +19,16 @@ def example() -> InstanceDraft:
         name_en="Example: nine centres",
         tables={
             "districts": _frame(
-                ["district", "name_zh", "name_en"], [("Pudong", "浦东新区", "Pudong"), ("Xuhui", "徐汇区", "Xuhui")]
+                ["district", "name_zh", "name_en"],
+                [("Pudong", "浦东新区", "Pudong"), ("Xuhui", "徐汇区", "Xuhui")],
             ),
             "budgets": _frame(
                 ["source", "year", "amount_cny"],
-                [(s, y, a) for s, a in (("municipal", 900_000.0), ("Pudong", 260_000.0), ("Xuhui", 240_000.0)) for y in YEARS],
+                [
+                    (s, y, a)
+                    for s, a in (("municipal", 900_000.0), ("Pudong", 260_000.0), ("Xuhui", 240_000.0))
+                    for y in YEARS
+                ],
             ),
             "funding": _funding(),
             "locks": _frame(
@@ -37,7 +42,12 @@ def example() -> InstanceDraft:
             "measures": _measures(),
             "measure_trades": _frame(
                 ["measure", "trade", "fixed_weeks", "weeks_per_100_kw"],
-                [("containment", "engineering", 1.0, 0.6), ("new_plant", "engineering", 3.0, 1.0), ("modular_ups", "engineering", 1.0, 0.6), ("close", "it", 2.0, 2.0)],
+                [
+                    ("containment", "engineering", 1.0, 0.6),
+                    ("new_plant", "engineering", 3.0, 1.0),
+                    ("modular_ups", "engineering", 1.0, 0.6),
+                    ("close", "it", 2.0, 2.0),
+                ],
             ),
             "trades": _frame(
                 ["trade", "year", "weeks"],
@@ -47,22 +57,43 @@ def example() -> InstanceDraft:
             "hosts": _hosts(),
             "host_capacity": _frame(
                 ["host", "year", "capacity_kw"],
-                [(h, y, c + 6.0 * (y - BASE_YEAR)) for h, c in (("cloud", 46.0), ("campus", 25.0)) for y in YEARS],
+                [
+                    (h, y, c + 6.0 * (y - BASE_YEAR))
+                    for h, c in (("cloud", 46.0), ("campus", 25.0))
+                    for y in YEARS
+                ],
             ),
             "heat_sinks": _frame(
-                ["sink", "name_zh", "lon", "lat", "price_cny_per_kwh", "max_distance_km", "link_fixed_cny", "link_capex_cny_per_km"],
+                [
+                    "sink",
+                    "name_zh",
+                    "lon",
+                    "lat",
+                    "price_cny_per_kwh",
+                    "max_distance_km",
+                    "link_fixed_cny",
+                    "link_capex_cny_per_km",
+                ],
                 [("pool", "游泳馆", 121.601, 31.201, 0.32, 1.5, 100_000.0, 1_500_000.0)],
             ),
             "sink_months": _frame(
-                ["sink", "month", "capacity_kwh"], [("pool", m, 200_000.0 if m in (6, 7, 8) else 320_000.0) for m in range(1, 13)]
+                ["sink", "month", "capacity_kwh"],
+                [("pool", m, 200_000.0 if m in (6, 7, 8) else 320_000.0) for m in range(1, 13)],
             ),
             "offers": _frame(
                 ["offer", "centre", "npv_cny", "cost_cny", "energy_saved_kwh_per_year", "pue_after", "year"],
-                [("O1", "B4", 350_000.0, 200_000.0, 90_000.0, 1.45, 2023), ("O2", "B4", 260_000.0, 120_000.0, 60_000.0, 1.58, 2022)],
+                [
+                    ("O1", "B4", 350_000.0, 200_000.0, 90_000.0, 1.45, 2023),
+                    ("O2", "B4", 260_000.0, 120_000.0, 60_000.0, 1.58, 2022),
+                ],
             ),
             "offer_payments": _frame(
                 ["offer", "source", "year", "amount_cny"],
-                [("O1", "Xuhui", 2023, 150_000.0), ("O1", "municipal", 2024, 80_000.0), ("O2", "Xuhui", 2022, 120_000.0)],
+                [
+                    ("O1", "Xuhui", 2023, 150_000.0),
+                    ("O1", "municipal", 2024, 80_000.0),
+                    ("O2", "Xuhui", 2022, 120_000.0),
+                ],
             ),
         },
         parameters={

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from optimize.datacenter import linking
 from optimize.datacenter.instance import FloatArray, Instance
-from optimize.datacenter.kinds import NOTHING
-from optimize.datacenter.measures import BoolArray
+from optimize.datacenter.kinds import NONE, NOTHING
+from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.datacenter.options import Options, derive_options
 from optimize.datacenter.payments import derive_payments
 from optimize.datacenter.plan import plan_from_choice
 from optimize.datacenter.solution import Solution
 from optimize.engine.elastic import ElasticRows
-from optimize.engine.goals import Objective, Strategy, solve_goals
+from optimize.engine.goals import Objective, solve_goals
 from optimize.engine.milp import Milp, MilpBuilder
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
@@ -22,7 +24,6 @@ from optimize.result import Result, StopReason
 MONEY_GOALS = ("npv", "cost")
 # Pyomo builds about 20 000 options a second: beyond a few thousand it costs more than the solve.
 _FAST_FROM_CENTRES = 25
-STRATEGY: Strategy = "core"
 _ROOM = 1e-6
 
 
@@ -35,9 +36,7 @@ def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
     return len(instance.centres) > _FAST_FROM_CENTRES
 
 
-def build_milp(
-    instance: Instance, options: Options
-) -> tuple[Milp, list[ElasticRows], FloatArray]:
+def build_milp(instance: Instance, options: Options) -> tuple[Milp, list[ElasticRows], FloatArray]:
     """All rows over the option columns, what may give way, and the penalty per column, CNY."""
     builder = MilpBuilder(maximise=True)
     chosen = builder.add_columns(
@@ -60,9 +59,7 @@ def build_milp(
         ("R7_heat_sink_capacity", "", linking.sink_use(instance, options)),
     )
     for name, label, use in limits:
-        rows = builder.add_rows(
-            name, len(use.limit), [(use.row, use.option, use.amount)], upper=use.limit
-        )
+        rows = builder.add_rows(name, len(use.limit), [(use.row, use.option, use.amount)], upper=use.limit)
         if label:
             elastic += _elastic_caps(label, use, rows)
     penalties: list[tuple[int, float]] = []
@@ -98,7 +95,7 @@ def impossible_options(instance: Instance, options: Options) -> BoolArray:
     return impossible
 
 
-def _elastic_caps(label: str, use: linking.Use, rows: FloatArray) -> list[ElasticRows]:
+def _elastic_caps(label: str, use: linking.Use, rows: IntArray) -> list[ElasticRows]:
     return [
         ElasticRows(
             clause=label,
@@ -112,15 +109,13 @@ def _elastic_caps(label: str, use: linking.Use, rows: FloatArray) -> list[Elasti
     ]
 
 
-def _add_budgets(
-    builder: MilpBuilder, instance: Instance, options: Options
-) -> list[ElasticRows]:
+def _add_budgets(builder: MilpBuilder, instance: Instance, options: Options) -> list[ElasticRows]:
     """(R3) spent_t <= B_t + carry_{t-1};  carry_t <= share * (B_t + carry_{t-1} - spent_t)."""
     use = linking.budget_use(instance, derive_payments(instance, options))
     years = instance.num_years
     share = float(instance.parameters["budgets.carry_over_share"])
     sources = len(use.limit) // years
-    carried_in, carry_rows = [], []
+    carried_in: list[Any] = []
     if share > 0 and years > 1 and sources:
         carry = builder.add_columns("carried_over", (sources, years - 1))
         place = np.arange(sources)[:, None] * years + np.arange(1, years)[None, :]
@@ -135,9 +130,7 @@ def _add_budgets(
             (position[:, 1:], carry[:, :-1], -share),
         ]
         limit = use.limit.reshape(sources, years)[:, :-1].ravel() * share
-        builder.add_rows(
-            "R3_carried_over", sources * (years - 1), carry_rows, upper=limit
-        )
+        builder.add_rows("R3_carried_over", sources * (years - 1), carry_rows, upper=limit)
     rows = builder.add_rows(
         "R3_budget", len(use.limit), [(use.row, use.option, use.amount), *carried_in], upper=use.limit
     )
@@ -152,11 +145,13 @@ def _add_clause(
     is_cap = target.clause.sense == "<="
     side = target.required * clause.scale
     zeros = np.zeros(len(clause.option), dtype=np.int64)
-    terms: list[tuple[FloatArray, FloatArray, FloatArray]] = [(zeros, clause.option, clause.amount)]
+    terms: list[tuple[IntArray, IntArray, FloatArray]] = [(zeros, clause.option, clause.amount)]
     if not target.hard:
         short = builder.add_columns(f"shortfall_{target.id}", 1)
         penalties.append((int(short[0]), target.penalty_cny_per_unit))
-        terms.append((np.zeros(1), short, np.array([-clause.scale if is_cap else clause.scale])))
+        terms.append(
+            (np.zeros(1, dtype=np.int64), short, np.array([-clause.scale if is_cap else clause.scale]))
+        )
     rows = builder.add_rows(
         f"clause_{target.id}",
         1,
@@ -191,9 +186,7 @@ def _add_pair_locks(builder: MilpBuilder, instance: Instance, options: Options) 
         )
 
 
-def objectives_of(
-    options: Options, goals: tuple[str, ...], penalty: FloatArray
-) -> list[Objective]:
+def objectives_of(options: Options, goals: tuple[str, ...], penalty: FloatArray) -> list[Objective]:
     """The goals on the columns; money goals pay the penalties of soft clauses."""
     values = {
         "npv": (options.npv_cny, True),
@@ -219,14 +212,14 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     milp, elastic, penalty = build_milp(instance, choices)
     objectives = objectives_of(choices, options.goal, penalty)
     derived = watch.seconds()
+    group = np.full(milp.num_columns, NONE)
+    group[: len(choices)] = choices.centre
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, choices))] = 0.0
-    outcome = solve_goals(
-        milp.with_bounds(milp.lower, upper), objectives, options, strategy=STRATEGY, watch=watch
-    )
+    outcome = solve_goals(milp.with_bounds(milp.lower, upper), objectives, options, group=group, watch=watch)
     if outcome.stop is StopReason.INFEASIBLE:
         # Asked again on all options: what gives way may make room for an impossible one.
-        outcome = solve_goals(milp, objectives, options, elastic=elastic, strategy=STRATEGY, watch=watch)
+        outcome = solve_goals(milp, objectives, options, elastic=elastic, group=group, watch=watch)
     solution = None
     if outcome.x is not None:
         selected = np.flatnonzero(outcome.x[: len(choices)] > 0.5)

@@ -112,13 +112,12 @@ def _budgets(model, instance, options):
 
     def available(m, source, year):
         before = (source, year - 1)
-        return budget[source, year] + (m.carried_over[before] if before in m.carried_over else 0.0)
+        carried = m.carried_over[before] if before in m.carried_over else 0.0  # noqa: SIM401
+        return budget[source, year] + carried
 
     model.spent_within_budget = pyo.Constraint(  # (R3)
         model.FT,
-        rule=lambda m, f, t: (
-            spent[f, t] <= available(m, f, t) if (f, t) in spent else pyo.Constraint.Skip
-        ),
+        rule=lambda m, f, t: spent[f, t] <= available(m, f, t) if (f, t) in spent else pyo.Constraint.Skip,
     )
     model.carried_over_is_unspent = pyo.Constraint(  # (R3)
         list(carrying),
@@ -177,7 +176,8 @@ def _clauses(model, instance, options):
 def _pair_locks(model, instance, options):
     pairs = linking.pair_locks(instance, options)
     idle = {
-        kind: {(i, j): (a, b) for k, i, j, a, b in pairs if k == kind} for kind in ("together", "not_together")
+        kind: {(i, j): (a, b) for k, i, j, a, b in pairs if k == kind}
+        for kind in ("together", "not_together")
     }
     model.together_both_or_none = pyo.Constraint(
         list(idle["together"]),
@@ -198,9 +198,7 @@ def _goals(model, instance, options):
     model.goal_cost = pyo.Objective(
         expr=_sum(model, everything, options.cost_cny) + penalties, sense=pyo.minimize
     )
-    model.goal_energy = pyo.Objective(
-        expr=_sum(model, everything, options.energy_mwh), sense=pyo.maximize
-    )
+    model.goal_energy = pyo.Objective(expr=_sum(model, everything, options.energy_mwh), sense=pyo.maximize)
     model.goal_co2 = pyo.Objective(expr=_sum(model, everything, options.co2_t), sense=pyo.maximize)
 
 

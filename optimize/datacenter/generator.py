@@ -92,7 +92,11 @@ def uncalibrated(number: int, generator: np.random.Generator) -> InstanceDraft:
 
 def _districts() -> pd.DataFrame:
     return pd.DataFrame(
-        {"district": [f"D{d:02d}" for d in range(1, NUM_DISTRICTS + 1)], "source": SYNTHETIC, "confidence": "D"}
+        {
+            "district": [f"D{d:02d}" for d in range(1, NUM_DISTRICTS + 1)],
+            "source": SYNTHETIC,
+            "confidence": "D",
+        }
     )
 
 
@@ -128,7 +132,9 @@ def _centres(number: int, generator: np.random.Generator) -> pd.DataFrame:
             "residual_life_years": generator.integers(3, 20, number),
             "tier": np.where(large, generator.choice([2, 3, 4], number, p=[0.4, 0.5, 0.1]), 1),
             "redundancy_group": [f"G{g}" if g >= 0 else "" for g in group],
-            "wue_l_per_kwh": np.where(np.isin(cooling_type, ["water_chiller", "water_economiser"]), 2.0, 0.05),
+            "wue_l_per_kwh": np.where(
+                np.isin(cooling_type, ["water_chiller", "water_economiser"]), 2.0, 0.05
+            ),
             "scattered": scattered,
             "closable": load < 150.0,
             "green_eligible": (load > 40.0) & (generator.random(number) < 0.6),

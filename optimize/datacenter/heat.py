@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.instance import FloatArray, Instance, rows_of
 from optimize.datacenter.measures import IntArray
 from optimize.finance import capital_recovery_factor
 from optimize.units import DAYS_PER_MONTH
@@ -41,10 +41,7 @@ def distances_km(
     """Great-circle distances (haversine); shape (len(lon), len(other_lon)), NaN without position."""
     a_lon, a_lat = np.radians(lon)[:, None], np.radians(lat)[:, None]
     b_lon, b_lat = np.radians(other_lon)[None, :], np.radians(other_lat)[None, :]
-    half = (
-        np.sin((b_lat - a_lat) / 2) ** 2
-        + np.cos(a_lat) * np.cos(b_lat) * np.sin((b_lon - a_lon) / 2) ** 2
-    )
+    half = np.sin((b_lat - a_lat) / 2) ** 2 + np.cos(a_lat) * np.cos(b_lat) * np.sin((b_lon - a_lon) / 2) ** 2
     return np.asarray(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(half)))
 
 
@@ -68,7 +65,7 @@ def derive_heat_links(instance: Instance) -> HeatLinks:
     given = taken_kw[:, None] * hours * cop / (cop - 1.0)
     capacity = np.zeros((len(sinks), 12))
     positions = {name: number for number, name in enumerate(sinks["sink"])}
-    for row in instance.sink_months.itertuples():
+    for row in rows_of(instance.sink_months):
         capacity[positions[row.sink], row.month - 1] = row.capacity_kwh
     delivered = np.minimum(given, capacity[sink])
     yearly = delivered.sum(axis=1)
@@ -80,9 +77,7 @@ def derive_heat_links(instance: Instance) -> HeatLinks:
     life = sinks["link_life_years"].to_numpy(np.float64)[sink]
     annual = capex * capital_recovery_factor(instance.discount_rate, life)
     grid = float(instance.parameters["emissions.grid_kg_co2_per_kwh"])
-    co2 = (
-        yearly * instance.setting("heat_displaced_kg_co2_per_kwh") - electricity * grid
-    ) / KG_PER_T
+    co2 = (yearly * instance.setting("heat_displaced_kg_co2_per_kwh") - electricity * grid) / KG_PER_T
     income = (
         yearly * sinks["price_cny_per_kwh"].to_numpy(np.float64)[sink]
         - electricity * instance.electricity_price[centre]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -102,3 +102,8 @@ def load(data: InstanceData) -> Instance:
 def split_list(text: str) -> list[str]:
     """Entries of a cell that lists ids separated by ``|``."""
     return [part.strip() for part in text.split("|") if part.strip()]
+
+
+def rows_of(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows of a short table as named tuples (typed loosely: columns are known by the schema)."""
+    return iter(frame.itertuples())

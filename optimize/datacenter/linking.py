@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimize.clauses import ClauseTarget
-from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.instance import FloatArray, Instance, rows_of
+from optimize.datacenter.kinds import CLOSE, NONE, NOTHING, OFFER, STAGED
 from optimize.datacenter.measures import (
     BoolArray,
     IntArray,
     derive_measure_weeks,
     trades_of,
 )
-from optimize.datacenter.kinds import CLOSE, NONE, NOTHING, OFFER, STAGED
 from optimize.datacenter.options import Options
 from optimize.datacenter.packages import above_threshold, in_limit_scope
 from optimize.datacenter.payments import Payments
@@ -67,7 +67,7 @@ def budget_use(instance: Instance, payments: Payments) -> Use:
     if not (budgets["source"] == "owner").any():
         limit[payments.sources.index("owner")] = np.inf
     scale = float(instance.parameters["budgets.scale"])
-    for row in budgets.itertuples():
+    for row in rows_of(budgets):
         if 0 <= row.year - instance.base_year < years:
             position = payments.sources.index(row.source), row.year - instance.base_year
             limit[position] = row.amount_cny * scale
@@ -122,7 +122,7 @@ def trade_use(instance: Instance, options: Options) -> Use:
             taken.append(option[some])
             amounts.append(used[some, trade])
     limit = np.zeros((len(trades), years))
-    for row in instance.trades.itertuples():
+    for row in rows_of(instance.trades):
         if 0 <= row.year - instance.base_year < years:
             limit[trades.index(row.trade), row.year - instance.base_year] = row.weeks
     return Use(
@@ -210,7 +210,7 @@ def host_use(instance: Instance, options: Options) -> Use:
         amounts.append((moved * options.path.growth[centre, year])[there])
     capacity = np.zeros((len(hosts), years))
     names = list(hosts["host"])
-    for row in instance.host_capacity.itertuples():
+    for row in rows_of(instance.host_capacity):
         if 0 <= row.year - instance.base_year < years:
             capacity[names.index(row.host), row.year - instance.base_year] = row.capacity_kw
     growth = 1.0 + hosts["own_growth_per_year"].to_numpy(np.float64)
@@ -233,7 +233,7 @@ def sink_use(instance: Instance, options: Options) -> Use:
     delivered = options.links.delivered_kwh[link]
     entry, month = np.nonzero(delivered > 0)
     capacity = np.zeros((len(sinks), 12))
-    for row in instance.sink_months.itertuples():
+    for row in rows_of(instance.sink_months):
         capacity[sinks.index(row.sink), row.month - 1] = row.capacity_kwh
     return Use(
         keys=[(sink, month) for sink in sinks for month in range(1, 13)],
@@ -265,9 +265,7 @@ def clause_rows(instance: Instance, options: Options) -> list[ClauseRow]:
     return rows
 
 
-def _clause_amounts(
-    instance: Instance, options: Options, target: ClauseTarget
-) -> tuple[FloatArray, float]:
+def _clause_amounts(instance: Instance, options: Options, target: ClauseTarget) -> tuple[FloatArray, float]:
     last = instance.last_counting_year(target)
     in_time = np.maximum(options.year, options.second_year) <= last
     in_force = options.package_in_force(last)
@@ -334,6 +332,6 @@ def pair_locks(instance: Instance, options: Options) -> list[tuple[str, str, str
     place = {name: position for position, name in enumerate(instance.centres["centre"])}
     return [
         (row.kind, row.id, row.other, int(nothing[place[row.id]]), int(nothing[place[row.other]]))
-        for row in instance.locks.itertuples()
+        for row in rows_of(instance.locks)
         if row.kind in ("together", "not_together")
     ]

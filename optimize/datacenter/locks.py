@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimize.datacenter.instance import Instance
+from optimize.datacenter.instance import Instance, rows_of
 from optimize.datacenter.kinds import CLOSE, NONE, NOTHING, OFFER, PACKAGE, STAGED
 from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.datacenter.packages import Packages
@@ -22,7 +22,7 @@ class Locks:
         self.may_do_nothing = ~instance.centres["must_choose"].to_numpy(np.bool_)
         self.in_pair = np.zeros(len(self._positions), dtype=np.bool_)
         self.fixed_mask: dict[int, int] = {}
-        for row in self.locks.itertuples():
+        for row in rows_of(self.locks):
             centre = self._positions[row.id]
             if row.kind in ("together", "not_together"):
                 self.in_pair[[centre, self._positions[row.other]]] = True
@@ -31,16 +31,14 @@ class Locks:
             if row.kind == "fix" and all(part in names for part in row.value.split("+")):
                 self.fixed_mask[centre] = sum(1 << names.index(m) for m in row.value.split("+"))
 
-    def allows(
-        self, columns: dict[str, IntArray], packages: Packages, instance: Instance
-    ) -> BoolArray:
+    def allows(self, columns: dict[str, IntArray], packages: Packages, instance: Instance) -> BoolArray:
         """Options that no lock forbids; shape (options,)."""
         kind, centre = columns["kind"], columns["centre"]
         nothing = kind == NOTHING
         allowed = ~nothing | self.may_do_nothing[centre]
         last_year = np.maximum(columns["year"], columns["second_year"]) + instance.base_year
         first_year = columns["year"] + instance.base_year
-        for row in self.locks.itertuples():
+        for row in rows_of(self.locks):
             own = centre == self._positions[row.id]
             if row.kind == "force_out":
                 allowed &= ~own | nothing
@@ -87,8 +85,7 @@ class Mixes:
         self._owner = instance.centres["owner_kind"].to_numpy()
         self._open = {
             (what, owner): np.array(
-                [self.names.index(mix) for mix in mixes_of(instance.funding, f"{what}_{owner}")]
-                or [NONE],
+                [self.names.index(mix) for mix in mixes_of(instance.funding, f"{what}_{owner}")] or [NONE],
                 dtype=np.int64,
             )
             for what in ("retrofit", "closing")

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optimize.datacenter.instance import FloatArray, Instance, split_list
+from optimize.datacenter.instance import FloatArray, Instance, rows_of, split_list
 from optimize.errors import UsageError
 from optimize.finance import capital_recovery_factor
 
@@ -84,7 +84,7 @@ def derive_eligibility(instance: Instance) -> IntArray:
     life = centres["residual_life_years"].to_numpy(np.float64)
     cooling = centres["cooling_type"].to_numpy()
     eligible = np.zeros(len(centres), dtype=np.int64)
-    for bit, row in enumerate(measures.itertuples()):
+    for bit, row in enumerate(rows_of(measures)):
         fits = (tier >= row.min_tier) & (tier <= row.max_tier)
         fits &= life >= row.min_residual_life_years
         fits &= (load >= row.min_it_load_kw) & (density >= row.min_kw_per_rack)
@@ -136,7 +136,7 @@ def enumerate_masks(measures: pd.DataFrame, eligible: int) -> IntArray:
         needed = sum(1 << names.index(name) for name in split_list(text))
         if needed and eligible >> bit & 1:
             sets = sets[((sets >> bit & 1) == 0) | ((sets & needed) != 0)]
-    return sets[sets != 0]
+    return np.asarray(sets[sets != 0])
 
 
 def derive_sets(instance: Instance, masks: IntArray) -> MeasureSets:
@@ -188,7 +188,7 @@ def derive_measure_weeks(instance: Instance, names: list[str]) -> tuple[FloatArr
     trades = trades_of(instance)
     fixed = np.zeros((len(names), len(trades)))
     per_kw = np.zeros_like(fixed)
-    for row in instance.measure_trades.itertuples():
+    for row in rows_of(instance.measure_trades):
         if row.measure in names and row.trade in trades:
             cell = names.index(row.measure), trades.index(row.trade)
             fixed[cell] += row.fixed_weeks

@@ -86,9 +86,7 @@ class Options:
         return np.asarray((self.kind == CLOSE) & (self.year <= last_year))
 
 
-def derive_options(
-    instance: Instance, goals: tuple[str, ...], *, drop_dominated: bool = True
-) -> Options:
+def derive_options(instance: Instance, goals: tuple[str, ...], *, drop_dominated: bool = True) -> Options:
     """Every option of every centre that locks, safety and residual life allow."""
     path = derive_load_path(instance)
     links = derive_heat_links(instance)
@@ -146,9 +144,7 @@ def _residual_need(instance: Instance, masks: IntArray) -> FloatArray:
     return need
 
 
-def _with_links(
-    columns: dict[str, IntArray], heat: BoolArray, links: HeatLinks
-) -> dict[str, IntArray]:
+def _with_links(columns: dict[str, IntArray], heat: BoolArray, links: HeatLinks) -> dict[str, IntArray]:
     """Rows that recover heat once per link of their centre, the others as they are."""
     starts = np.searchsorted(links.centre, columns["centre"], side="left")
     ends = np.searchsorted(links.centre, columns["centre"], side="right")
@@ -160,9 +156,7 @@ def _with_links(
     return spread
 
 
-def _single(
-    instance: Instance, packages: Packages, links: HeatLinks, mixes: Mixes
-) -> dict[str, IntArray]:
+def _single(instance: Instance, packages: Packages, links: HeatLinks, mixes: Mixes) -> dict[str, IntArray]:
     years = instance.num_years
     first = np.repeat(np.arange(len(packages)), years)
     year = np.tile(np.arange(years), len(packages))
@@ -174,9 +168,7 @@ def _single(
     return _complete(mixes.spread("retrofit", columns), PACKAGE)
 
 
-def _staged(
-    instance: Instance, packages: Packages, links: HeatLinks, mixes: Mixes
-) -> dict[str, IntArray]:
+def _staged(instance: Instance, packages: Packages, links: HeatLinks, mixes: Mixes) -> dict[str, IntArray]:
     smaller, larger = _nested_pairs(instance, packages)
     early, late = np.triu_indices(instance.num_years, k=1)
     first, second = np.repeat(smaller, len(early)), np.repeat(larger, len(early))
@@ -199,7 +191,7 @@ def _nested_pairs(instance: Instance, packages: Packages) -> tuple[IntArray, Int
     large = instance.it_load_kw >= instance.setting("staging_min_it_load_kw")
     bounds = np.searchsorted(packages.centre, np.arange(len(instance.centres) + 1))
     smaller, larger = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for centre in np.flatnonzero(large):
+    for centre in np.flatnonzero(large).tolist():
         low, high = bounds[centre], bounds[centre + 1]
         mask = packages.mask[low:high]
         nested = ((mask[:, None] & mask[None, :]) == mask[:, None]) & (mask[:, None] != mask[None, :])
@@ -218,12 +210,12 @@ def _closures(instance: Instance, mixes: Mixes) -> dict[str, IntArray]:
     for host, text in enumerate(instance.hosts["accepts"]):
         kinds = split_list(text)
         accepted[:, host] = closable & (np.isin(owner, kinds) if kinds else True)
-    centre, host = np.nonzero(accepted)
+    of_centre, host = np.nonzero(accepted)
     years = instance.num_years
     columns = {
-        "centre": np.repeat(centre, years),
+        "centre": np.repeat(of_centre, years),
         "host": np.repeat(host, years),
-        "year": np.tile(np.arange(years), len(centre)),
+        "year": np.tile(np.arange(years), len(of_centre)),
     }
     return _complete(mixes.spread("closing", columns), CLOSE)
 

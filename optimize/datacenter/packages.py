@@ -27,11 +27,12 @@ The staged options of R2 are pairs of offered packages; that is their definition
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from optimize.datacenter.front import undominated
-from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.instance import FloatArray, Instance, rows_of
 from optimize.datacenter.measures import (
     BoolArray,
     IntArray,
@@ -47,6 +48,7 @@ from optimize.finance import annuity_factor, discount_factor
 from optimize.units import HOURS_PER_YEAR
 
 L_PER_M3 = 1000.0
+Columns = dict[str, Any]
 KG_PER_T = 1000.0
 
 
@@ -202,7 +204,7 @@ def derive_needs(
     centres = instance.centres
     available = np.zeros((len(most_weeks), instance.num_years))
     trades = trades_of(instance)
-    for row in instance.trades.itertuples():
+    for row in rows_of(instance.trades):
         if 0 <= row.year - instance.base_year < instance.num_years:
             available[trades.index(row.trade), row.year - instance.base_year] = row.weeks
     groups = centres["redundancy_group"].to_numpy()
@@ -245,20 +247,14 @@ def derive_packages(
     """
     facts = derive_facts(instance)
     eligible = derive_eligibility(instance)
-    recovering = sum(
-        1 << bit for bit, heat in enumerate(instance.measures["recovers_heat"]) if heat
-    )
+    recovering = sum(1 << bit for bit, heat in enumerate(instance.measures["recovers_heat"]) if heat)
     eligible = np.where(has_sink, eligible, eligible & ~np.int64(recovering))
     tendered = instance.centres["centre"].isin(instance.offers["centre"]).to_numpy()
     eligible = np.where(tendered, 0, eligible)
     classes, member = np.unique(eligible, return_inverse=True)
-    sets_of_class = [
-        derive_sets(instance, enumerate_masks(instance.measures, int(mask))) for mask in classes
-    ]
+    sets_of_class = [derive_sets(instance, enumerate_masks(instance.measures, int(mask))) for mask in classes]
     num_enumerated = int(sum(np.sum(member == c) * len(s) for c, s in enumerate(sets_of_class)))
-    needs = derive_needs(
-        instance, goals, _most_weeks(instance, sets_of_class, member), may_do_nothing
-    )
+    needs = derive_needs(instance, goals, _most_weeks(instance, sets_of_class, member), may_do_nothing)
     if drop_dominated:
         kept_masks = set((protected or {}).values())
         sets_of_class = [_drop_in_class(sets, kept_masks) for sets in sets_of_class]
@@ -276,15 +272,11 @@ def derive_packages(
         parts.append(offered)
     if not parts:
         parts = [_apply(facts, derive_sets(instance, np.zeros(0, np.int64)), 0)]
-    joined = {
-        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
-    }
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Packages(**joined, num_enumerated=num_enumerated)
 
 
-def _most_weeks(
-    instance: Instance, sets_of_class: list[MeasureSets], member: IntArray
-) -> FloatArray:
+def _most_weeks(instance: Instance, sets_of_class: list[MeasureSets], member: IntArray) -> FloatArray:
     """Weeks of each trade if every centre chose the option that takes most of them."""
     close_fixed, close_per_kw = derive_measure_weeks(instance, [CLOSING])
     most = np.zeros(close_fixed.shape[1])
@@ -318,7 +310,7 @@ def _drop_in_class(sets: MeasureSets, protected: set[int]) -> MeasureSets:
     return sets.take(np.union1d(keep, named))
 
 
-def _apply(facts: CentreFacts, sets: MeasureSets, centre: int) -> dict[str, FloatArray]:
+def _apply(facts: CentreFacts, sets: MeasureSets, centre: int) -> Columns:
     """Every set of the class at one centre, as columns of `Packages`."""
     load = facts.load[centre]
     cooling, power, other = facts.overhead[centre]
@@ -344,7 +336,7 @@ def _apply(facts: CentreFacts, sets: MeasureSets, centre: int) -> dict[str, Floa
     }
 
 
-def _take(columns: dict[str, FloatArray], rows: IntArray) -> dict[str, FloatArray]:
+def _take(columns: Columns, rows: IntArray) -> Columns:
     return {name: values[rows] for name, values in columns.items()}
 
 
@@ -353,7 +345,7 @@ def _keep_for_centre(
     needs: Needs,
     facts: CentreFacts,
     path: LoadPath,
-    offered: dict[str, FloatArray],
+    offered: Columns,
     sets: MeasureSets,
     protected: int,
 ) -> IntArray:
@@ -391,7 +383,14 @@ def _keep_for_centre(
     columns.append(np.maximum(sets.min_residual_life - at_the_end, 0.0))
     table = np.column_stack(columns).astype(np.float64)
     if needs.may_do_nothing[centre]:
-        table = np.vstack([_nothing(table, needs, centre, facts.pue_before[centre] > instance.setting("limit_pue") + 1e-9), table])
+        table = np.vstack(
+            [
+                _nothing(
+                    table, needs, centre, facts.pue_before[centre] > instance.setting("limit_pue") + 1e-9
+                ),
+                table,
+            ]
+        )
         keep = undominated(table) - 1
         keep = keep[keep >= 0]
     else:
@@ -422,7 +421,7 @@ def _most_wanted(
     instance: Instance,
     needs: Needs,
     keep: IntArray,
-    offered: dict[str, FloatArray],
+    offered: Columns,
     net: FloatArray,
     most: int,
 ) -> IntArray:

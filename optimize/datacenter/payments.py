@@ -36,9 +36,7 @@ def derive_payments(instance: Instance, options: Options) -> Payments:
     parts: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
     for rows, kind, mix in _groups_of_one_split(instance, options):
         first = _split(instance, kind, mix, options.capex_first_cny[rows])
-        total = _split(
-            instance, kind, mix, options.capex_first_cny[rows] + options.capex_second_cny[rows]
-        )
+        total = _split(instance, kind, mix, options.capex_first_cny[rows] + options.capex_second_cny[rows])
         centre = options.centre[rows]
         payers = (
             np.full(len(rows), position["municipal"]),
@@ -50,9 +48,7 @@ def derive_payments(instance: Instance, options: Options) -> Payments:
             later = total[:, column] - first[:, column]
             parts.append((rows, payer, options.second_year[rows], later))
     parts.append(_offer_payments(instance, options, position))
-    option, source, year, amount = (
-        np.concatenate([np.asarray(part[k]) for part in parts]) for k in range(4)
-    )
+    option, source, year, amount = (np.concatenate([np.asarray(part[k]) for part in parts]) for k in range(4))
     paid = (np.abs(amount) > 0.0) & (year >= 0)
     return Payments(option[paid], source[paid], year[paid], amount[paid], sources)
 
@@ -62,9 +58,7 @@ def _sources(instance: Instance) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _groups_of_one_split(
-    instance: Instance, options: Options
-) -> list[tuple[IntArray, str, str | None]]:
+def _groups_of_one_split(instance: Instance, options: Options) -> list[tuple[IntArray, str, str | None]]:
     """Rows of options with the same project kind and mix."""
     owner_kinds, owner = np.unique(instance.centres["owner_kind"], return_inverse=True)
     groups = []
@@ -79,9 +73,7 @@ def _groups_of_one_split(
     return groups
 
 
-def _split(
-    instance: Instance, kind: str, mix: str | None, capex_cny: FloatArray
-) -> FloatArray:
+def _split(instance: Instance, kind: str, mix: str | None, capex_cny: FloatArray) -> FloatArray:
     if mix is not None:
         return split_capex(instance.funding, kind, mix, capex_cny)
     paid = np.zeros((len(capex_cny), 3))

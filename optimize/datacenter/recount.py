@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optimize.datacenter.instance import Instance
+from optimize.datacenter.instance import Instance, rows_of
 
 Row = dict[str, Any]
 OWN_LEVEL = {"municipal": "municipal", "district": "district", "enterprise": "owner"}
@@ -82,22 +82,20 @@ class Recount:
         self.sinks = _rows(instance.heat_sinks, "sink")
         self.offers = _rows(instance.offers, "offer")
         self.offered = set(instance.offers["centre"])
-        self.month_heat = {(r.sink, r.month): r.capacity_kwh for r in instance.sink_months.itertuples()}
+        self.month_heat = {(r.sink, r.month): r.capacity_kwh for r in rows_of(instance.sink_months)}
         self.trade_limited = set(instance.trades["trade"])
         self.weeks_of: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
-        for r in instance.measure_trades.itertuples():
+        for r in rows_of(instance.measure_trades):
             self.weeks_of[r.measure].append((r.trade, r.fixed_weeks, r.weeks_per_100_kw))
-        self.funding = [r._asdict() for r in instance.funding.itertuples(index=False)]
+        self.funding = list(_records(instance.funding))
         self.discount = (1.0 + self.rate) ** -np.arange(self.horizon + 1.0)
         payments = instance.offer_payments
-        self.offer_payments = {name: rows for name, rows in payments.groupby("offer")}
+        self.offer_payments = dict(list(payments.groupby("offer")))
 
     # --- vocabulary -----------------------------------------------------------------------------
 
     def pue_before(self, c: Row) -> float:
-        return float(
-            1 + c["cooling_kwh_per_kwh_it"] + c["power_kwh_per_kwh_it"] + c["other_kwh_per_kwh_it"]
-        )
+        return float(1 + c["cooling_kwh_per_kwh_it"] + c["power_kwh_per_kwh_it"] + c["other_kwh_per_kwh_it"])
 
     def in_limit_scope(self, c: Row) -> bool:
         return bool(c["rack_count"] > self.setting["limit_min_racks"] and c["cooling_type"] != "liquid")
@@ -114,7 +112,7 @@ class Recount:
         """Level yearly payment for ``capex`` over ``life`` years."""
         if self.rate == 0:
             return capex / life
-        return capex * self.rate / (1 - (1 + self.rate) ** -life)
+        return float(capex * self.rate / (1 - (1 + self.rate) ** -life))
 
     def served(self, year: int) -> range:
         """Years in which a project built in ``year`` works."""
@@ -243,9 +241,7 @@ class Recount:
                 if name in done:
                     continue
                 m = self.measures[name]
-                capex = c["cost_factor"] * (
-                    m["fixed_capex_cny"] + m["capex_cny_per_kw"] * c["it_load_kw"]
-                )
+                capex = c["cost_factor"] * (m["fixed_capex_cny"] + m["capex_cny_per_kw"] * c["it_load_kw"])
                 yearly = self.annuity(capex, m["life_years"]) + m["om_share"] * capex
                 project.cost_cny += self.present(yearly, stage.year)
                 project.capex_cny[stage.year] += capex
@@ -265,7 +261,8 @@ class Recount:
     def _benefit(self, c: Row, stage: Stage, it_kwh: float) -> float:
         """CNY a year of a stage: electricity, carbon and water."""
         electricity = stage.saving * it_kwh * (self.price(c) + self.carbon * self.grid)
-        return electricity - stage.water * it_kwh / 1000.0 * self.setting["water_price_cny_per_m3"]
+        water_m3 = stage.water * it_kwh / 1000.0
+        return float(electricity - water_m3 * self.setting["water_price_cny_per_m3"])
 
     def _last_year_effect(self, project: Project, c: Row, stage: Stage) -> None:
         it_kwh = 8760.0 * self.load_kw(c, self.years)
@@ -281,7 +278,9 @@ class Recount:
     def _heat_link(self, project: Project, c: Row, row: Row) -> None:
         recovering = [s for s in project.stages if any(self.measures[m]["recovers_heat"] for m in s.measures)]
         if bool(recovering) != bool(row["sink"]):
-            project.faults.append(("R2", "a heat sink where and only where heat is recovered", str(row["sink"])))
+            project.faults.append(
+                ("R2", "a heat sink where and only where heat is recovered", str(row["sink"]))
+            )
             return
         if not recovering:
             return
@@ -366,7 +365,7 @@ class Recount:
         project.co2_t = offer["energy_saved_kwh_per_year"] * self.grid
         if offer["year"] > 0:
             project.works.add(year)
-        for payment in self.offer_payments.get(row["offer"], pd.DataFrame()).itertuples():
+        for payment in rows_of(self.offer_payments.get(row["offer"], pd.DataFrame())):
             project.payments[payment.source, payment.year - self.base] += payment.amount_cny
 
     # --- who pays ------------------------------------------------------------------------------------
@@ -377,7 +376,9 @@ class Recount:
         rules = [r for r in self.funding if r["project_kind"] == kind]
         rules = rules or [r for r in self.funding if r["project_kind"] == "*"]
         if bool(rules) != bool(row["mix"]):
-            project.faults.append(("R3", "a funding mix where and only where there are some", str(row["mix"])))
+            project.faults.append(
+                ("R3", "a funding mix where and only where there are some", str(row["mix"]))
+            )
             return
         mine = [r for r in rules if r["mix"] == row["mix"]]
         if rules and not mine:
@@ -419,4 +420,8 @@ def _parts(text: str) -> list[str]:
 
 
 def _rows(frame: pd.DataFrame, key: str) -> dict[str, Row]:
-    return {row[key]: row for row in frame.to_dict("records")}
+    return {row[key]: row for row in _records(frame)}
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

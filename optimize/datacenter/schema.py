@@ -33,7 +33,7 @@ CENTRES = Table(
         Column("zone", "str", "zone whose IT load under works is limited", default="", references="zones.zone", zh="片区"),
         Column("lon", "float", "longitude", "deg", -180, 180, default=None, zh="经度"),
         Column("lat", "float", "latitude", "deg", -90, 90, default=None, zh="纬度"),
-        Column("it_load_kw", "float", "mean IT load in the base year", "kW", 0.1, 1e6, typical=200, zh="IT负荷"),
+        Column("it_load_kw", "float", "mean IT load in the base year", "kW", 0.1, 1e6, zh="IT负荷"),
         Column("load_growth_per_year", "float", "growth of the IT load up to the last investment year", "1/a", -0.5, 1.0, default=0.0, zh="负荷年增长率"),
         Column("cooling_kwh_per_kwh_it", "float", "cooling energy per IT energy", "kWh/kWh", 0, 3, zh="制冷系数"),
         Column("power_kwh_per_kwh_it", "float", "losses of the power chain per IT energy", "kWh/kWh", 0, 2, zh="供电损耗系数"),

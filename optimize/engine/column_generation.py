@@ -4,19 +4,26 @@ Only few columns of such a programme matter to its relaxation.  A restricted rel
 columns gives row multipliers; these price *all* columns; the columns that would improve it are
 added until none is left.  Weak duality gives a proven bound from the multipliers of every round
 (`certificate.dual_bound`), so the loop may stop early and is still right.
+
+A programme over the columns closest to the relaxation, with every candidate's plainest column
+("do nothing") and nothing else, then gives plans; it grows until a plan is close to the bound.
+What cannot move in any better plan is fixed by its reduced cost, and the rest solved as a whole.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine.certificate import dual_bound
-from optimize.engine.core import Relaxation
-from optimize.engine.highs import solve_lp
+from optimize.engine.core import Relaxation, solve_by_core
+from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
+from optimize.result import StopReason, relative_gap
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -25,9 +32,106 @@ BoolArray = NDArray[np.bool_]
 _MOST_ROUNDS = 60
 _FIRST_PER_GROUP = 3
 _ADDED_PER_GROUP = 3
-_CLOSE_ENOUGH = 1e-4
+# The relaxation is close enough when it is this share of the wanted gap from its bound.
+_SHARE_OF_GAP = 0.1
+_FIRST_CORE = 8_000
+_CORE_GROWTH = 2
+_CORE_NODES = 3_000
+# What is left after fixing is solved as a whole below this many columns.
+_CLOSE_BELOW = 30_000
 # Price of breaking a row while too few columns are there, relative to the largest value of a column.
 _BREAKING = 10.0
+
+
+def solve_by_columns(
+    milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None = None
+) -> MilpOutcome:
+    """Solve ``milp``; same contract as `highs.solve_milp`.  ``group`` as in `relax_by_columns`."""
+    relaxed = relax_by_columns(milp, group, watch)
+    if relaxed is None:
+        return solve_by_core(milp, watch, start)
+    best = start if start is not None and milp.violation(start) <= 1e-6 else None
+    if best is not None:
+        watch.offer_plan(milp.value(best))
+    plainest = _plainest(milp, group)
+    ranked = np.sort(relaxed.distance[milp.integral])
+    size = _FIRST_CORE
+    while not watch.must_stop and not watch.gap_reached:
+        left = milp.integral & (milp.upper > milp.lower)
+        if best is not None:
+            left &= relaxed.loss <= abs(relaxed.bound - milp.value(best)) * (1 + 1e-9) + 1e-9
+        whole = size >= len(ranked) or (best is not None and int(left.sum()) <= _CLOSE_BELOW)
+        reach = np.inf if whole else ranked[size]
+        free = ~milp.integral | (left & (relaxed.distance <= reach))
+        if not whole:
+            free |= plainest
+        best = _search(milp, watch, relaxed, free, best, whole)
+        if whole:
+            break
+        size *= _CORE_GROWTH
+    if best is None and not watch.must_stop:
+        return solve_milp(milp, watch)
+    return _outcome(milp, watch, best)
+
+
+def _row_sizes(milp: Milp) -> FloatArray:
+    entries = sp.coo_array(milp.matrix)
+    size = np.zeros(milp.num_rows)
+    np.maximum.at(size, entries.coords[0], np.abs(entries.data))
+    return np.asarray(size)
+
+
+def _search(
+    milp: Milp,
+    watch: Watch,
+    relaxed: Relaxation,
+    free: BoolArray,
+    best: FloatArray | None,
+    whole: bool,
+) -> FloatArray | None:
+    """Best plan with the columns that are not ``free`` at their relaxed value (whole) or at zero.
+
+    ``whole``: no better plan has other columns, so the bound found is one of ``milp``.
+    """
+    idle = np.clip(0.0, milp.lower, milp.upper)
+    held = np.where(free, 0.0, np.round(relaxed.x) if whole else idle)
+    fits = best is not None and bool((np.abs(best - held)[~free] < 0.5).all())
+    share = 1.0 if whole else 0.4
+    part = watch.child(seconds=share * watch.remaining(), plans=True)
+    part.gap = watch.gap * (1.0 if whole else 0.2)
+    outcome = solve_milp(
+        milp.restricted(free, held),
+        part,
+        best[free] if best is not None and fits else None,
+        max_nodes=None if whole else _CORE_NODES,
+    )
+    if whole and best is not None:
+        value = milp.value(best)
+        if outcome.stop is StopReason.INFEASIBLE:
+            watch.offer_bound(value)  # nothing better than the plan in hand is left
+        elif outcome.bound is not None:
+            bounds = (outcome.bound, value)
+            watch.offer_bound(max(bounds) if milp.maximise else min(bounds))
+    if outcome.x is None:
+        return best
+    found = held.copy()
+    found[free] = outcome.x
+    if best is None:
+        return found
+    gain = milp.value(found) - milp.value(best)
+    return found if (gain > 0) == milp.maximise else best
+
+
+def _outcome(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
+    objective = None if x is None else milp.value(x)
+    bound = watch.bound
+    if objective is not None:
+        watch.offer_plan(objective)
+        if bound is not None:
+            bound = max(bound, objective) if milp.maximise else min(bound, objective)
+    gap = relative_gap(objective, bound)
+    reached = gap is not None and gap <= watch.gap
+    return MilpOutcome(StopReason.GAP_REACHED if reached else watch.stop_reason(), x, objective, bound)
 
 
 def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | None:
@@ -42,7 +146,7 @@ def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | 
     movable = milp.upper > milp.lower
     inside = group < 0
     inside[_best_of_group(gain + _tie(len(gain)), group, movable, _FIRST_PER_GROUP)] = True
-    inside |= _cheapest(milp, group)
+    inside |= _plainest(milp, group)
     by_column = sp.csc_array(milp.matrix)
     for _ in range(_MOST_ROUNDS):
         part = _with_breaking(milp, by_column, inside)
@@ -55,7 +159,7 @@ def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | 
         value = outcome.objective
         attractive = sign * reduced
         fresh = _best_of_group(attractive, group, movable & ~inside & (attractive > 1e-9), _ADDED_PER_GROUP)
-        close = abs(bound - value) <= _CLOSE_ENOUGH * min(watch.gap, 1.0) * 100 * max(abs(value), 1.0)
+        close = abs(bound - value) <= _SHARE_OF_GAP * watch.gap * max(abs(value), 1.0)
         if (close and broken < 1e-6) or not len(fresh):
             break
         if watch.must_stop:
@@ -63,6 +167,7 @@ def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | 
         inside[fresh] = True
     if broken > 1e-6:
         return None
+    assert outcome.x is not None
     x = np.where(milp.lower > 0, milp.lower, 0.0)
     x[inside] = outcome.x[: int(inside.sum())]
     low = x - milp.lower < 0.5
@@ -73,7 +178,7 @@ def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | 
 
 def _tie(size: int) -> FloatArray:
     """So small that it only tells equal columns apart."""
-    return np.arange(size, 0, -1) * 1e-12
+    return np.asarray(np.arange(size, 0, -1) * 1e-12)
 
 
 def _best_of_group(worth: FloatArray, group: IntArray, usable: BoolArray, count: int) -> IntArray:
@@ -86,7 +191,7 @@ def _best_of_group(worth: FloatArray, group: IntArray, usable: BoolArray, count:
     return columns[rank < count]
 
 
-def _cheapest(milp: Milp, group: IntArray) -> BoolArray:
+def _plainest(milp: Milp, group: IntArray) -> BoolArray:
     """Columns with the fewest entries of each group: usually "do nothing"."""
     entries = np.bincount(milp.matrix.indices, minlength=milp.num_columns).astype(np.float64)
     chosen = np.zeros(milp.num_columns, dtype=np.bool_)
@@ -96,14 +201,10 @@ def _cheapest(milp: Milp, group: IntArray) -> BoolArray:
 
 def _with_breaking(milp: Milp, by_column: sp.csc_array, inside: BoolArray) -> Milp:
     """The restricted relaxation; rows may break at a price, so that it always has a point."""
-    from dataclasses import replace
-
     columns = np.flatnonzero(inside)
     rows_low = np.flatnonzero(np.isfinite(milp.row_lower))
     rows_high = np.flatnonzero(np.isfinite(milp.row_upper))
-    size = np.zeros(milp.num_rows)
-    np.maximum.at(size, milp.matrix.tocoo().row, np.abs(milp.matrix.tocoo().data))
-    size = np.maximum(size, 1e-9)
+    size = np.maximum(_row_sizes(milp), 1e-9)
     number = len(rows_low) + len(rows_high)
     rows = np.concatenate([rows_low, rows_high])
     amount = np.concatenate([size[rows_low], -size[rows_high]])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.choice import solve_by_choice
+from optimize.engine.column_generation import solve_by_columns
 from optimize.engine.core import solve_by_core
 from optimize.engine.elastic import ElasticRows, smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_milp, write_model
@@ -20,6 +21,7 @@ from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason, TracePoint
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Strategy = Literal["auto", "milp", "core"]
 
 # A plain solve closes smaller programmes before the relaxation-and-core detour has paid off.
@@ -58,11 +60,17 @@ def solve_goals(
     start: FloatArray | None = None,
     strategy: Strategy = "auto",
     watch: Watch | None = None,
+    group: IntArray | None = None,
 ) -> GoalsOutcome:
     """Solve for ``objectives`` in order; each later goal keeps what the earlier ones reached.
 
     An earlier goal is kept to within the gap it was solved to (its value may not fall below what
     its own plan reached).  When the rows cannot all hold, ``elastic`` rows give way.
+
+    Parameters
+    ----------
+    group : shape (n,), candidate of each column (-1: of none); given where candidates have so many
+        columns that the relaxation is better solved by generating them.
 
     Raises
     ------
@@ -86,7 +94,7 @@ def solve_goals(
             bounds=last,
         )
         parts.append(part)
-        outcome = _solve_one(goal_milp, part, start, strategy)
+        outcome = _solve_one(goal_milp, part, start, strategy, group)
         timings[f"solve_{objective.name}_s"] = watch.seconds() - began
         if outcome.stop is StopReason.INFEASIBLE:
             relaxations = _explain_infeasible(milp, elastic, options)
@@ -114,7 +122,11 @@ def solve_goals(
     )
 
 
-def _solve_one(milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy) -> MilpOutcome:
+def _solve_one(
+    milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy, group: IntArray | None
+) -> MilpOutcome:
+    if group is not None and int(milp.integral.sum()) > _CORE_FROM:
+        return solve_by_columns(milp, group, watch, start)
     if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
         outcome = solve_by_choice(milp, watch, start)
         return outcome if outcome is not None else solve_by_core(milp, watch, start)
