@@ -21,7 +21,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 TINY = 1e-8  # flow below which a pipe counts as empty
 MARGIN = 1e-6  # flow left at a source so that rounding never overdraws it
-OVERRUN_PRICE = 20.0  # present value lost per unit of money spent over a budget
+OVERRUN_PRICE = 1000.0  # present value lost per unit of money spent over a budget: more than money can be worth
 OVERRUN_EASY = 1.02  # share of a budget beyond which the easy phase penalises overspending
 
 

@@ -7,6 +7,8 @@ cascades, existing works, every funding mix.  Storage cannot help over one avera
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from optimize.engine.highs import solve_lp
@@ -15,7 +17,7 @@ from optimize.engine.stopping import Watch
 from optimize.result import StopReason
 from optimize.water.coefficients import Coefficients, FloatArray
 from optimize.water.fast_locks import LockedDecisions
-from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model
+from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model, dead_end_use
 from optimize.water.fast_network import purses_of
 from optimize.water.instance import Instance
 from optimize.water.investments import Investments, IntArray
@@ -36,7 +38,8 @@ class WaterBound:
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
         instance, c = self._instance, self._c
-        model = build_flow_model(instance, c, Part.whole(c), relaxed=True)
+        thin = c if (self._locks.pipe_must.any() or not self._locks.pipe_may.all()) else one_size(c)
+        model = build_flow_model(instance, thin, Part.whole(thin), relaxed=True)
         outcome = solve_lp(model.milp, watch)
         budget = c.budgets.amount_cny[:, 0]
         finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
@@ -61,6 +64,47 @@ class WaterBound:
         if self._lagrangian is None:
             return None
         return self._lagrangian.run(watch, target, most_iterations)
+
+
+def one_size(c: Coefficients) -> Coefficients:
+    """The same network with one diameter, as wide as the widest, at the best price per capacity of any.
+
+    With y_d built of diameter d, cost is sum cost_d y_d >= min_d (cost_d / cap_d) * sum cap_d y_d, which
+    is at least that price times the flow; present cost and each purse take their own minimum.  So the
+    linear relaxation over it is one of the original, with a ninth of the columns.
+    """
+    shape = c.shape
+    if shape["D"] <= 1:
+        return c
+    lanes = (shape["E"], shape["G"])
+    useful = (c.accepts.astype(float).T @ c.demand_m3_per_d[0]).max(axis=1)
+    most = np.minimum(useful[None, :], dead_end_use(c).max(axis=2))
+    capacity = np.minimum(c.pipe_capacity_m3_per_d, np.maximum(most, 1e-6)[:, :, None])
+    widest = capacity.max(axis=2)
+
+    def cheapest(money: FloatArray) -> FloatArray:
+        """Least money per capacity over the diameters times the widest, money (..., E, G, D)."""
+        return np.asarray((money / capacity).min(axis=-1) * widest)
+
+    pipes = c.pipes
+    paid = pipes.paid_cny.reshape(len(pipes.mixes), *lanes, shape["D"], 3)
+    present = pipes.present_cost_cny.reshape(len(pipes.present_cost_cny), *lanes, shape["D"])
+    first = np.arange(lanes[0] * lanes[1]) * shape["D"]
+    return replace(
+        c,
+        diameter_ids=("widest",),
+        pipe_capacity_m3_per_d=c.pipe_capacity_m3_per_d.max(keepdims=True),
+        pipes=replace(
+            pipes,
+            capex_cny=cheapest(pipes.capex_cny.reshape(*lanes, shape["D"])).ravel(),
+            yearly_cost_cny=pipes.yearly_cost_cny[first],
+            life_years=pipes.life_years[first],
+            annual_capital_cny=pipes.annual_capital_cny[first],
+            present_cost_cny=cheapest(present).reshape(len(present), -1),
+            paid_cny=np.stack([cheapest(paid[..., k]).reshape(len(paid), -1) for k in range(3)], axis=-1),
+            district=pipes.district[first],
+        ),
+    )
 
 
 def _duals(model: FlowModel, duals: FloatArray, block: str) -> FloatArray:

@@ -378,7 +378,7 @@ def _add_pipes(d: _Draft, m: FlowModel) -> None:
     periods = np.arange(len(c.days))
     e, g = m.lane_at.T
     useful = np.einsum("qg,qt->gt", c.accepts.astype(float), c.demand_m3_per_d[0])
-    most = np.minimum(useful[g], _dead_end_use(c)[e, g])
+    most = np.minimum(useful[g], dead_end_use(c)[e, g])
     b.add_rows(
         "flow_only_if_built", (len(m.lane_at), len(periods)),
         [
@@ -395,7 +395,7 @@ def _add_pipes(d: _Draft, m: FlowModel) -> None:
     b.add_rows("one_diameter", len(m.lane_at), [(lane, m.pipe, 1.0)], upper=1.0)
 
 
-def _dead_end_use(c: Coefficients) -> FloatArray:
+def dead_end_use(c: Coefficients) -> FloatArray:
     """Most a corridor to a user at a dead end can carry, (E, G, T); elsewhere inf.
 
     Water that enters a dead end can only be used there (unless it gives or stores water).
