@@ -5,9 +5,10 @@ from __future__ import annotations
 from optimize.programme import Goal, Programme
 from optimize.water.checker import check
 from optimize.water.example import example
-from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
+from optimize.water.fast import prefer_fast, unsupported_by_fast
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import FAMILIES, SIZES, generate
+from optimize.water.infeasible import solve_fast_or_explain
 from optimize.water.instance import find_faults, find_warnings, load
 from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
@@ -31,7 +32,7 @@ PROGRAMME = Programme(
     find_warnings=find_warnings,
     load=load,
     solve_formulation=solve_formulation,
-    solve_fast=solve_fast,
+    solve_fast=solve_fast_or_explain,
     unsupported_by_fast=unsupported_by_fast,
     prefer_fast=prefer_fast,
     check=check,

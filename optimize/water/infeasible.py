@@ -1,0 +1,74 @@
+"""Proof that no plan exists, for instances too large to ask the whole model.
+
+The year is averaged into one period, diameters become one at the best price per capacity, integrality,
+fixed sizes and [W-PRICE] are dropped: all of it only widens what is possible, so if even that has no
+answer, the instance has none.  The relaxations found are those of this wider
+problem: what it cannot reach, nothing can (the true relaxation may have to be larger).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from optimize.engine.elastic import ElasticRows, smallest_relaxations
+from optimize.engine.highs import solve_lp
+from optimize.engine.pyomo_bridge import compile_model
+from optimize.engine.stopping import Watch
+from optimize.programme import SolveOptions
+from optimize.result import Relaxation, Result, StopReason
+from optimize.water.coefficients import derive_coefficients
+from optimize.water.fast import solve_fast
+from optimize.water.fast_bound import one_size
+from optimize.water.formulation import build_model
+from optimize.water.instance import Instance
+from optimize.water.solution import Solution
+
+LEAST_SECONDS = 10.0
+"""Below this limit a proof is not tried: building its problem alone may take longer."""
+
+
+def solve_fast_or_explain(instance: Instance, options: SolveOptions) -> Result[Solution]:
+    """The fast path; where it ends without a plan, the proof that there is none, if there is one."""
+    result = solve_fast(instance, options)
+    if result.solution is not None or options.interrupt.is_set() or options.time_limit_s < LEAST_SECONDS:
+        return result
+    relaxations = prove_infeasible(instance, options)
+    if relaxations is None:
+        return result
+    return replace(result, stop=StopReason.INFEASIBLE, bound=None, relaxations=relaxations)
+
+
+def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxation, ...] | None:
+    """Smallest relaxations, by optimistic reckoning, if no plan can exist; None if that is not proven.
+
+    Takes as long as the solve itself at most.
+    """
+    watch = Watch(options, maximise=False)
+    averaged = _averaged(instance)
+    coefficients = derive_coefficients(averaged)
+    if not instance.parameters.phased:
+        coefficients = one_size(coefficients)
+    model = build_model(averaged, coefficients)
+    compiled = compile_model(model.m)
+    milp = compiled.milp("volume")
+    relaxed = replace(milp, cost=np.zeros(milp.num_columns), integral=np.zeros(milp.num_columns, dtype=np.bool_))
+    if solve_lp(relaxed, watch).stop is not StopReason.INFEASIBLE:
+        return None
+    rows = [
+        ElasticRows(e.clause, e.where, e.unit, compiled.rows(e.constraint), e.required, e.per_unit, e.is_cap)
+        for e in model.elastic
+    ]
+    # Without a relaxation in hand the claim has no second witness: then it is not made.
+    return smallest_relaxations(relaxed, rows, watch) or None
+
+
+def _averaged(instance: Instance) -> Instance:
+    sizes_fixed = (instance.locks["kind"] == "fix") & (instance.locks["value"] != "none")
+    return replace(
+        instance,
+        parameters=replace(instance.parameters, periods=1, peak_day=False),
+        targets={clause: target for clause, target in instance.targets.items() if clause != "W-PRICE"},
+        locks=instance.locks[~sizes_fixed].reset_index(drop=True),
+    )
