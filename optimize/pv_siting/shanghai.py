@@ -90,6 +90,7 @@ def build_shanghai(seed: int) -> InstanceDraft:
         parameters={
             "base_year": BASE_YEAR,
             "num_years": NUM_YEARS,
+            "budgets.carry_over_share": 1.0,
             "pv_siting.ghi_kwh_per_m2_a": 1300.0,
             "pv_siting.capex_change_per_a": -0.05,
             "pv_siting.first_share": 0.2,
