@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -189,13 +192,12 @@ def write_model(milp: Milp, path: Path) -> None:
     solver = highspy.Highs()
     _set(solver, "output_flag", False)
     _pass(solver, milp, integer=True)
-    for names, passing in (
-        (milp.column_names, solver.passColName),
-        (milp.row_names, solver.passRowName),
+    for names, size, passing in (
+        (milp.column_names, milp.num_columns, solver.passColName),
+        (milp.row_names, milp.num_rows, solver.passRowName),
     ):
-        for index in range(0 if names is None else len(names)):
-            assert names is not None
-            _expect_ok(passing(index, _plain(names[index])), "passName")
+        for index, name in enumerate(_plain_names(names, size)):
+            _expect_ok(passing(index, name), "passName")
     path.parent.mkdir(parents=True, exist_ok=True)
     _expect_ok(solver.writeModel(str(path)), "writeModel")
 
@@ -364,8 +366,13 @@ def _finite(value: float) -> float | None:
     return float(value) if abs(value) < 1e29 else None
 
 
-def _plain(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._[],()" else "_" for c in name)
+def _plain_names(names: Sequence[str] | None, size: int) -> list[str]:
+    """Names that both file formats take: letters, digits and underscores, each once."""
+    if names is None:
+        return []
+    plain = ["n_" + re.sub(r"\W+", "_", names[k], flags=re.ASCII).strip("_") for k in range(size)]
+    counts = Counter(plain)
+    return [name if counts[name] == 1 else f"{name}__{k}" for k, name in enumerate(plain)]
 
 
 def _set(solver: Any, option: str, value: object) -> None:
