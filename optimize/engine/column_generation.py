@@ -35,8 +35,13 @@ _ADDED_PER_GROUP = 3
 # The relaxation is close enough when it is this share of the wanted gap from its bound.
 _SHARE_OF_GAP = 0.1
 _FIRST_CORE = 8_000
+# Neighbourhoods: a share of the candidates is free, with this many columns, for as many nodes.
+_NEIGHBOURHOOD_SHARE = 0.25
+_NEIGHBOURHOOD_COLUMNS = 3_000
+_NEIGHBOURHOOD_NODES = 200
+_FRUITLESS_ROUNDS = 6
 _CORE_GROWTH = 2
-_CORE_NODES = 3_000
+_CORE_NODES = 500
 # What is left after fixing is solved as a whole below this many columns.
 _CLOSE_BELOW = 30_000
 # Price of breaking a row while too few columns are there, relative to the largest value of a column.
@@ -68,6 +73,8 @@ def solve_by_columns(
         best = _search(milp, watch, relaxed, free, best, whole)
         if whole:
             break
+        if best is not None and not watch.must_stop and not watch.gap_reached:
+            best = _improve(milp, group, watch, relaxed, best)
         size *= _CORE_GROWTH
     if best is None and not watch.must_stop:
         return solve_milp(milp, watch)
@@ -79,6 +86,32 @@ def _row_sizes(milp: Milp) -> FloatArray:
     size = np.zeros(milp.num_rows)
     np.maximum.at(size, entries.coords[0], np.abs(entries.data))
     return np.asarray(size)
+
+
+def _improve(
+    milp: Milp, group: IntArray, watch: Watch, relaxed: Relaxation, best: FloatArray
+) -> FloatArray:
+    """Re-optimise random shares of the candidates, the others held, until rounds bear no fruit."""
+    random = np.random.default_rng(watch.options.seed)
+    names = np.unique(group[group >= 0])
+    fruitless = 0
+    while fruitless < _FRUITLESS_ROUNDS and not watch.must_stop and not watch.gap_reached:
+        some = random.choice(names, max(int(len(names) * _NEIGHBOURHOOD_SHARE), 1), replace=False)
+        own = np.isin(group, some)
+        ranked = np.sort(relaxed.distance[own])
+        reach = ranked[min(_NEIGHBOURHOOD_COLUMNS, len(ranked)) - 1]
+        free = ~milp.integral | (own & ((relaxed.distance <= reach) | (best > 0.5)))
+        part = watch.child(seconds=0.25 * watch.remaining(), gap=0.1 * watch.gap, plans=True)
+        rest = milp.restricted(free, best)
+        outcome = solve_milp(rest, part, best[free], max_nodes=_NEIGHBOURHOOD_NODES)
+        fruitless += 1
+        if outcome.x is not None:
+            found = best.copy()
+            found[free] = outcome.x
+            gain = milp.value(found) - milp.value(best)
+            if abs(gain) > 1e-7 * abs(milp.value(best)) and (gain > 0) == milp.maximise:
+                best, fruitless = found, 0
+    return best
 
 
 def _search(
@@ -96,7 +129,7 @@ def _search(
     idle = np.clip(0.0, milp.lower, milp.upper)
     held = np.where(free, 0.0, np.round(relaxed.x) if whole else idle)
     fits = best is not None and bool((np.abs(best - held)[~free] < 0.5).all())
-    share = 1.0 if whole else 0.4
+    share = 1.0 if whole else 0.3
     part = watch.child(seconds=share * watch.remaining(), plans=True)
     part.gap = watch.gap * (1.0 if whole else 0.2)
     outcome = solve_milp(
