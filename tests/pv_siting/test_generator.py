@@ -41,12 +41,11 @@ def test_benchmark_instance_is_sound_and_binds() -> None:
     assert find_faults(data) == []
     instance = load(data)
     assert prefer_fast(instance, SolveOptions())
-    result = solve_fast(instance, SolveOptions(gap=0.1, time_limit_s=15.0))
+    result = solve_fast(instance, SolveOptions(gap=0.03, time_limit_s=30.0))
     assert result.solution is not None
     report = check(instance, result.solution)
     assert report.passed, report.violations
-    money = report.money.groupby("source")[["spent_cny", "budget_cny"]].sum()
-    assert (money["spent_cny"] > 0.8 * money["budget_cny"]).mean() > 0.9
+    assert report.money["spent_cny"].sum() > 0.9 * report.money["budget_cny"].sum()
     binding = {outcome.target.id for outcome in report.clauses if outcome.binding}
     assert {"PV-BIPV", "PV-CARPORT"} <= binding
     feeders = instance.feeders["hosting_capacity_kw"]
