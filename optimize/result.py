@@ -47,9 +47,13 @@ class RelaxedRow:
 
 @dataclass(frozen=True)
 class Relaxation:
-    """A set of rows that together suffice to make the instance solvable."""
+    """A set of rows that together suffice to make the instance solvable.
+
+    Not ``exact``: the amounts are proven to be needed at least; more may be.
+    """
 
     rows: tuple[RelaxedRow, ...]
+    exact: bool = True
 
 
 def relative_gap(objective: float | None, bound: float | None) -> float | None:

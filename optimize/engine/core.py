@@ -29,7 +29,7 @@ from optimize.result import StopReason, relative_gap
 FloatArray = NDArray[np.float64]
 
 # Above this many columns the simplex method is slower than an interior point without crossover.
-_INTERIOR_POINT_FROM = 30_000
+_INTERIOR_POINT_FROM = 300_000
 _FIRST_CORE = 2_000
 _CORE_GROWTH = 3
 _NEIGHBOURHOOD_COLUMNS = 1_500
@@ -80,7 +80,7 @@ def solve_relaxed(
         watch.offer_plan(milp.value(start))
     idle = milp.integral & (relaxed.x - milp.lower < 1e-4) & (milp.upper > milp.lower)
     ranked = np.sort(relaxed.distance[idle])
-    size = _FIRST_CORE
+    size, feasible = _FIRST_CORE, False
     while not watch.must_stop and not watch.gap_reached:
         fixed = _fixed_by_loss(milp, relaxed, best)
         num_left = int((milp.integral & ~fixed & (milp.upper > milp.lower)).sum())
@@ -91,6 +91,12 @@ def solve_relaxed(
         reach = np.inf if whole else ranked[size]
         free = ~milp.integral | ((relaxed.distance <= reach) & ~fixed)
         best = _search_core(milp, watch, relaxed, free, best, whole=whole and not fixed.any())
+        if best is None and not feasible:
+            # A Lagrangian bound does not notice that rows cannot all hold; the relaxation does.
+            check = solve_lp(milp, watch.child(seconds=0.3 * watch.remaining()))
+            if check.stop is StopReason.INFEASIBLE:
+                return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
+            feasible = True
         if best is not None and not watch.must_stop and not watch.gap_reached:
             best = _improved(milp, watch, relaxed, best)
             best = _search_neighbourhoods(milp, watch, relaxed, best)

@@ -15,14 +15,17 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimize.engine.highs import MilpOutcome, solve_milp
+from optimize.engine.choice import solve_by_choice
+from optimize.engine.core import solve_by_core
+from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
-from optimize.result import Relaxation, RelaxedRow
+from optimize.result import Relaxation, RelaxedRow, StopReason
 
 FloatArray = NDArray[np.float64]
 
 _TOLERANCE = 1e-6
+_CORE_FROM = 8_000
 
 
 @dataclass(frozen=True)
@@ -47,53 +50,80 @@ class ElasticRows:
     is_cap: bool = False
 
 
+@dataclass(frozen=True)
+class Relaxed:
+    """Answer of the elastic programme.
+
+    ``confirmed`` is False when it needs no relaxation at all (so "infeasible" was wrong) and None
+    when time ran out before either was known.
+    """
+
+    confirmed: bool | None
+    ways: tuple[Relaxation, ...] = ()
+
+
 def smallest_relaxations(
     milp: Milp, elastic: Sequence[ElasticRows], watch: Watch, alternatives: int = 4
-) -> tuple[Relaxation, ...] | None:
-    """Ways out of an infeasible programme, the smallest relative change first.
+) -> Relaxed:
+    """Ways out of an infeasible programme, those that move fewest rows least first.
 
-    Returns None when the elastic programme needs no relaxation at all (so "infeasible" was wrong),
-    an empty tuple when not even relaxing everything helps, or when time ran out before a way out
-    was found.
+    No ways although confirmed: not even relaxing all of ``elastic`` helps.
     """
     groups = [group for group in elastic if len(group.rows)]
     if not groups:
-        return ()
+        return Relaxed(confirmed=True)
     scale = np.array([max(abs(group.required), 1.0) for group in groups])
-    together = _relax(milp, groups, scale, watch, seconds=0.4 * watch.remaining())
-    if together is None:
-        return ()
-    amounts = together
-    if (amounts <= _TOLERANCE * scale).all():
-        return None
-    found = [_relaxation(groups, amounts, scale)]
+    joint = _relax(milp, groups, scale, watch, seconds=0.4 * watch.remaining())
+    if joint is None:
+        return Relaxed(confirmed=None)
+    if joint.amounts is None:
+        return Relaxed(confirmed=True)
+    if (joint.amounts <= _TOLERANCE * scale).all():
+        return Relaxed(confirmed=False if joint.exact else None)
+    found = [_relaxation(groups, joint, scale)]
     # One row alone: what the planner asks first.  The rows the joint solution moved come first.
-    order = np.argsort(-amounts / scale, kind="stable")
-    share = watch.remaining() / max(len(groups), 1)
+    order = np.argsort(-joint.amounts / scale, kind="stable")
     for index in order:
         if watch.must_stop or len(found) > alternatives:
             break
-        alone = _relax(milp, [groups[index]], scale[[index]], watch, seconds=max(share, 2.0))
-        if alone is not None:
+        alone = _relax(milp, [groups[index]], scale[[index]], watch, seconds=0.3 * watch.remaining())
+        if alone is not None and alone.amounts is not None:
             found.append(_relaxation([groups[index]], alone, scale[[index]]))
     unique = {tuple((r.clause, r.where) for r in way.rows): way for way in reversed(found)}
-    return tuple(sorted(unique.values(), key=_size))
+    return Relaxed(confirmed=True, ways=tuple(sorted(unique.values(), key=_size)))
 
 
 def _size(way: Relaxation) -> tuple[int, float]:
     return len(way.rows), sum(abs(row.change) / max(abs(row.required), 1.0) for row in way.rows)
 
 
+@dataclass(frozen=True)
+class _Amounts:
+    """Relaxation of each group, shape (g,); None: impossible.  Not exact: a proven least amount."""
+
+    amounts: FloatArray | None
+    exact: bool
+
+
 def _relax(
     milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray, watch: Watch, seconds: float
-) -> FloatArray | None:
-    """Smallest total relative relaxation when only ``groups`` give way: amounts, shape (g,)."""
+) -> _Amounts | None:
+    """Smallest total relative relaxation when only ``groups`` give way; None: not known in time."""
     elastic = _with_slack(milp, groups, scale)
-    part = watch.child(seconds=seconds, gap=1e-4, maximise=False)
-    outcome: MilpOutcome = solve_milp(elastic, part)
-    if outcome.x is None:
-        return None
-    return np.asarray(outcome.x[milp.num_columns :])
+    part = watch.child(seconds=seconds, gap=1e-3, maximise=False)
+    outcome: MilpOutcome | None = None
+    if int(elastic.integral.sum()) > _CORE_FROM:
+        relaxed = solve_lp(elastic, part)
+        if relaxed.stop is StopReason.INFEASIBLE:
+            return _Amounts(None, exact=True)
+        outcome = solve_by_choice(elastic, part) or solve_by_core(elastic, part)
+        if outcome.x is None and relaxed.x is not None:
+            return _Amounts(np.asarray(relaxed.x[milp.num_columns :]), exact=False)
+    else:
+        outcome = solve_milp(elastic, part)
+    if outcome.x is not None:
+        return _Amounts(np.asarray(outcome.x[milp.num_columns :]), exact=True)
+    return _Amounts(None, exact=True) if outcome.stop is StopReason.INFEASIBLE else None
 
 
 def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) -> Milp:
@@ -110,12 +140,13 @@ def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) ->
     direction = np.where(only_lower, np.abs(direction), direction)
     slack = sp.csr_array(sp.coo_array((direction, (rows, columns)), shape=(milp.num_rows, len(groups))))
     n, g = milp.num_columns, len(groups)
+    most = _most_slack(milp, rows, columns, direction, g)
     return replace(
         milp,
         cost=np.concatenate([np.zeros(n), 1.0 / scale]),
         matrix=cast(sp.csr_array, sp.hstack([milp.matrix, slack], format="csr")),
         lower=np.concatenate([milp.lower, np.zeros(g)]),
-        upper=np.concatenate([milp.upper, np.full(g, np.inf)]),
+        upper=np.concatenate([milp.upper, most]),
         integral=np.concatenate([milp.integral, np.zeros(g, dtype=np.bool_)]),
         maximise=False,
         offset=0.0,
@@ -124,9 +155,32 @@ def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) ->
     )
 
 
-def _relaxation(groups: Sequence[ElasticRows], amounts: FloatArray, scale: FloatArray) -> Relaxation:
+def _most_slack(
+    milp: Milp, rows: NDArray[np.int64], groups: NDArray[np.int64], direction: FloatArray, num_groups: int
+) -> FloatArray:
+    """No row needs to give way further than its worst point in the box of the columns."""
+    weights = milp.matrix[rows]
+    up, down = weights.maximum(0), weights.minimum(0)
+    lower, upper = _finite(milp.lower), _finite(milp.upper)
+    least, largest = up @ lower + down @ upper, up @ upper + down @ lower
+    low, high = milp.row_lower[rows], milp.row_upper[rows]
+    reach = np.maximum(
+        np.where(np.isfinite(low), low - least, 0.0), np.where(np.isfinite(high), largest - high, 0.0)
+    )
+    most = np.zeros(num_groups)
+    np.maximum.at(most, groups, np.maximum(reach, 0.0) / np.abs(direction))
+    return most
+
+
+def _finite(bounds: FloatArray) -> FloatArray:
+    return np.asarray(np.clip(bounds, -1e12, 1e12))
+
+
+def _relaxation(groups: Sequence[ElasticRows], relaxed: _Amounts, scale: FloatArray) -> Relaxation:
+    assert relaxed.amounts is not None
     return Relaxation(
-        tuple(
+        exact=relaxed.exact,
+        rows=tuple(
             RelaxedRow(
                 clause=group.clause,
                 where=group.where,
@@ -134,7 +188,7 @@ def _relaxation(groups: Sequence[ElasticRows], amounts: FloatArray, scale: Float
                 reachable=group.required + (amount if group.is_cap else -amount),
                 unit=group.unit,
             )
-            for group, amount, size in zip(groups, amounts, scale, strict=True)
+            for group, amount, size in zip(groups, relaxed.amounts, scale, strict=True)
             if amount > _TOLERANCE * size
-        )
+        ),
     )

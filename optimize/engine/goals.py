@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -97,10 +98,8 @@ def solve_goals(
         outcome = _solve_one(goal_milp, part, start, strategy, group)
         timings[f"solve_{objective.name}_s"] = watch.seconds() - began
         if outcome.stop is StopReason.INFEASIBLE:
-            relaxations = _explain_infeasible(milp, elastic, options)
-            return GoalsOutcome(
-                StopReason.INFEASIBLE, None, None, None, tuple(watch.trace), timings, relaxations
-            )
+            stop, ways = _explain_infeasible(milp, elastic, options)
+            return GoalsOutcome(stop, None, None, None, tuple(watch.trace), timings, ways)
         if outcome.x is None:
             break
         start = outcome.x
@@ -142,13 +141,15 @@ def _keeping(milp: Milp, objective: Objective, x: FloatArray) -> Milp:
 
 def _explain_infeasible(
     milp: Milp, elastic: Sequence[ElasticRows], options: SolveOptions
-) -> tuple[Relaxation, ...]:
+) -> tuple[StopReason, tuple[Relaxation, ...]]:
     # The explanation has the time of the solve once more: without it the answer is of no use.
-    watch = Watch(options, maximise=False)
-    relaxations = smallest_relaxations(milp, elastic, watch)
-    if relaxations is None:
+    watch = Watch(dataclasses.replace(options, progress=None), maximise=False)
+    relaxed = smallest_relaxations(milp, elastic, watch)
+    if relaxed.confirmed is False:
         raise SolverError(
             "HiGHS calls the programme infeasible, but the elastic programme needs no relaxation; "
             "solve it with another engine or seed"
         )
-    return relaxations
+    # "Infeasible" is said only when the elastic programme agrees.
+    stop = StopReason.INFEASIBLE if relaxed.confirmed else StopReason.TIME_LIMIT
+    return stop, relaxed.ways

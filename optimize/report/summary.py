@@ -143,7 +143,7 @@ def _clauses(check: CheckReport) -> list[dict[str, Any]]:
 
 
 def _relaxation(way: Relaxation) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(row) | {"change": row.change} for row in way.rows]
+    return [dataclasses.asdict(row) | {"change": row.change, "exact": way.exact} for row in way.rows]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

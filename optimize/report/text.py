@@ -150,7 +150,7 @@ def relaxation_lines(relaxations: Sequence[Sequence[Mapping[str, Any]]]) -> list
         for position, row in enumerate(way):
             start = f"  {letter} " if position == 0 else "    and "
             lines.append(
-                f"{start} {row['clause']} {row['where']}: {amount(row['reachable'], row['unit'])} instead of "
+                f"{start} {row['clause']} {row['where']}: {'' if row['exact'] else 'at least '}{amount(row['reachable'], row['unit'])} instead of "
                 f"{amount(row['required'], row['unit'])} ({_signed(row['change'], row['unit'])})"
             )
     return lines

@@ -28,6 +28,8 @@ from optimize.water.solution import Solution
 LEAST_SECONDS = 10.0
 """Below this limit a proof is not tried: building its problem alone may take longer."""
 
+PROOF_SECONDS = 90.0
+
 
 def solve_fast_or_explain(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """The fast path; where it ends without a plan, the proof that there is none, if there is one."""
@@ -43,9 +45,9 @@ def solve_fast_or_explain(instance: Instance, options: SolveOptions) -> Result[S
 def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxation, ...] | None:
     """Smallest relaxations, by optimistic reckoning, if no plan can exist; None if that is not proven.
 
-    Takes as long as the solve itself at most.
+    Takes as long again as the solve was given, or 90 s where that is more.
     """
-    watch = Watch(options, maximise=False)
+    watch = Watch(replace(options, time_limit_s=max(options.time_limit_s, PROOF_SECONDS)), maximise=False)
     averaged = _averaged(instance)
     coefficients = derive_coefficients(averaged)
     if not instance.parameters.phased:
@@ -54,14 +56,14 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
     compiled = compile_model(model.m)
     milp = compiled.milp("volume")
     relaxed = replace(milp, cost=np.zeros(milp.num_columns), integral=np.zeros(milp.num_columns, dtype=np.bool_))
-    if solve_lp(relaxed, watch).stop is not StopReason.INFEASIBLE:
+    if solve_lp(relaxed, watch, "ipm").stop is not StopReason.INFEASIBLE:
         return None
     rows = [
         ElasticRows(e.clause, e.where, e.unit, compiled.rows(e.constraint), e.required, e.per_unit, e.is_cap)
         for e in model.elastic
     ]
     # Without a relaxation in hand the claim has no second witness: then it is not made.
-    return smallest_relaxations(relaxed, rows, watch) or None
+    return smallest_relaxations(relaxed, rows, watch).ways or None
 
 
 def _averaged(instance: Instance) -> Instance:
