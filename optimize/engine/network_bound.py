@@ -402,7 +402,6 @@ class LagrangianBound:
 
     def run(self, watch: Watch, target: float, most_iterations: int) -> float:
         """Volume method towards ``target`` (the best plan); returns the best bound."""
-        net = self.network
         scale = self._side_scale()
         value, gradient = self._value(self._potential, self._side)
         if self.best == np.inf:

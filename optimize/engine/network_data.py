@@ -145,6 +145,14 @@ def arcs_of(num_nodes: int, tail: Ints, head: Ints) -> tuple[Ints, Ints, Ints, I
     )  # fmt: skip
 
 
+def copy_of(assignment: Assignment) -> Assignment:
+    """An independent copy."""
+    return Assignment(
+        assignment.served.copy(), assignment.grade.copy(), assignment.source.copy(),
+        assignment.path_length.copy(), assignment.path.copy(), assignment.take.copy(),
+    )  # fmt: skip
+
+
 LONGEST_PATH = 400
 
 

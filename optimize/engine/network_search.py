@@ -7,6 +7,7 @@ in another order, and accepts by simulated annealing.  Money is priced: the pric
 follows its overspending in the first phase; in the second only plans within the budgets count.
 """
 
+# ruff: noqa: NPY002 - inside compiled code only the legacy generator is quick; it is seeded on entry
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -210,11 +211,8 @@ def _source_cost(
     if step > network.step_max[p, g]:
         return np.inf
     growth = prices.step[p, g, step] - prices.step[p, g, loads.step[p, g]]
-    return (
-        boldness * growth
-        + prices.unit[p, g] * (volume - lost)
-        + lost * max(0.0, prices.value[q, g])
-    )
+    unserved = lost * max(0.0, prices.value[q, g])
+    return float(boldness * growth + prices.unit[p, g] * (volume - lost) + unserved)
 
 
 @inlined
@@ -229,10 +227,10 @@ def _pipe_cost(
         if new_size > network.pipe_max[edge, g]:
             return np.inf
         cost = boldness * prices.pipe[edge, g, new_size] + volume * (along if sign > 0 else against)
-        return max(cost, 1e-9)
+        return float(max(cost, 1e-9))
     room = network.size_capacity[size] + network.pipe_existing[edge, g]
     if loads.sense[edge, g] == sign and loads.peak[edge, g] + most <= room:
-        return max(volume * (along if sign > 0 else against), 1e-9)
+        return float(max(volume * (along if sign > 0 else against), 1e-9))
     flow, demand = loads.flow[edge, g], network.demand[q]
     peak, moved = 0.0, 0.0
     for t in range(len(demand)):
@@ -247,7 +245,7 @@ def _pipe_cost(
         return np.inf
     need = max(need, network.pipe_min[edge, g])
     cost = boldness * (prices.pipe[edge, g, need] - prices.pipe[edge, g, size]) + moved
-    return max(cost, 1e-9)
+    return float(max(cost, 1e-9))
 
 
 @internal
@@ -407,7 +405,7 @@ def insert_customer(
 ) -> bool:  # fmt: skip
     """Serve a customer if that is worth its marginal cost; fixed costs count by ``boldness``."""
     if plan.served[customer] == 1 or network.may_serve[customer] == 0:
-        return plan.served[customer] == 1
+        return bool(plan.served[customer] == 1)
     first, last = network.first_requirement[customer], network.first_requirement[customer + 1]
     worth = -prices.connect[customer]
     for q in range(first, last):
@@ -496,7 +494,7 @@ def score(network: Network, loads: Loads, prices: Prices, strict: bool) -> float
         else:
             value -= prices.of_purse[r] * loads.spent[r]
             value -= 3.0 * max(0.0, loads.spent[r] - OVERRUN_EASY * network.budget[r])
-    return value
+    return float(value)
 
 
 @compiled

@@ -8,6 +8,7 @@ cascades, existing works, every funding mix.  Storage cannot help over one avera
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,33 @@ from optimize.engine.highs import solve_lp
 from optimize.engine.network_bound import AveragedNetwork, LagrangianBound
 from optimize.engine.stopping import Watch
 from optimize.result import StopReason
-from optimize.water.coefficients import Coefficients, FloatArray
+from optimize.water.coefficients import Coefficients, FlowRates
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model, dead_end_use
 from optimize.water.fast_network import purses_of
 from optimize.water.instance import Instance
-from optimize.water.investments import Investments, IntArray
+from optimize.water.investments import FloatArray, IntArray, Investments
 
 MOST_MULTIPLIERS = 60_000_000
 """Above this the Lagrangian takes too much memory (four arrays of this size)."""
+
+
+def gross_bound(instance: Instance, c: Coefficients) -> float:
+    """Bound without any network: every demand met from the plant that makes its water best."""
+    parameters = instance.parameters
+    weight = float(c.stage_weight[0])
+
+    def worth(rates: FlowRates) -> FloatArray:
+        return rates.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg)
+
+    best_make = np.where(c.can_treat, worth(c.production), -np.inf).max(axis=0, initial=-np.inf)
+    reuse = worth(c.reuse)
+    for i, quality in enumerate(c.cascade_quality):
+        best_make[quality] = max(best_make[quality], reuse[i])
+    make = np.where(c.accepts, best_make[None, :], -np.inf).max(axis=1, initial=-np.inf)
+    haulage = np.maximum(worth(c.haulage), 0.0)
+    margin = np.maximum(worth(c.delivery) + haulage + np.where(np.isfinite(make), make, -np.inf), 0.0)
+    return float(weight * (c.demand_m3_per_d[0] @ c.days) @ margin)
 
 
 class WaterBound:
@@ -142,7 +161,7 @@ def averaged_network(
 
     q = np.argsort(c.demand_user, kind="stable")
     demand = c.demand_m3_per_d[0][q, 0]
-    made = Part.whole(c).pipe.any(axis=(0, 2))
+    made = np.asarray(Part.whole(c).pipe.any(axis=(0, 2)))
     requirement, grade = np.nonzero(c.accepts[q] & made[None, :])
     by_grade = np.argsort(grade, kind="stable")
     by_requirement = np.argsort(requirement[by_grade], kind="stable")
@@ -259,7 +278,7 @@ def _idle_cost(instance: Instance, c: Coefficients) -> FloatArray:
     return idle
 
 
-def _effects(instance: Instance, c: Coefficients, q: IntArray, num_sources: int) -> dict[str, FloatArray]:
+def _effects(instance: Instance, c: Coefficients, q: IntArray, num_sources: int) -> dict[str, Any]:
     """Hard [W-VOLUME] and [W-TN]: totals by unit of daily flow."""
     targets, days = instance.targets, float(c.days[0])
     need, delivered, made = [], [], []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.instance import Instance
@@ -77,7 +79,7 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
     )  # fmt: skip
 
 
-def _parts(project: ProjectRef, c: Coefficients) -> list[tuple[str, object]]:
+def _parts(project: ProjectRef, c: Coefficients) -> list[tuple[str, Any]]:
     """Decisions that make up a project."""
     i = project.position
     if project.table == "plants":
@@ -89,8 +91,8 @@ def _parts(project: ProjectRef, c: Coefficients) -> list[tuple[str, object]]:
 
 
 def _named_part(
-    project: ProjectRef, value: str, c: Coefficients, steps: np.ndarray
-) -> tuple[str, object]:
+    project: ProjectRef, value: str, c: Coefficients, steps: NDArray[np.object_]
+) -> tuple[str, Any]:
     """The decision that the value of a ``fix`` names."""
     i = project.position
     if project.table == "plants":

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.milp import Milp, MilpBuilder
-from optimize.water.coefficients import BoolArray, Coefficients, FloatArray
+from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
 from optimize.water.instance import Instance
-from optimize.water.investments import Investments, IntArray
+from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.plan import PlanValues, plan_from_values
 from optimize.water.solution import Solution
 
@@ -35,7 +35,7 @@ class Part:
     def whole(c: Coefficients) -> Part:
         """Everything but what has no use: pipes of qualities nobody makes."""
         shape = c.shape
-        made = c.can_treat.any(axis=0)
+        made: BoolArray = np.array(c.can_treat.any(axis=0))
         made[c.cascade_quality] = True
         pipe = np.broadcast_to(made[None, :, None], (shape["E"], shape["G"], shape["D"])).copy()
         return Part(
@@ -235,7 +235,7 @@ def build_flow_model(
         feeds, exact number of plants); for bounds.
     """
     d = _Draft(instance, c, MilpBuilder(maximise=True))
-    b, shape, num_periods = d.b, c.shape, len(c.days)
+    b, num_periods = d.b, len(c.days)
     targets = instance.targets
     lane_at = np.argwhere(part.pipe.any(axis=2) | (c.existing_pipe_m3_per_d > 0))
     pipe_at = np.argwhere(part.pipe)
@@ -256,7 +256,8 @@ def build_flow_model(
     refused = b.add_columns("growth_refused", len(refused_at), upper=1.0, integral=True)
     product_at = np.argwhere(c.can_treat)
     serves = np.isin(c.demand_user, connected_at)
-    made = Part.whole(c).pipe.any(axis=(0, 2)) if shape["E"] * shape["D"] else c.can_treat.any(axis=0)
+    made: BoolArray = np.array(c.can_treat.any(axis=0))
+    made[c.cascade_quality] = True
     takes = c.accepts & made[None, :]
     delivered_at = np.argwhere(takes & serves[:, None])
     hauled_at = np.argwhere(takes & np.isin(c.demand_user, tanker_at)[:, None])

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from optimize.engine.network_data import Network, arcs_of
-from optimize.water.coefficients import Coefficients, FloatArray
+from optimize.water.coefficients import Coefficients
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.instance import Instance
-from optimize.water.investments import Investments, IntArray
+from optimize.water.investments import FloatArray, IntArray, Investments
 
 PROHIBITIVE = 1e13
 NUM_NEIGHBOURS = 60

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimize.water.coefficients import BoolArray, Coefficients, FloatArray
+from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import pilot_requirements, pilot_users
 from optimize.water.fast_network import Wishes, cascade_sources
 from optimize.water.instance import Instance
-from optimize.water.investments import IntArray
+from optimize.water.investments import FloatArray, IntArray
 
 HARD_VALUE_CNY_PER_M3 = 50.0
 
@@ -116,7 +116,7 @@ def _choose_pilots(
             and volume[users].sum() >= pilots["min_volume_m3_per_a"].iloc[i]
         )
         ease = volume[users].sum() / (volume.sum() + 1.0)
-        rank[i] = min(have, min(water, 1.0)) + ease if possible else -1.0
+        rank[i] = min(have, water, 1.0) + ease if possible else -1.0
     by_rank = np.argsort(-rank, kind="stable")
     chosen = np.zeros(len(pilots), bool)
     rows = [*pilot_requirements(instance), (np.ones(len(pilots), bool), instance.targets["W-PILOT"].required)]

@@ -179,7 +179,7 @@ def _junction_places(rng: np.random.Generator, shape: Size, parks: Floats, plant
     hubs = np.vstack([parks, plants])
     num = int(0.35 * shape.num_users) + 2 * shape.num_plants
     start = rng.integers(0, len(parks), num)
-    _, near = cKDTree(hubs).query(parks[start], k=min(4, len(hubs)))
+    near = np.asarray(cKDTree(hubs).query(parks[start], k=min(4, len(hubs)))[1], np.int64)
     end = near[np.arange(num), rng.integers(1, near.shape[1], num)]
     along = rng.random(num)[:, None]
     between = parks[start] * (1 - along) + hubs[end] * along + rng.normal(0, 0.5, (num, 2))
@@ -194,9 +194,9 @@ def _neighbour_graph(places: Floats) -> Ints:
     """
     triangles = Delaunay(places).simplices
     pairs = np.vstack([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    all_edges = np.unique(np.sort(pairs, axis=1), axis=0)
+    all_edges = np.unique(np.sort(pairs, axis=1), axis=0).astype(np.int64)
     length = np.linalg.norm(places[all_edges[:, 0]] - places[all_edges[:, 1]], axis=1)
-    _, near = cKDTree(places).query(places, k=min(17, len(places)))
+    near = np.asarray(cKDTree(places).query(places, k=min(17, len(places)))[1], np.int64)
     blocked = np.zeros(len(all_edges), bool)
     for side in (0, 1):
         other = near[all_edges[:, side], 1:]

@@ -1,0 +1,189 @@
+"""The fast path: plans pass the check, bounds hold, limits and interruptions are kept."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimize.clauses import CLAUSES, ClauseTarget
+from optimize.engine.highs import solve_lp, solve_milp
+from optimize.engine.stopping import Watch
+from optimize.io.validation import data_from_draft
+from optimize.programme import SolveOptions
+from optimize.result import StopReason
+from optimize.water.checker import check
+from optimize.water.coefficients import derive_coefficients
+from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
+from optimize.water.fast_bound import WaterBound, one_size
+from optimize.water.fast_locks import locked_decisions
+from optimize.water.fast_model import Part, averaged, build_flow_model
+from optimize.water.formulation import solve_formulation
+from optimize.water.generator import generate
+from optimize.water.instance import Instance, load
+from optimize.water.schema import SCHEMA
+from optimize.water.solution import Solution
+from tests.water.test_brute_force import random_town
+
+
+@pytest.fixture(scope="module")
+def small() -> Instance:
+    return load(data_from_draft(SCHEMA, generate("s", 1)))
+
+
+@pytest.fixture(scope="module")
+def free(small: Instance) -> Solution:
+    """A plan that nothing but money limits."""
+    return solve_fast(small, options(3.0)).solution
+
+
+def options(seconds: float = 4.0, **keys: Any) -> SolveOptions:
+    return SolveOptions(time_limit_s=seconds, **keys)
+
+
+def with_target(instance: Instance, clause: str, required: float, **keys: Any) -> Instance:
+    target = ClauseTarget(CLAUSES[clause], required, **keys)
+    return replace(instance, targets={**instance.targets, clause: target})
+
+
+def test_plan_passes_the_check_and_lies_below_the_bound(small: Instance) -> None:
+    result = solve_fast(small, options(6.0))
+    report = check(small, result.solution)
+    assert report.passed, report.violations[:5]
+    assert report.figures["npv"] == pytest.approx(result.objective, rel=1e-6)
+    assert result.objective > 0
+    assert result.bound is not None
+    assert result.bound >= result.objective
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relaxations_bound_the_optimum(seed: int, town: Any) -> None:
+    random_town(town, seed)
+    instance = town.instance()
+    c = derive_coefficients(instance)
+    best = solve_formulation(instance, SolveOptions(gap=0.0, time_limit_s=20.0)).objective
+    assert best is not None
+    slack = 1e-6 * max(1.0, abs(best))
+    bound = WaterBound(instance, c, locked_decisions(instance, c))
+    watch = Watch(options(20.0), maximise=True)
+    linear = bound.start(watch)
+    assert linear is not None
+    assert linear >= best - slack
+    first = bound.improve(watch, best, 1)
+    last = bound.improve(watch, best, 400)
+    assert first is not None and last is not None
+    assert first >= last >= best - slack
+
+
+@pytest.mark.parametrize("seed", range(5, 8))
+def test_model_over_everything_is_the_formulation(seed: int, town: Any) -> None:
+    random_town(town, seed)
+    instance = town.instance()
+    c = derive_coefficients(instance)
+    model = build_flow_model(instance, c, Part.whole(c))
+    outcome = solve_milp(model.milp, Watch(options(20.0, gap=0.0), maximise=True))
+    best = solve_formulation(instance, SolveOptions(gap=0.0, time_limit_s=20.0)).objective
+    assert outcome.objective == pytest.approx(best, rel=1e-6, abs=1.0)
+
+
+def test_averaging_and_one_size_relax(small: Instance) -> None:
+    c = derive_coefficients(small)
+    watch = Watch(options(60.0), maximise=True)
+
+    def linear(coefficients: Any) -> float:
+        whole = Part.whole(coefficients)
+        outcome = solve_lp(build_flow_model(small, coefficients, whole, relaxed=True).milp, watch)
+        assert outcome.objective is not None
+        return outcome.objective
+
+    mean = averaged(c, [np.arange(len(c.days))])
+    assert linear(mean) >= linear(c) - 1.0
+    assert linear(one_size(mean)) >= linear(mean) - 1.0
+
+
+def test_same_seed_same_plan(small: Instance) -> None:
+    # the gap is reached before any limit of time
+    first, second = (solve_fast(small, options(60.0, gap=3.0)) for _ in range(2))
+    assert first.objective == second.objective
+    assert first.solution.pipes.equals(second.solution.pipes)
+
+
+def test_hardly_any_time_gives_a_checked_plan_or_none(small: Instance) -> None:
+    for seconds in (1e-3, 1.0):
+        result = solve_fast(small, options(seconds))
+        if result.solution is not None:
+            assert check(small, result.solution).passed
+
+
+def test_interruption_keeps_the_plan(small: Instance) -> None:
+    stop = threading.Event()
+    stop.set()
+    result = solve_fast(small, options(30.0, interrupt=stop))
+    assert result.stop is StopReason.INTERRUPTED
+    if result.solution is not None:
+        assert check(small, result.solution).passed
+
+
+@pytest.mark.parametrize(
+    ("clause", "share"), [("W-VOLUME", 1.05), ("W-TN", 1.05), ("W-UPGRADE", 1.0), ("W-NEAR", 1.1)]
+)
+def test_targets_beyond_what_pays_are_reached(
+    clause: str, share: float, small: Instance, free: Solution
+) -> None:
+    figures = check(small, free).figures
+    reached = {
+        "W-VOLUME": figures["volume"], "W-TN": figures["tn"],
+        "W-UPGRADE": float(free.modules["plant"].nunique()), "W-NEAR": 12.0,
+    }[clause]  # fmt: skip
+    asked = with_target(small, clause, share * reached)
+    result = solve_fast(asked, options(4.0))
+    assert result.solution is not None
+    report = check(asked, result.solution)
+    assert report.passed, report.violations[:5]
+
+
+def test_locks_hold(small: Instance, free: Solution) -> None:
+    plan = free
+    pipe = plan.pipes.iloc[0]
+    served = set(plan.connections["user"])
+    unserved = next(user for user in small.users["user"] if user not in served)
+    locks = small.locks.reindex(range(3))
+    locks["kind"] = ["force_out", "force_in", "force_out"]
+    locks["id"] = [pipe["corridor"], unserved, sorted(served)[0]]
+    locks[["other", "value", "note"]] = ""
+    locks["year"] = 0
+    locked = replace(small, locks=locks)
+    result = solve_fast(locked, options(6.0))
+    report = check(locked, result.solution)
+    assert report.passed, report.violations[:5]
+    assert unserved in set(result.solution.connections["user"])
+    assert pipe["corridor"] not in set(result.solution.pipes["corridor"])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"phased": True}, "phased"),
+        ({"num_plants_exact": 2}, "number of plants"),
+    ],
+)
+def test_what_the_fast_path_cannot_take_is_named(change: dict[str, Any], named: str, small: Instance) -> None:
+    changed = replace(small, parameters=replace(small.parameters, **change))
+    assert named in str(unsupported_by_fast(changed, options()))
+    assert unsupported_by_fast(small, options()) is None
+
+
+def test_other_goals_and_soft_prices_are_left_to_the_formulation(small: Instance) -> None:
+    assert unsupported_by_fast(small, options(goal=("cost",))) is not None
+    assert unsupported_by_fast(with_target(small, "W-PRICE", 2.0), options()) is not None
+    feeds = small.users.assign(single_feed=True)
+    assert unsupported_by_fast(replace(small, users=feeds), options()) is not None
+
+
+def test_large_instances_prefer_the_fast_path(small: Instance) -> None:
+    large = load(data_from_draft(SCHEMA, generate("m", 0)))
+    assert prefer_fast(large, options())
+    assert not prefer_fast(small, options())
