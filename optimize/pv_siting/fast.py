@@ -27,8 +27,8 @@ from optimize.result import Result
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Below this many sites the formulation is built and solved before anyone looks.
-_FAST_FROM_SITES = 300
+# Below this many options (before anything is left out) the formulation is built and solved as fast.
+_FAST_FROM_OPTIONS = 4_000
 
 
 def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None:
@@ -38,7 +38,8 @@ def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None
 
 def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
     """Whether the options are too many for building them one by one in Pyomo."""
-    return len(instance.sites) >= _FAST_FROM_SITES and options.write_model is None
+    per_site = len(instance.configurations) * instance.num_years
+    return len(instance.sites) * per_site + len(instance.offers) >= _FAST_FROM_OPTIONS
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,7 @@ from optimize.result import Result
 
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Build the model and solve it for ``options.goal``."""
-    from_goal = {"npv": True, "cost": False}
-    watch = Watch(options, from_goal.get(options.goal[-1], True))
+    watch = Watch(options, maximise=options.goal[-1] != "cost")
     candidates = derive_options(instance)
     limits = derive_limits(instance, candidates)
     model = build_model(instance, candidates, limits)
@@ -130,7 +129,7 @@ def build_model(instance: Instance, candidates: Options, limits: Limits) -> Conc
             linear_vars=[*(chosen[o] for o in members), m.nothing],
         )
 
-    _add_choice(m, candidates, limits, total)
+    _add_choice(m, instance, candidates, limits, total)
     _add_targets(m, limits, total)
     _add_budgets(m, instance, candidates, limits, chosen)
     _add_grid(m, candidates, limits, total)
@@ -147,11 +146,9 @@ def _members(group, count):
     return [order[edges[g] : edges[g + 1]] for g in range(count)]
 
 
-def _add_choice(m, candidates, limits, total):
-    num_sites = int(max([*candidates.site.tolist(), *(r.site for r in limits.required),
-                         *limits.together.ravel().tolist(), *limits.not_together.ravel().tolist()], default=-1)) + 1  # fmt: skip
-    of_site = _members(candidates.site, num_sites)
-    m.SITES = Set(initialize=[s for s in range(num_sites) if len(of_site[s])])
+def _add_choice(m, instance, candidates, limits, total):
+    of_site = _members(candidates.site, len(instance.sites))
+    m.SITES = Set(initialize=[s for s, members in enumerate(of_site) if len(members)])
 
     @m.Constraint(m.SITES, doc="(P3)")
     def one_option_per_site(m, s):
