@@ -136,7 +136,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     solve.timed("certify", lambda: _certify(solve, search.design()))
     bounding.begin()
     small = _lane_periods(c) <= SMALL_LANE_PERIODS
-    if small and not solve.done:
+    if small and solve.x is not None and not solve.done:
         solve.timed("model", lambda: _improve_by_model(solve, 0.6 * watch.remaining()))
     if not solve.done:
         solve.timed("improve", lambda: _improve_by_search(solve, search))
