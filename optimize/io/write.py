@@ -131,9 +131,9 @@ def _default_text(item: Any) -> str:
 def _toml(drafts: Sequence[tuple[Schema, InstanceDraft]], commented: bool) -> str:
     document = tomlkit.document()
     first = drafts[0][1]
-    if first.description:
-        for line in first.description.splitlines():
-            document.add(tomlkit.comment(line))
+    for schema, draft in drafts:
+        for line in draft.description.splitlines():
+            document.add(tomlkit.comment(line if len(drafts) == 1 else f"{schema.programme}: {line}"))
     document.add("format", tomlkit.item(1))
     names = tomlkit.inline_table()
     names.update({"zh": first.name_zh, "en": first.name_en})
@@ -168,8 +168,8 @@ def _merge(tree: dict[str, Any], other: Mapping[str, Any]) -> None:
     for key, value in other.items():
         if isinstance(value, Mapping):
             _merge(tree.setdefault(key, {}), value)
-        else:
-            tree[key] = value
+        elif tree.setdefault(key, value) != value:
+            raise UsageError(f"the programmes set {key} to {tree[key]} and to {value}")
 
 
 def _set_default(tree: dict[str, Any], path: str, value: Any) -> None:
