@@ -50,3 +50,13 @@ def test_example_is_not_called_infeasible() -> None:
     assert prove_infeasible(instance, OPTIONS) is None
     phased = replace(instance, parameters=replace(instance.parameters, phased=True))
     assert prove_infeasible(phased, OPTIONS) is None
+
+
+def test_counts_out_of_reach_are_whole(town: Any) -> None:
+    """Half a module would pay for half an upgrade; the way out says none."""
+    for row in town.rows["budgets"].values():
+        row["amount_cny"] = 25_000.0
+    town.aim("W-UPGRADE", 1)
+    ways = prove_infeasible(town.instance(), OPTIONS)
+    assert ways is not None
+    assert {row.reachable for way in ways for row in way.rows if row.clause == "W-UPGRADE"} == {0.0}
