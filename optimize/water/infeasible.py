@@ -8,6 +8,7 @@ problem: what it cannot reach, nothing can (the true relaxation may have to be l
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from optimize.engine.highs import solve_lp
 from optimize.engine.pyomo_bridge import compile_model
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
-from optimize.result import Relaxation, Result, StopReason
+from optimize.result import Relaxation, RelaxedRow, Result, StopReason
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast import solve_fast
 from optimize.water.fast_bound import one_size
@@ -63,7 +64,13 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
         for e in model.elastic
     ]
     # Without a relaxation in hand the claim has no second witness: then it is not made.
-    return smallest_relaxations(relaxed, rows, watch).ways or None
+    found = smallest_relaxations(relaxed, rows, watch).ways
+    return tuple(Relaxation(tuple(_whole(row) for row in way.rows)) for way in found or ()) or None
+
+
+def _whole(row: RelaxedRow) -> RelaxedRow:
+    """Counts are whole: a target that reaches 1.5 at best reaches 1."""
+    return replace(row, reachable=math.floor(row.reachable + 1e-6)) if row.unit == "count" else row
 
 
 def _averaged(instance: Instance) -> Instance:
