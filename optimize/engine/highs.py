@@ -229,7 +229,8 @@ class _Scaled:
             magnitude = np.log2(np.abs(matrix.data))
             starts = matrix.indptr[filled]
             top = np.maximum.reduceat(magnitude, starts)
-            low = np.minimum.reduceat(magnitude, starts)
+            # what is below the last digit of its row must not decide the row's scale
+            low = np.maximum(np.minimum.reduceat(magnitude, starts), top - 50)
             self.row_factor[filled] = np.exp2(-np.round((top + low) / 2))
         largest = float(np.abs(milp.cost).max(initial=0.0))
         self.cost_factor = 1.0 if largest == 0.0 else float(np.exp2(-np.round(np.log2(largest)) + 10))

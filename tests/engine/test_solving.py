@@ -224,3 +224,10 @@ def test_ortools_and_highspy_load_together_in_either_order() -> None:
     ):
         run = code + "; highspy.Highs()"
         assert subprocess.run([sys.executable, "-c", run], check=False).returncode == 0
+
+
+def test_coefficients_beyond_any_sense_are_survived() -> None:
+    builder = MilpBuilder(maximise=True)
+    x = builder.add_columns("x", 3, upper=1, cost=[1, 2, 1e-200], integral=True)
+    builder.add_rows("use", 1, [(0, x, [1e-252, 1e5, 3])], upper=2)
+    assert solve_milp(builder.build(), watch()).objective == pytest.approx(1.0)
