@@ -21,7 +21,7 @@ _FIX_WORDS = ("", "nothing", "retrofit", CLOSING)
 def find_faults(data: InstanceData) -> list[Fault]:
     """Faults that make the instance meaningless; rows are positions in the table."""
     tables = data.tables
-    faults = [
+    return [
         *_unknown_parts(tables["measures"], "measures", "requires", set(tables["measures"]["measure"])),
         *_unknown_parts(tables["measures"], "measures", "cooling_types", set(COOLING_TYPES)),
         *_unknown_parts(tables["hosts"], "hosts", "accepts", set(OWNER_KINDS)),
@@ -30,9 +30,7 @@ def find_faults(data: InstanceData) -> list[Fault]:
         *_years_outside(data),
         *_funding_faults(data),
         *_lock_faults(data),
-        *_offer_faults(data),
     ]
-    return faults
 
 
 def find_warnings(data: InstanceData) -> list[Fault]:
@@ -116,13 +114,6 @@ def _lock_faults(data: InstanceData) -> Iterable[Fault]:
                 yield Fault("locks", "value", expected, f"'{lock.value}'", row=row)
         if lock.kind in ("earliest", "latest") and lock.year == 0:
             yield Fault("locks", "year", "a calendar year", "none", row=row)
-
-
-def _offer_faults(data: InstanceData) -> Iterable[Fault]:
-    known = set(data.tables["offers"]["offer"])
-    for row, offer in enumerate(data.tables["offer_payments"]["offer"]):
-        if offer not in known:
-            yield Fault("offer_payments", "offer", "an offer of `offers`", f"'{offer}'", row=row)
 
 
 # --- warnings ------------------------------------------------------------------------------------

@@ -138,7 +138,9 @@ def _search(
         best[free] if best is not None and fits else None,
         max_nodes=None if whole else _CORE_NODES,
     )
-    if whole and best is not None:
+    if whole and best is None and outcome.bound is not None:
+        watch.offer_bound(outcome.bound)
+    elif whole and best is not None:
         value = milp.value(best)
         if outcome.stop is StopReason.INFEASIBLE:
             watch.offer_bound(value)  # nothing better than the plan in hand is left
