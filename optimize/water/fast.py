@@ -40,6 +40,8 @@ SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
 LINEAR_SHARE, SEARCH_SHARE = 0.3, 0.6
 BOUND_ITERATIONS, BOUND_SLICE = 4_000, 50
+PRICE_WEIGHTS = (4.0, 8.0)
+CERTIFY_ATTEMPTS = 3
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
 ITERATIONS_PER_USER = 20.0
@@ -133,7 +135,6 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     watch.offer_bound(gross_bound(instance, c))
     bounding = _Bounding(solve)
     search = solve.timed("construct", lambda: _construct(solve))
-    solve.timed("certify", lambda: _certify(solve, search.design()))
     bounding.begin()
     small = _lane_periods(c) <= SMALL_LANE_PERIODS
     if small and solve.x is not None and not solve.done:
@@ -223,17 +224,28 @@ def _result(solve: _Solve, options: SolveOptions) -> Result[Solution]:
 
 
 def _construct(solve: _Solve) -> DesignSearch:
-    """First design, improved until it reaches what is asked, if it does."""
+    """First design, improved until it reaches what is asked, if it does, and certified.
+
+    Where suppliers have to balance [W-PRICE], their balance is weighed more until the plan holds.
+    """
     nobody = np.zeros(len(solve.c.user_ids), bool)
     asked = ask(solve.instance, solve.c, solve.locks, nobody)
-    network = derive_network(solve.instance, solve.c, solve.locks, asked.wishes, asked.reserved_cny)
-    seed = solve.watch.options.seed
-    search = DesignSearch(network, seed)
-    search.construct(solve.watch)
-    for _ in range(REPAIR_SLICES):
-        if search.violation == 0.0 or solve.watch.must_stop:
-            break
-        search.improve(solve.watch, REPAIR_ITERATIONS)
+    weights = PRICE_WEIGHTS if "W-PRICE" in solve.instance.targets else (0.0,)
+    for weight in weights:
+        network = derive_network(
+            solve.instance, solve.c, solve.locks, asked.wishes, asked.reserved_cny, weight
+        )
+        search = DesignSearch(network, solve.watch.options.seed)
+        search.construct(solve.watch)
+        for _ in range(REPAIR_SLICES):
+            if search.violation == 0.0 or solve.watch.must_stop:
+                break
+            search.improve(solve.watch, REPAIR_ITERATIONS)
+        for attempt in range(CERTIFY_ATTEMPTS):
+            last = weight == weights[-1] and attempt == CERTIFY_ATTEMPTS - 1
+            if _certify(solve, search.design(), widen=last or solve.watch.must_stop) or solve.watch.must_stop:
+                return search
+            search.improve(solve.watch, 2 * REPAIR_ITERATIONS)
     return search
 
 
@@ -258,13 +270,14 @@ def _part_of(solve: _Solve, design: Design, reach: int) -> Part:
     return Part(pipe, module, connected, solve.locks.tanker_must.copy())
 
 
-def _certify(solve: _Solve, design: Design) -> None:
+def _certify(solve: _Solve, design: Design, *, widen: bool = True) -> bool:
     """The best volumes for a design's works, as a plan of the full model.
 
     Pipes, modules and connections are fixed; pilots, refusals, parks and funding mixes are chosen.
+    Where that holds no plan, ``widen`` lets works be left out or taken one size off.
     """
     if design.violation > 0.0 and solve.x is not None:
-        return
+        return False
     part = _part_of(solve, design, 0)
     model = build_flow_model(solve.instance, solve.c, part)
     lower = model.milp.lower.copy()
@@ -274,10 +287,11 @@ def _certify(solve: _Solve, design: Design) -> None:
     grace = Watch(replace(solve.watch.options, time_limit_s=10.0), True)
     fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
     outcome = solve_milp(fixed, grace.child(gap=1e-4))
-    if outcome.x is None and outcome.stop is StopReason.INFEASIBLE:
+    if outcome.x is None and outcome.stop is StopReason.INFEASIBLE and widen:
         wider = build_flow_model(solve.instance, solve.c, _part_of(solve, design, 1))
         model, outcome = wider, solve_milp(wider.milp, grace.child(gap=1e-3))
     solve.keep(model, outcome.x)
+    return outcome.x is not None
 
 
 def _improve_by_model(solve: _Solve, seconds: float) -> None:

@@ -100,13 +100,16 @@ def _spend(investments: Investments, c: Coefficients, purses: IntArray) -> Float
 
 
 def derive_network(
-    instance: Instance, c: Coefficients, locks: LockedDecisions, wishes: Wishes, reserved_cny: FloatArray
-) -> Network:
+    instance: Instance, c: Coefficients, locks: LockedDecisions, wishes: Wishes, reserved_cny: FloatArray,
+    price_weight: float = 0.0,
+) -> Network:  # fmt: skip
     """Arrays of the search.
 
     Parameters
     ----------
     reserved_cny : (F,) money by source kept back for works the search does not decide on.
+    price_weight : weight of a supplier's balance (revenue at the highest price less cost) added to
+        the worth of a plan, so that systems which lose money are avoided [W-PRICE].
     """
     shape = c.shape
     num_edges, num_grades, num_sizes = shape["E"], shape["G"], shape["D"]
@@ -134,6 +137,19 @@ def derive_network(
     against = np.where(c.directed, 1e12, -values["carriage"][1])
     first_arc, arc_tip, arc_edge, arc_sign = arcs_of(len(c.node_ids), c.corridor_from, c.corridor_to)
     sources = _source_arrays(c, locks, values, purses)
+    delivery = np.repeat(values["delivery"][:, None], num_grades, axis=1)
+    connect_price = c.connections.present_cost_cny[0]
+    if price_weight > 0.0:
+        balance = price_weight * weight
+        delivery = delivery + balance * c.max_price_cny_per_m3[:, None]
+        yearly = _recovered_cny_per_a(c.pipes, parameters.price_capital_share)
+        pipe_cost[:, :, 1:-1] += balance * yearly.reshape(num_edges, num_grades, num_sizes)[:, :, order]
+        connect_price = connect_price + balance * _recovered_cny_per_a(
+            c.connections, parameters.price_capital_share
+        )
+        sources["unit_cost"][: shape["P"]] += balance * c.production.cost_cny
+        # a step's yearly cost is close to its present cost over the years it is counted for
+        sources["step_cost"] *= 1.0 + price_weight
     users_of_group = [np.zeros(0, np.int64), *wishes.group_users]
     group = np.concatenate([np.full(len(users), k - 1) for k, users in enumerate(users_of_group)])
     member = np.concatenate(users_of_group)
@@ -149,7 +165,6 @@ def derive_network(
     for k in range(num_effects):
         delivered[:, :, k] = wishes.effect_delivered[k][q, None]
         made[:, :, k] = wishes.effect_made[k]
-    connect_price = c.connections.present_cost_cny[0]
     return Network(
         first_arc=first_arc, arc_tip=arc_tip, arc_edge=arc_edge, arc_sign=arc_sign,
         weight=np.ascontiguousarray(c.days, float),
@@ -168,7 +183,7 @@ def derive_network(
         accepts=np.ascontiguousarray(c.accepts[q]),
         demand=np.ascontiguousarray(demand, float),
         least_take=np.ascontiguousarray(demand * c.min_take_share[q, None]),
-        unit_value=np.ascontiguousarray(np.repeat(values["delivery"][q, None], num_grades, axis=1)),
+        unit_value=np.ascontiguousarray(delivery[q]),
         budget=np.maximum(budget[purses], 0.0),
         first_group=np.searchsorted(member[by_user], np.arange(shape["U"] + 1)).astype(np.int64),
         group_of=group[by_user].astype(np.int64),
@@ -181,6 +196,11 @@ def derive_network(
         effect_delivered=delivered, effect_made=made,
         neighbours=_neighbours(instance, c),
     )  # fmt: skip
+
+
+def _recovered_cny_per_a(investments: Investments, capital_share: float) -> FloatArray:
+    """Yearly cost that prices have to recover, (n,)."""
+    return np.asarray(capital_share * investments.annual_capital_cny + investments.yearly_cost_cny)
 
 
 def _source_arrays(
