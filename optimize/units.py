@@ -32,5 +32,7 @@ def alternative_names(column: str) -> dict[str, float]:
     for suffix in suffixes:
         if column.endswith(suffix):
             stem = column[: -len(suffix)]
+            if stem.endswith("_per"):  # a price per kWh is no amount of kWh
+                return {}
             return {stem + other: k for other, k in ALTERNATIVE_SUFFIXES[suffix].items()}
     return {}

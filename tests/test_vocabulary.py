@@ -89,6 +89,8 @@ def test_gap_is_relative_to_the_plan() -> None:
 def test_alternative_units() -> None:
     assert alternative_names("capex_cny") == {"capex_wan_cny": 1e4, "capex_mcny": 1e6}
     assert alternative_names("length_m") == {"length_km": 1e3}
+    assert alternative_names("capex_cny_per_kw") == {"capex_cny_per_w": 1e3}
+    assert alternative_names("price_cny_per_kwh") == {}
     assert alternative_names("id") == {}
 
 
