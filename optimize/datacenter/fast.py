@@ -124,7 +124,7 @@ def _add_budgets(builder: MilpBuilder, instance: Instance, options: Options) -> 
         row_of = np.full(sources * years, -1)
         row_of[(np.arange(sources)[:, None] * years + np.arange(years - 1)[None, :])] = position
         paid = row_of[use.row] >= 0
-        carry_rows = [
+        carry_rows: list[Any] = [
             (position, carry, 1.0),
             (row_of[use.row[paid]], use.option[paid], share * use.amount[paid]),
             (position[:, 1:], carry[:, :-1], -share),

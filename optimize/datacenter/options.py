@@ -191,8 +191,8 @@ def _nested_pairs(instance: Instance, packages: Packages) -> tuple[IntArray, Int
     large = instance.it_load_kw >= instance.setting("staging_min_it_load_kw")
     bounds = np.searchsorted(packages.centre, np.arange(len(instance.centres) + 1))
     smaller, larger = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for centre in np.flatnonzero(large).tolist():
-        low, high = bounds[centre], bounds[centre + 1]
+    for number in np.flatnonzero(large).tolist():
+        low, high = bounds[number], bounds[number + 1]
         mask = packages.mask[low:high]
         nested = ((mask[:, None] & mask[None, :]) == mask[:, None]) & (mask[:, None] != mask[None, :])
         p, q = np.nonzero(nested)
@@ -207,9 +207,9 @@ def _closures(instance: Instance, mixes: Mixes) -> dict[str, IntArray]:
     closable = centres["closable"].to_numpy(np.bool_) & ~tendered
     owner = centres["owner_kind"].to_numpy()
     accepted = np.zeros((len(centres), len(instance.hosts)), dtype=np.bool_)
-    for host, text in enumerate(instance.hosts["accepts"]):
+    for position, text in enumerate(instance.hosts["accepts"]):
         kinds = split_list(text)
-        accepted[:, host] = closable & (np.isin(owner, kinds) if kinds else True)
+        accepted[:, position] = closable & (np.isin(owner, kinds) if kinds else True)
     of_centre, host = np.nonzero(accepted)
     years = instance.num_years
     columns = {

@@ -47,7 +47,7 @@ def _rich_partners() -> Instance:
 
 
 CASES: dict[str, Callable[[], Instance]] = {
-    "one_option_per_centre": lambda: _tables(),
+    "one_option_per_centre": _tables,
     "spent_within_budget": lambda: _scarce(0.0),
     "carried_over_is_unspent": lambda: _scarce(0.5),
     "weeks_within_trade": _few_weeks,
