@@ -64,7 +64,7 @@ def test_apportion_keeps_the_total() -> None:
 
 
 def test_committed_shanghai_tables_are_the_generators(tmp_path: Path) -> None:
-    write_tables(tmp_path, SCHEMA, generate("shanghai", 0, "standard"))
+    write_tables(tmp_path, SCHEMA, generate("shanghai", 2022, "standard"))
     written = sorted(path.name for path in (tmp_path / "pv_siting").iterdir())
     assert written == sorted(path.name for path in COMMITTED.iterdir())
     for name in written:
@@ -74,7 +74,7 @@ def test_committed_shanghai_tables_are_the_generators(tmp_path: Path) -> None:
 
 
 def test_shanghai_has_its_institutions() -> None:
-    draft = generate("shanghai", 0, "standard")
+    draft = generate("shanghai", 2022, "standard")
     sites = draft.tables["sites"]
     count = sites.groupby("type").size()
     assert len(sites) >= 5_500 and sites["district"].nunique() == 16
