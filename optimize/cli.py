@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--time-limit", type=_positive, default=300.0, metavar="S", help="seconds for each programme (300)"
     )
-    command.add_argument("--threads", type=_count, default=1, help="solver threads (1)")
+    command.add_argument("--threads", type=_count, default=1, help="cores to use (1)")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--engine", choices=get_args(Engine), default="auto")
     command.add_argument(

@@ -27,7 +27,8 @@ class SolveOptions:
     goal : names of goals, the most important first (lexicographic when more than one).
     gap : stop when the proven relative gap is at most this.
     time_limit_s : wall seconds for the whole solve, model building included.
-    threads, seed : the same inputs, seed and threads give the same plan where no limit cuts in.
+    threads : cores to use.
+    seed : the same inputs, seed and threads give the same plan where no limit cuts in.
     progress : called with each new best plan or bound; must return quickly.
     interrupt : set by the caller to stop; the engine returns the best plan so far.
     write_model : write the formulation as .mps or .lp before solving.

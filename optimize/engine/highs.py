@@ -23,8 +23,9 @@ FloatArray = NDArray[np.float64]
 LpMethod = Literal["choose", "simplex", "ipm", "interior_point_only"]
 
 _INFINITY = float(highspy.kHighsInf)
-# HiGHS keeps one thread pool per process; this is its size.
-_pool: dict[str, int] = {}
+# HiGHS keeps one thread pool per process, and run() fails when another solver asks for another size.
+# Its branch and bound gains nothing from a second thread; our own parts use the other cores.
+_THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,10 @@ def solve_lp(milp: Milp, watch: Watch, method: LpMethod = "choose") -> LpOutcome
 class GrowingLp:
     """A minimisation that gains rows and changes bounds between solves, warm from the last basis."""
 
-    def __init__(
-        self, cost: FloatArray, lower: FloatArray, upper: FloatArray, seed: int, threads: int = 1
-    ) -> None:
+    def __init__(self, cost: FloatArray, lower: FloatArray, upper: FloatArray, seed: int) -> None:
         self._solver = highspy.Highs()
         _set(self._solver, "output_flag", False)
-        _set(self._solver, "threads", threads)
+        _set(self._solver, "threads", _THREADS)
         _set(self._solver, "random_seed", seed)
         none = np.zeros(0)
         empty = sp.csr_array((0, len(cost)))
@@ -260,13 +259,9 @@ class _Scaled:
 
 
 def _solver_for(scaled: _Scaled, watch: Watch, *, integer: bool) -> Any:
-    threads = max(watch.options.threads, 1)
-    if _pool.get("threads", threads) != threads:
-        highspy.Highs.resetGlobalScheduler(True)  # else run() fails: the size may not change underneath
-    _pool["threads"] = threads
     solver = highspy.Highs()
     _set(solver, "output_flag", False)
-    _set(solver, "threads", threads)
+    _set(solver, "threads", _THREADS)
     _set(solver, "random_seed", watch.options.seed)
     _set(solver, "time_limit", max(watch.remaining(), 1e-3))
     _pass(solver, scaled.milp, integer=integer)
