@@ -88,9 +88,7 @@ def _row_sizes(milp: Milp) -> FloatArray:
     return np.asarray(size)
 
 
-def _improve(
-    milp: Milp, group: IntArray, watch: Watch, relaxed: Relaxation, best: FloatArray
-) -> FloatArray:
+def _improve(milp: Milp, group: IntArray, watch: Watch, relaxed: Relaxation, best: FloatArray) -> FloatArray:
     """Re-optimise random shares of the candidates, the others held, until rounds bear no fruit."""
     random = np.random.default_rng(watch.options.seed)
     names = np.unique(group[group >= 0])

@@ -70,7 +70,9 @@ class AveragedNetwork:
 
     @property
     def num_multipliers(self) -> int:
-        nodes = 1 + max(int(a.max(initial=0)) for a in (self.tail, self.head, self.customer_node, self.source_node))
+        nodes = 1 + max(
+            int(a.max(initial=0)) for a in (self.tail, self.head, self.customer_node, self.source_node)
+        )
         return nodes * len(self.requirement_of)
 
 
@@ -254,7 +256,9 @@ def _evaluate(
         chosen.connected[j] = 0
         chosen.hauled[j] = 0
         way, idle = -1, -fixed.idle_cost[j]
-        if priced.connect[j] == -np.inf or (by_pipe > idle and (by_pipe >= by_haul or fixed.haul_node[j] < 0)):
+        if priced.connect[j] == -np.inf or (
+            by_pipe > idle and (by_pipe >= by_haul or fixed.haul_node[j] < 0)
+        ):
             way = 0
         elif fixed.haul_node[j] >= 0 and by_haul > idle:
             way = 1
@@ -350,7 +354,12 @@ class LagrangianBound:
     """Multipliers and the best bound; ``run`` improves them until the watch says stop."""
 
     def __init__(
-        self, network: AveragedNetwork, start: Floats, purse_price: Floats, raw_price: Floats, effect_price: Floats
+        self,
+        network: AveragedNetwork,
+        start: Floats,
+        purse_price: Floats,
+        raw_price: Floats,
+        effect_price: Floats,
     ) -> None:
         """Multipliers to begin from; ``start`` (N, G) holds the potentials of nodes and grades."""
         self.network = network
@@ -361,7 +370,8 @@ class LagrangianBound:
         self._gradient = np.zeros_like(self._potential)
         limit = np.where(
             np.isfinite(network.raw_per_unit),
-            network.raw_available[:, None] / np.where(np.isfinite(network.raw_per_unit), network.raw_per_unit, 1.0),
+            network.raw_available[:, None]
+            / np.where(np.isfinite(network.raw_per_unit), network.raw_per_unit, 1.0),
             0.0,
         )
         self._fixed = _Fixed(
@@ -394,8 +404,12 @@ class LagrangianBound:
         degree = np.bincount(ends, minlength=len(self._potential))
         customer_at = np.full(len(self._potential), -1)
         customer_at[net.customer_node] = np.arange(len(net.customer_node))
-        owner = np.repeat(np.arange(len(net.customer_node)), np.diff(net.first_requirement))[net.requirement_of]
-        rows = np.flatnonzero((degree[ends] == 1) & (customer_at[ends] >= 0) & ~np.isin(ends, net.source_node))
+        owner = np.repeat(np.arange(len(net.customer_node)), np.diff(net.first_requirement))[
+            net.requirement_of
+        ]
+        rows = np.flatnonzero(
+            (degree[ends] == 1) & (customer_at[ends] >= 0) & ~np.isin(ends, net.source_node)
+        )
         for node, neighbour in zip(ends[rows], others[rows], strict=True):
             foreign = owner != customer_at[node]
             self._potential[node, foreign] = self._potential[neighbour, foreign]
@@ -472,7 +486,9 @@ class LagrangianBound:
             net.unit_value + net.effect_delivered @ side.effect,
         )
         total, gross = _evaluate(potential, self._fixed, priced, chosen, self._gradient)
-        constant = float(side.purse @ net.budget + side.raw @ net.raw_available - side.effect @ net.effect_need)
+        constant = float(
+            side.purse @ net.budget + side.raw @ net.raw_available - side.effect @ net.effect_need
+        )
         value = total + constant + net.constant + ROUNDING * (gross + abs(constant))
         spent = self._spent(side.purse)
         gradient = _Side(

@@ -58,7 +58,7 @@ class DesignSearch:
         self._plan, self._saved, self._spare, self._best = (empty_assignment(network) for _ in range(4))
         self._best_value = np.array([np.inf, -np.inf])
         self.iterations = 0
-        value = (network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight))
+        value = network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight)
         worth = np.bincount(network.customer_of, weights=value, minlength=len(network.customer_node))
         self._order = np.argsort(-worth, kind="stable").astype(np.int64)
 

@@ -22,7 +22,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 TINY = 1e-8  # flow below which a pipe counts as empty
 MARGIN = 1e-6  # flow left at a source so that rounding never overdraws it
-OVERRUN_PRICE = 1000.0  # present value lost per unit of money spent over a budget: more than money can be worth
+OVERRUN_PRICE = (
+    1000.0  # present value lost per unit of money spent over a budget: more than money can be worth
+)
 OVERRUN_EASY = 1.02  # share of a budget beyond which the easy phase penalises overspending
 
 
@@ -56,9 +58,7 @@ def _needed(capacity: Floats, flow: float) -> int:
 
 
 @internal
-def _add_flow(
-    network: Network, loads: Loads, edge: int, grade: int, sign: float, take: Floats
-) -> None:
+def _add_flow(network: Network, loads: Loads, edge: int, grade: int, sign: float, take: Floats) -> None:
     """Put ``sign * take`` on a pipe; its size follows the peak."""
     flow = loads.flow[edge, grade]
     along, against = network.flow_cost[edge, 0], network.flow_cost[edge, 1]
@@ -175,9 +175,7 @@ def _copy_customer(network: Network, source: Assignment, target: Assignment, cus
 
 
 @internal
-def put_customer(
-    network: Network, loads: Loads, plan: Assignment, saved: Assignment, customer: int
-) -> None:
+def put_customer(network: Network, loads: Loads, plan: Assignment, saved: Assignment, customer: int) -> None:
     """Serve a customer again as it was saved."""
     remove_customer(network, loads, plan, customer)
     _copy_customer(network, saved, plan, customer)
@@ -351,9 +349,10 @@ def _find_supply(
                 room = (network.raw_available[source, t] - loads.raw_used[source, t]) / network.raw_per_unit[
                     source, g
                 ]
-                top = network.step_existing[source, g] + network.step_capacity[
-                    source, g, network.step_max[source, g]
-                ]
+                top = (
+                    network.step_existing[source, g]
+                    + network.step_capacity[source, g, network.step_max[source, g]]
+                )
                 room = min(room, top - loads.made[source, g, t]) - MARGIN
                 plan.take[q, t] = max(0.0, min(network.demand[q, t], room))
     if not found:
@@ -502,7 +501,10 @@ def violation(network: Network, loads: Loads) -> float:
     """Sum of relative violations of budgets and hard needs; 0 for a feasible plan."""
     total = 0.0
     for r in range(len(network.budget)):
-        total += max(0.0, loads.spent[r] / max(network.budget[r], 1.0) - network.budget[r] / max(network.budget[r], 1.0))
+        total += max(
+            0.0,
+            loads.spent[r] / max(network.budget[r], 1.0) - network.budget[r] / max(network.budget[r], 1.0),
+        )
     for c in range(len(network.group_need)):
         if network.group_hard[c]:
             total += max(0.0, network.group_need[c] - loads.group_count[c]) / network.group_need[c]
@@ -568,9 +570,7 @@ def construct(
 
 
 @compiled
-def shed(
-    network: Network, loads: Loads, prices: Prices, plan: Assignment, spare: Assignment
-) -> None:
+def shed(network: Network, loads: Loads, prices: Prices, plan: Assignment, spare: Assignment) -> None:
     """Drop the customers that give least for the money until the plan is within its budgets."""
     num = len(plan.served)
     ratio = np.empty(num)

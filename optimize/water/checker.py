@@ -67,7 +67,9 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
         findings.add("plan", frame, "rows that name things of the instance, once", what)
     for where, required, found in ledger.faults:
         findings.add("W12", where, required, found)
-    findings.num_rows += sum(len(frame) for frame in vars(solution).values() if isinstance(frame, pd.DataFrame))
+    findings.num_rows += sum(
+        len(frame) for frame in vars(solution).values() if isinstance(frame, pd.DataFrame)
+    )
     _check_signs(facts, plan, findings)
     _check_treatment(instance, facts, plan, findings)
     _check_pipes(instance, facts, plan, findings)
@@ -139,9 +141,7 @@ def _check_treatment(instance: Instance, facts: Facts, plan: Plan, findings: Fin
         plan.product,
         np.where(makes, existing + capacity, 0.0)[..., None],
     )
-    findings.at_most(
-        "W1", lambda s, p, g: f"sizes of {a.qualities[g]} built at {a.plants[p]}", number, 1.0
-    )
+    findings.at_most("W1", lambda s, p, g: f"sizes of {a.qualities[g]} built at {a.plants[p]}", number, 1.0)
     exact = instance.parameters.num_plants_exact
     if exact > 0:
         upgraded = int((number[-1].sum(axis=1) > 0).sum())
@@ -174,7 +174,9 @@ def _check_pipes(instance: Instance, facts: Facts, plan: Plan, findings: Finding
     one_way = corridors["directed"].to_numpy(bool)
     findings.at_most(
         "W2",
-        lambda s, e, g, t: f"flow against the direction of {a.corridors[np.flatnonzero(one_way)[e]]}, period {t}",
+        lambda s, e, g, t: (
+            f"flow against the direction of {a.corridors[np.flatnonzero(one_way)[e]]}, period {t}"
+        ),
         -plan.flow[:, one_way],
         0.0,
     )
@@ -238,13 +240,21 @@ def _check_storage(instance: Instance, facts: Facts, plan: Plan, findings: Findi
     moved = ((plan.stored_in + plan.stored_out)[..., months] * facts.days[months]) + levels
     findings.at_most("W5", lambda s, h, t: f"level of {a.sites[h]}, period {t}", drift, 0.0, moved)
     findings.at_most(
-        "W5", lambda s, h, t: f"level of {a.sites[h]} against its volume, period {t}", levels, volume[..., None]
+        "W5",
+        lambda s, h, t: f"level of {a.sites[h]} against its volume, period {t}",
+        levels,
+        volume[..., None],
     )
     peak = np.flatnonzero(facts.days == 0)
     findings.at_most(
-        "W5", lambda s, h, t: f"peak-day release of {a.sites[h]}", plan.stored_out[..., peak], volume[..., None]
+        "W5",
+        lambda s, h, t: f"peak-day release of {a.sites[h]}",
+        plan.stored_out[..., peak],
+        volume[..., None],
     )
-    findings.at_most("W5", lambda s, h, t: f"peak-day filling of {a.sites[h]}", plan.stored_in[..., peak], 0.0)
+    findings.at_most(
+        "W5", lambda s, h, t: f"peak-day filling of {a.sites[h]}", plan.stored_in[..., peak], 0.0
+    )
 
 
 def _check_users(instance: Instance, facts: Facts, plan: Plan, findings: Findings) -> None:
@@ -257,7 +267,11 @@ def _check_users(instance: Instance, facts: Facts, plan: Plan, findings: Finding
     )
     least = instance.users["min_take_share"].to_numpy(float)[u][:, None] * facts.demand * piped
     findings.at_most(
-        "W6", lambda s, q, t: f"least take of {a.demands[q]}, period {t}: shortfall", least - taken, 0.0, least
+        "W6",
+        lambda s, q, t: f"least take of {a.demands[q]}, period {t}: shortfall",
+        least - taken,
+        0.0,
+        least,
     )
     findings.at_most(
         "W6", lambda s, q, t: f"tanker water of {a.demands[q]}, period {t}", hauled, facts.demand * tankered
@@ -322,11 +336,15 @@ def _check_pilots(instance: Instance, facts: Facts, plan: Plan, findings: Findin
         findings.require("W9", f"m3/a of pilot {a.pilots[i]}", enough, f"{least_volume:,.9g}", f"{used:,.9g}")
     for stage, park in np.argwhere(plan.zld).tolist():
         own = instance.users["park"].to_numpy()[facts.user_of_demand] == a.parks[park]
-        needed = float(instance.parks["zld_min_share"][park]) * float((facts.demand[stage, own] @ facts.days).sum())
+        needed = float(instance.parks["zld_min_share"][park]) * float(
+            (facts.demand[stage, own] @ facts.days).sum()
+        )
         members = (instance.users["park"] == a.parks[park]).to_numpy()
         used = float(volume_by_user(facts, plan, stage)[members].sum())
         enough = used >= needed - TOLERANCE * max(1.0, needed)
-        findings.require("W9", f"reclaimed water m3/a of {a.parks[park]}", enough, f"{needed:,.9g}", f"{used:,.9g}")
+        findings.require(
+            "W9", f"reclaimed water m3/a of {a.parks[park]}", enough, f"{needed:,.9g}", f"{used:,.9g}"
+        )
         candidate = bool(instance.parks["zld_candidate"][park])
         findings.require("W9", f"near-zero discharge at {a.parks[park]}", candidate, "a candidate", "none")
 

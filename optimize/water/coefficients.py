@@ -188,7 +188,9 @@ def derive_calendar(instance: Instance) -> Calendar:
     if not parameters.peak_day:
         return Calendar(days, average, None)
     base = _grown(instance, 1.0)
-    monthly = (base[:, None] * _profile_factors(instance, instance.user_demands["profile"].tolist())).sum(axis=0)
+    monthly = (base[:, None] * _profile_factors(instance, instance.user_demands["profile"].tolist())).sum(
+        axis=0
+    )
     return Calendar(np.append(days, 0.0), average, int(monthly.argmax()))
 
 
@@ -399,9 +401,7 @@ def _corridor_arrays(instance: Instance, nodes: tuple[str, ...]) -> dict[str, An
     length_km = corridors["length_m"].to_numpy(float) / 1000.0
     head = corridors["static_head_m"].to_numpy(float)
     # 1 m3 weighs 1000 kg: kWh = 1000 g h / (3.6e6 J/kWh * efficiency); water running down earns nothing
-    lift = np.maximum(np.stack([head, -head]), 0.0) * (
-        GRAVITY_M_PER_S2 / 3600.0 / parameters.pump_efficiency
-    )
+    lift = np.maximum(np.stack([head, -head]), 0.0) * (GRAVITY_M_PER_S2 / 3600.0 / parameters.pump_efficiency)
     kwh = parameters.pumping_kwh_per_m3_per_km * length_km + lift
     existing = np.zeros((len(corridors), len(instance.qualities)))
     quality = index_of(list(instance.qualities["quality"]), corridors["existing_quality"])
@@ -427,10 +427,9 @@ def _pipe_arrays(instance: Instance) -> dict[str, Any]:
     corridors, pipes = instance.corridors, instance.pipes
     factor = instance.qualities["pipe_capex_factor"].to_numpy(float)
     metres = corridors["length_m"].to_numpy(float) * corridors["terrain_factor"].to_numpy(float)
-    capex = (
-        corridors["fixed_capex_cny"].to_numpy(float)[:, None, None]
-        + metres[:, None, None] * factor[None, :, None] * pipes["capex_cny_per_m"].to_numpy(float)
-    )
+    capex = corridors["fixed_capex_cny"].to_numpy(float)[:, None, None] + metres[:, None, None] * factor[
+        None, :, None
+    ] * pipes["capex_cny_per_m"].to_numpy(float)
     shape = capex.shape
     life = np.broadcast_to(pipes["life_years"].to_numpy(float), shape)
     district = index_of(list(instance.districts["district"]), corridors["district"])

@@ -310,7 +310,9 @@ def _improve_by_model(solve: _Solve, seconds: float) -> None:
 def _is_complete(solve: _Solve, part: Part) -> bool:
     """Whether a model over this part is the formulation itself, so that its bound is one of all plans."""
     whole = Part.whole(solve.c)
-    same = all((own == other).all() for own, other in zip(vars(part).values(), vars(whole).values(), strict=True))
+    same = all(
+        (own == other).all() for own, other in zip(vars(part).values(), vars(whole).values(), strict=True)
+    )
     return same and len(solve.c.storage) == 0
 
 

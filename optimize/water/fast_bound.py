@@ -131,9 +131,7 @@ def _duals(model: FlowModel, duals: FloatArray, block: str) -> FloatArray:
     return duals[rows[0] : rows[1]]
 
 
-def _spend_by_mix(
-    investments: Investments, c: Coefficients, purses: IntArray, num_mixes: int
-) -> FloatArray:
+def _spend_by_mix(investments: Investments, c: Coefficients, purses: IntArray, num_mixes: int) -> FloatArray:
     """Money from each finite purse by mix, (X, n, R); kinds with fewer mixes repeat their last."""
     source = c.budgets.source_of(investments.district)
     position = np.full(len(c.budgets.sources), len(purses))
@@ -300,5 +298,7 @@ def _effects(instance: Instance, c: Coefficients, q: IntArray, num_sources: int)
     return {
         "effect_need": np.array(need, float),
         "effect_delivered": np.array(delivered, float).reshape(len(need), len(q)).T.copy(),
-        "effect_made": np.moveaxis(np.array(made, float).reshape(len(need), num_sources, num_grades), 0, 2).copy(),
+        "effect_made": np.moveaxis(
+            np.array(made, float).reshape(len(need), num_sources, num_grades), 0, 2
+        ).copy(),
     }

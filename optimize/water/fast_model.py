@@ -38,9 +38,7 @@ class Part:
         made: BoolArray = np.array(c.can_treat.any(axis=0))
         made[c.cascade_quality] = True
         pipe = np.broadcast_to(made[None, :, None], (shape["E"], shape["G"], shape["D"])).copy()
-        return Part(
-            pipe, np.ones(len(c.modules), bool), np.ones(shape["U"], bool), c.tanker_plant >= 0
-        )
+        return Part(pipe, np.ones(len(c.modules), bool), np.ones(shape["U"], bool), c.tanker_plant >= 0)
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,8 @@ class FlowModel:
         y[self.upgraded] = np.isin(self.upgraded_at, built)
         activity = self.milp.matrix[self.shortfall_row] @ y
         short = np.maximum(
-            self.milp.row_lower[self.shortfall_row] - activity, activity - self.milp.row_upper[self.shortfall_row]
+            self.milp.row_lower[self.shortfall_row] - activity,
+            activity - self.milp.row_upper[self.shortfall_row],
         )
         y[self.shortfall] = np.maximum(short, 0.0)
         return y
@@ -224,9 +223,7 @@ class _Draft:
         self.add_cost("cost", columns, present_cost_cny)
 
 
-def build_flow_model(
-    instance: Instance, c: Coefficients, part: Part, *, relaxed: bool = False
-) -> FlowModel:
+def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed: bool = False) -> FlowModel:
     """Build the model over a part of the network.
 
     Parameters
@@ -310,7 +307,9 @@ _NONE: IntArray = np.zeros(0, np.int64)
 
 def _pipe_row(c: Coefficients, pipe_at: IntArray) -> IntArray:
     """Rows of the pipe investments of pipes (e, g, d)."""
-    return np.asarray((pipe_at[:, 0] * len(c.quality_ids) + pipe_at[:, 1]) * len(c.diameter_ids) + pipe_at[:, 2])
+    return np.asarray(
+        (pipe_at[:, 0] * len(c.quality_ids) + pipe_at[:, 1]) * len(c.diameter_ids) + pipe_at[:, 2]
+    )
 
 
 def _position(keys: IntArray, wanted: IntArray, size: int) -> IntArray:
@@ -509,7 +508,9 @@ def _demand_row(
     """One row of a clause: ``sum of terms + constant`` at least (most) ``required``; soft ones may fall short."""
     target = d.instance.targets[clause]
     cap = target.clause.sense == "<="
-    parts = [(np.zeros(col.size, np.int64), col.ravel(), np.broadcast_to(v, col.shape).ravel()) for col, v in terms]
+    parts = [
+        (np.zeros(col.size, np.int64), col.ravel(), np.broadcast_to(v, col.shape).ravel()) for col, v in terms
+    ]
     if not target.hard:
         short = d.b.add_columns("shortfall", 1)
         d.add_outlay(short, np.array([target.penalty_cny_per_unit]))
@@ -554,7 +555,12 @@ def _add_policy(d: _Draft, m: FlowModel, relaxed: bool) -> None:
             users = c.park_user[park]
             own = np.isin(c.demand_user, users)
             needed = float(c.zld_min_share[park] * (c.demand_m3_per_d[0][own] @ c.days).sum())
-            _plain_row(d, "zld_needs_reclaimed_water", [*_used(m, users), (np.array([column]), np.array([-needed]))], 0.0)
+            _plain_row(
+                d,
+                "zld_needs_reclaimed_water",
+                [*_used(m, users), (np.array([column]), np.array([-needed]))],
+                0.0,
+            )
         _demand_row(d, "W-ZLD", [(m.zld, np.ones(len(m.zld)))], targets["W-ZLD"].required)
     if "W-VOLUME" in targets:
         _demand_row(d, "W-VOLUME", _used(m), targets["W-VOLUME"].required)
@@ -708,11 +714,16 @@ def _add_prices(d: _Draft, m: FlowModel) -> None:
     base = tables.user_demands["base_m3_per_d"].to_numpy(float)
     total = np.bincount(c.demand_user, weights=base, minlength=len(c.user_ids))
     share = base / np.maximum(total[c.demand_user], 1e-300)
-    for columns, at, investments in ((m.connected, m.connected_at, c.connections), (m.tanker, m.tanker_at, c.tankers)):
+    for columns, at, investments in (
+        (m.connected, m.connected_at, c.connections),
+        (m.tanker, m.tanker_at, c.tankers),
+    ):
         where = _position(at, c.demand_user, len(c.user_ids))
         own = np.flatnonzero(where >= 0)
         money = yearly(investments, at)[where[own]] * share[own]
-        terms.append((row_of(user[c.demand_user[own]].tolist(), c.demand_need[own]), columns[where[own]], -money))
+        terms.append(
+            (row_of(user[c.demand_user[own]].tolist(), c.demand_need[own]), columns[where[own]], -money)
+        )
     b.add_rows("revenue_covers_cost", len(names) * num_qualities, terms, lower=0.0)
 
 

@@ -129,7 +129,9 @@ def derive_network(
     pipe_cost[:, :, 1:-1] = c.pipes.present_cost_cny[0].reshape(num_edges, num_grades, num_sizes)[:, :, order]
     pipe_cost[:, :, -1] = PROHIBITIVE
     pipe_spend = np.zeros((num_edges, num_grades, num_sizes + 2, len(purses)))
-    pipe_spend[:, :, 1:-1] = _spend(c.pipes, c, purses).reshape(num_edges, num_grades, num_sizes, -1)[:, :, order]
+    pipe_spend[:, :, 1:-1] = _spend(c.pipes, c, purses).reshape(num_edges, num_grades, num_sizes, -1)[
+        :, :, order
+    ]
     may, must = locks.pipe_may[:, :, order], locks.pipe_must[:, :, order]
     pipe_max = np.where(may.any(axis=2), num_sizes - np.argmax(may[:, :, ::-1], axis=2), 0)
     pipe_min = np.where(must.any(axis=2), np.argmax(must, axis=2) + 1, 0)

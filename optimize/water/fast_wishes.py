@@ -54,7 +54,9 @@ def ask(instance: Instance, c: Coefficients, locks: LockedDecisions, served: Boo
     if "W-QUOTA" in targets:
         target = targets["W-QUOTA"]
         listed = np.flatnonzero(c.quota_listed)
-        loss = weight * (c.growth_m3_per_d[0] @ c.days * c.refusal_cost_cny_per_m3).sum() / max(len(listed), 1)
+        loss = (
+            weight * (c.growth_m3_per_d[0] @ c.days * c.refusal_cost_cny_per_m3).sum() / max(len(listed), 1)
+        )
         # refusing growth is always open, so the clause costs at most that
         price = loss if target.hard else min(loss, target.penalty_cny_per_unit)
         wishes.add_group(listed, target.required, price, False)

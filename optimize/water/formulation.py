@@ -202,7 +202,9 @@ def _declare_investments(w: WaterModel) -> None:
 
 
 def _names_a_park(w: WaterModel) -> bool:
-    return any("parks" in (lock.project.table, lock.other and lock.other.table) for lock in resolve_locks(w.instance))
+    return any(
+        "parks" in (lock.project.table, lock.other and lock.other.table) for lock in resolve_locks(w.instance)
+    )
 
 
 def _pipe_position(c: Coefficients, e: int, g: int, d: int) -> int:
@@ -223,7 +225,9 @@ def _declare_flows(w: WaterModel) -> None:
     taken = [(q, g) for q, g in every(range(len(c.demand_ids)), carried) if c.accepts[q, g]]
     hauled = [(q, g) for q, g in taken if c.tanker_plant[c.demand_user[q]] >= 0]
     m.flow = Var([(e, a, g) for (e, a) in directions for g in carried], *at, domain=NonNegativeReals)
-    m.product = Var(list(zip(*(i.tolist() for i in np.nonzero(c.can_treat)), strict=True)), *at, domain=NonNegativeReals)
+    m.product = Var(
+        list(zip(*(i.tolist() for i in np.nonzero(c.can_treat)), strict=True)), *at, domain=NonNegativeReals
+    )
     m.delivered = Var(taken, *at, domain=NonNegativeReals)
     m.hauled = Var(hauled, *at, domain=NonNegativeReals)
     m.reused = Var(range(len(c.cascades)), *at, domain=NonNegativeReals)
@@ -257,7 +261,9 @@ def _add_treatment(w: WaterModel) -> None:
                     1000.0 * float(c.production.tn_kg[p, g]) * m.product[p, g, s, t] for g in qualities
                 )
                 left = effluent - quicksum(m.product[p, g, s, t] for g in qualities)
-                m.effluent_stays_compliant[p, s, t] = effluent * float(c.tn_mg_per_l[p]) - kept_g <= limit * left
+                m.effluent_stays_compliant[p, s, t] = (
+                    effluent * float(c.tn_mg_per_l[p]) - kept_g <= limit * left
+                )
         for g in qualities:
             steps = _steps(c, p, g)
             if len(steps) > 1:
@@ -315,7 +321,11 @@ def _add_pipes(w: WaterModel) -> None:
     m.flow_only_from_built_treatment = Constraint(AnyIndex)
     largest = w.largest_flow
     carried, diameters = _carried_qualities(c), range(len(c.diameter_ids))
-    source_only = set(range(len(c.plant_ids))) - set(c.corridor_to.tolist()) - set(c.corridor_from[~c.directed].tolist())
+    source_only = (
+        set(range(len(c.plant_ids)))
+        - set(c.corridor_to.tolist())
+        - set(c.corridor_from[~c.directed].tolist())
+    )
     source_only -= set(c.storage_node.tolist())
     for e, g in every(range(len(c.corridor_ids)), carried):
         if len(diameters) > 1:
@@ -346,7 +356,9 @@ def _add_conservation(w: WaterModel) -> None:
         terms.setdefault((int(node), int(g)), []).append((sign, variable, index))
 
     for e, a, g in {index[:3] for index in m.flow}:
-        start, end = (c.corridor_from[e], c.corridor_to[e]) if a == 0 else (c.corridor_to[e], c.corridor_from[e])
+        start, end = (
+            (c.corridor_from[e], c.corridor_to[e]) if a == 0 else (c.corridor_to[e], c.corridor_from[e])
+        )
         at(start, g, -1.0, m.flow, (e, a, g))
         at(end, g, 1.0, m.flow, (e, a, g))
     for p, g in {index[:2] for index in m.product}:
@@ -363,7 +375,9 @@ def _add_conservation(w: WaterModel) -> None:
     m.water_conserved = Constraint(AnyIndex)
     for node, g in sorted(terms):
         for s, t in every(w.stages, w.periods):
-            balance = quicksum(sign * v[(*index, s, t)] for sign, v, index in sorted(terms[node, g], key=_term_key))
+            balance = quicksum(
+                sign * v[(*index, s, t)] for sign, v, index in sorted(terms[node, g], key=_term_key)
+            )
             m.water_conserved[node, g, s, t] = balance == 0
 
 
@@ -458,9 +472,9 @@ def _add_cascades(w: WaterModel) -> None:
         growth = float(c.growth_m3_per_d[s, own, t].sum())
         if (u, s) in m.growth_refused and growth > 0:
             used = float(c.demand_m3_per_d[s, own, t].sum())
-            m.reuse_within_reduced_effluent[i, s, t] = m.reused[i, s, t] <= float(c.cascade_return_share[i]) * (
-                used - growth * m.growth_refused[u, s]
-            )
+            m.reuse_within_reduced_effluent[i, s, t] = m.reused[i, s, t] <= float(
+                c.cascade_return_share[i]
+            ) * (used - growth * m.growth_refused[u, s])
     m.cascade_target = Constraint(AnyIndex)
     if "W-CASCADE" in w.targets:
         s = w.stage_of("W-CASCADE")
@@ -503,7 +517,9 @@ def _add_quota_and_caps(w: WaterModel) -> None:
         caps = w.instance.intake_caps
         for scope, name, cap in zip(caps["scope"], caps["id"], caps["cap_m3_per_a"], strict=True):
             users = set(np.flatnonzero((w.instance.users[scope] == name).to_numpy()).tolist())
-            w.demand("W-CAP", f"{scope} {name}", m.intake_capped, _intake(w, s, users), float(cap), (scope, name))
+            w.demand(
+                "W-CAP", f"{scope} {name}", m.intake_capped, _intake(w, s, users), float(cap), (scope, name)
+            )
 
 
 def _intake(w: WaterModel, s: int, users: set[int]) -> Any:
@@ -540,7 +556,12 @@ def _add_pilots(w: WaterModel) -> None:
             if least_volume > 0:
                 m.pilot_needs_volume[i] = _yearly(w, s, users) >= float(least_volume) * m.pilot_done[i]
         w.demand(
-            "W-PILOT", "", m.pilot_target, quicksum(m.pilot_done.values()), w.targets["W-PILOT"].required, "all"
+            "W-PILOT",
+            "",
+            m.pilot_target,
+            quicksum(m.pilot_done.values()),
+            w.targets["W-PILOT"].required,
+            "all",
         )
         rows = w.instance.pilot_requirements
         for kind, district, minimum in zip(rows["kind"], rows["district"], rows["minimum"], strict=True):
@@ -681,15 +702,21 @@ def _add_effect_targets(w: WaterModel) -> None:
     if "W-NEAR" in w.targets:
         s, target = w.stage_of("W-NEAR"), w.targets["W-NEAR"]
         carried = quicksum(
-            float(c.length_km[index[0]] * c.days[index[-1]]) * m.flow[index] for index in m.flow if index[3] == s
+            float(c.length_km[index[0]] * c.days[index[-1]]) * m.flow[index]
+            for index in m.flow
+            if index[3] == s
         )
-        taken = quicksum(float(c.days[index[-1]]) * m.delivered[index] for index in m.delivered if index[2] == s)
+        taken = quicksum(
+            float(c.days[index[-1]]) * m.delivered[index] for index in m.delivered if index[2] == s
+        )
         m.near_target["all"] = carried <= target.required * taken
         # A mean is not linear in its limit: the row gives way in m3 km, told per m3 of all demand.
         whole = max(float((c.demand_m3_per_d[s] @ c.days).sum()), 1.0)
         row = m.near_target["all"]
         w.elastic.append(
-            ElasticConstraint("W-NEAR", "per m3 of all demand", "km", row, target.required, whole, is_cap=True)
+            ElasticConstraint(
+                "W-NEAR", "per m3 of all demand", "km", row, target.required, whole, is_cap=True
+            )
         )
 
 
@@ -719,12 +746,16 @@ def _add_plant_counts(w: WaterModel) -> None:
     m.upgrade_target = Constraint(AnyIndex)
     for p, s in m.plant_upgraded:
         modules = np.flatnonzero(c.module_plant == p).tolist()
-        m.upgraded_only_by_module[p, s] = m.plant_upgraded[p, s] <= quicksum(m.module_built[k, s] for k in modules)
+        m.upgraded_only_by_module[p, s] = m.plant_upgraded[p, s] <= quicksum(
+            m.module_built[k, s] for k in modules
+        )
         if exact > 0:
             for k in modules:
                 m.module_upgrades_plant[p, k, s] = m.module_built[k, s] <= m.plant_upgraded[p, s]
     if exact > 0:
-        m.exact_number_of_plants["all"] = m.nothing + quicksum(m.plant_upgraded[p, w.stages[-1]] for p in plants) == exact
+        m.exact_number_of_plants["all"] = (
+            m.nothing + quicksum(m.plant_upgraded[p, w.stages[-1]] for p in plants) == exact
+        )
     if "W-UPGRADE" in w.targets:
         s = w.stage_of("W-UPGRADE")
         count = quicksum(m.plant_upgraded[p, s] for p in plants)
@@ -745,7 +776,10 @@ def _add_budgets(w: WaterModel) -> None:
             if investments.capex_cny[i] == 0:
                 continue
             for mix in range(len(investments.mixes)):
-                now, before = _paid_state(w, kind, index, mix), _paid_state(w, kind, (*index[:-1], s - 1), mix)
+                now, before = (
+                    _paid_state(w, kind, index, mix),
+                    _paid_state(w, kind, (*index[:-1], s - 1), mix),
+                )
                 for amount, f in zip(investments.paid_cny[mix, i].tolist(), source[i].tolist(), strict=True):
                     if amount != 0 and np.isfinite(c.budgets.amount_cny[f, s]):
                         spent.setdefault((f, s), []).append(amount * (now - before))
@@ -797,7 +831,16 @@ def _add_budget_rows(w: WaterModel, spent: dict[tuple[int, int], list[Any]]) -> 
 def _add_locks(w: WaterModel) -> None:
     """(W12): decisions taken beforehand."""
     m = w.m
-    names = ("forced_in", "forced_out", "fixed", "not_before", "not_after", "done_if_any", "together", "apart")
+    names = (
+        "forced_in",
+        "forced_out",
+        "fixed",
+        "not_before",
+        "not_after",
+        "done_if_any",
+        "together",
+        "apart",
+    )
     for name in names:
         setattr(m, name, Constraint(AnyIndex))
     m.project_done = Var(AnyIndex, domain=Binary, dense=False)
@@ -847,7 +890,9 @@ def _options(w: WaterModel, project: ProjectRef) -> list[Option]:
     if project.table == "users":
         tanker = [(m.tanker_served, (i,))] if w.c.tanker_plant[i] >= 0 else []
         return [(m.user_connected, (i,)), *tanker]
-    built = {"storage_sites": m.storage_built, "cascades": m.cascade_built, "parks": m.zld_built}[project.table]
+    built = {"storage_sites": m.storage_built, "cascades": m.cascade_built, "parks": m.zld_built}[
+        project.table
+    ]
     return [(built, (i,))] if (i, w.stages[0]) in built else []
 
 
@@ -893,7 +938,9 @@ def _flow_classes(w: WaterModel) -> list[tuple[Any, FlowRates, Callable[[Index],
     ]
 
 
-def _sum_over_year(w: WaterModel, rate_of: Callable[[FlowRates], FloatArray], stage_factor: FloatArray) -> Any:
+def _sum_over_year(
+    w: WaterModel, rate_of: Callable[[FlowRates], FloatArray], stage_factor: FloatArray
+) -> Any:
     """Sum of rate x m3/d x days over all flows, each stage times its factor."""
     total = []
     for variable, rates, position in _flow_classes(w):
@@ -911,10 +958,14 @@ def _add_goals(w: WaterModel) -> None:
     last[-1] = 1.0
     outlay = _present_outlay(w)
     value = _sum_over_year(
-        w, lambda r: r.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg), c.stage_weight
+        w,
+        lambda r: r.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg),
+        c.stage_weight,
     )
     m.goal_npv = Objective(expr=value - outlay, sense=maximize)
-    m.goal_cost = Objective(expr=_sum_over_year(w, lambda r: r.cost_cny, c.stage_weight) + outlay, sense=minimize)
+    m.goal_cost = Objective(
+        expr=_sum_over_year(w, lambda r: r.cost_cny, c.stage_weight) + outlay, sense=minimize
+    )
     m.goal_volume = Objective(expr=_yearly(w, w.stages[-1]), sense=maximize)
     m.goal_tn = Objective(expr=_sum_over_year(w, lambda r: r.tn_kg, last), sense=maximize)
     m.goal_co2 = Objective(expr=_sum_over_year(w, lambda r: r.co2_kg / 1000.0, last), sense=maximize)

@@ -162,9 +162,7 @@ def _plant_places(rng: np.random.Generator, shape: Size, parks: Floats) -> Float
     return places
 
 
-def _user_places(
-    rng: np.random.Generator, shape: Size, parks: Floats, weight: Floats, family: str
-) -> Floats:
+def _user_places(rng: np.random.Generator, shape: Size, parks: Floats, weight: Floats, family: str) -> Floats:
     """Users around park centres (wider around large parks), the rest anywhere."""
     scattered = rng.random(shape.num_users) < (0.06 if family == "parks" else 0.7)
     park = rng.choice(len(parks), shape.num_users, p=weight)
@@ -344,7 +342,9 @@ def _user_rows(
             "user": names[-shape.num_users :],
             "district": district,
             **_place_columns(places, shape),
-            "kind": rng.choice(["cooling", "process", "urban", "green"], shape.num_users, p=[0.4, 0.3, 0.2, 0.1]),
+            "kind": rng.choice(
+                ["cooling", "process", "urban", "green"], shape.num_users, p=[0.4, 0.3, 0.2, 0.1]
+            ),
             "connection_capex_cny": np.round(5e4 + 1.2e5 * (volume / 1000) ** 0.6, -3),
             "connection_life_years": 30.0,
             "min_take_share": np.where(steady, 1.0, rng.choice([0.4, 0.6], shape.num_users)),

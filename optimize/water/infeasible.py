@@ -56,7 +56,9 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
     model = build_model(averaged, coefficients)
     compiled = compile_model(model.m)
     milp = compiled.milp("volume")
-    relaxed = replace(milp, cost=np.zeros(milp.num_columns), integral=np.zeros(milp.num_columns, dtype=np.bool_))
+    relaxed = replace(
+        milp, cost=np.zeros(milp.num_columns), integral=np.zeros(milp.num_columns, dtype=np.bool_)
+    )
     if solve_lp(relaxed, watch, "ipm").stop is not StopReason.INFEASIBLE:
         return None
     rows = [

@@ -193,9 +193,7 @@ def _profile_faults(data: InstanceData) -> Iterator[Fault]:
     profiles = data.tables["profiles"]
     for name, rows in profiles.groupby("profile", sort=False):
         if len(rows) != 12:
-            yield Fault(
-                "profiles", "month", f"12 rows for {name}", str(len(rows)), row=int(rows.index[0])
-            )
+            yield Fault("profiles", "month", f"12 rows for {name}", str(len(rows)), row=int(rows.index[0]))
     months = data.tables["plant_months"]
     for name, rows in months.groupby("plant", sort=False):
         if len(rows) != 12:
@@ -409,12 +407,15 @@ def _budget_warnings(data: InstanceData) -> Iterator[Fault]:
     last = first + data.parameters["num_years"] - 1
     for row in np.flatnonzero(((budgets["year"] < first) | (budgets["year"] > last)).to_numpy()):
         yield Fault(
-            "budgets", "year", f"{first} to {last}", str(budgets["year"][row]), "the row is not used", int(row)
+            "budgets",
+            "year",
+            f"{first} to {last}",
+            str(budgets["year"][row]),
+            "the row is not used",
+            int(row),
         )
     if data.targets and float(budgets["amount_cny"].sum()) == 0.0 and not len(data.tables["funding"]):
-        yield Fault(
-            "budgets", "amount_cny", "money for the plants and pipes the targets ask for", "none"
-        )
+        yield Fault("budgets", "amount_cny", "money for the plants and pipes the targets ask for", "none")
 
 
 def _lock_warnings(data: InstanceData) -> Iterator[Fault]:

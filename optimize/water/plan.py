@@ -95,9 +95,7 @@ def _first_stage(built: Values) -> list[tuple[tuple[int, ...], int]]:
 
 
 def _flow_rows(values: Values, key: Callable[..., tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return [
-        (*key(*index), value) for index, value in values.items() if abs(value) > _SMALLEST_FLOW_M3_PER_D
-    ]
+    return [(*key(*index), value) for index, value in values.items() if abs(value) > _SMALLEST_FLOW_M3_PER_D]
 
 
 def _net_flow_rows(c: Coefficients, v: PlanValues, year: int) -> list[tuple[Any, ...]]:

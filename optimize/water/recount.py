@@ -117,7 +117,9 @@ def recount_facts(instance: Instance) -> Facts:
         axes=_axes(instance, stages),
         days=_days(p.periods, p.peak_day),
         year_weight=weights,
-        user_of_demand=pd.Index(instance.users["user"]).get_indexer(pd.Index(demands["user"])).astype(np.int64),
+        user_of_demand=pd.Index(instance.users["user"])
+        .get_indexer(pd.Index(demands["user"]))
+        .astype(np.int64),
         demand=np.stack([periods(month, peak_factor) for month in grown]),
         growth=np.stack([periods(np.maximum(month - base, 0), peak_factor) for month in grown]),
         effluent=periods(effluent),
@@ -181,9 +183,7 @@ def _to_periods(
     return np.column_stack([means, monthly[:, peak_month] * factor])
 
 
-def _monthly_water(
-    instance: Instance, factors: dict[str, FloatArray]
-) -> tuple[FloatArray, FloatArray]:
+def _monthly_water(instance: Instance, factors: dict[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
     effluent, ecological = [], []
     measured = {str(name): rows.sort_values("month") for name, rows in instance.plant_months.groupby("plant")}
     plants = instance.plants
@@ -230,7 +230,9 @@ def read_plan(instance: Instance, facts: Facts, solution: Solution) -> Plan:
         reader.faults.append(("built", f"unknown kinds {sorted(unknown)}"))
     if connections["user"].duplicated().any():
         reader.faults.append(("connections", "a user twice"))
-    modules = solution.modules.assign(module=_joined(solution.modules, ("plant", "quality", "step")).to_numpy())
+    modules = solution.modules.assign(
+        module=_joined(solution.modules, ("plant", "quality", "step")).to_numpy()
+    )
     pilots = part(built, "kind", "pilot").assign(year=a.years[0])
     by_quality = {"quality": a.qualities}
     return Plan(
@@ -249,7 +251,9 @@ def read_plan(instance: Instance, facts: Facts, solution: Solution) -> Plan:
         )
         > 0.5,
         flow=flows("flows", solution.flows, {"corridor": a.corridors, **by_quality}, "flow_m3_per_d"),
-        product=flows("production", solution.production, {"plant": a.plants, **by_quality}, "product_m3_per_d"),
+        product=flows(
+            "production", solution.production, {"plant": a.plants, **by_quality}, "product_m3_per_d"
+        ),
         delivered=flows(
             "deliveries",
             part(solution.deliveries, "mode", "pipe"),
@@ -277,7 +281,9 @@ class _Reader:
         self.axes = axes
         self.faults: list[tuple[str, str]] = []
 
-    def positions(self, name: str, frame: pd.DataFrame, keys: dict[str, pd.Index]) -> tuple[list[IntArray], Any]:
+    def positions(
+        self, name: str, frame: pd.DataFrame, keys: dict[str, pd.Index]
+    ) -> tuple[list[IntArray], Any]:
         found = [axis.get_indexer(pd.Index(frame[column])).astype(np.int64) for column, axis in keys.items()]
         known = np.ones(len(frame), dtype=bool)
         for (column, _), index in zip(keys.items(), found, strict=True):
@@ -289,9 +295,7 @@ class _Reader:
             self.faults.append((name, "a row twice"))
         return [index[known] for index in found], known
 
-    def amounts(
-        self, name: str, frame: pd.DataFrame, keys: dict[str, pd.Index], value: str
-    ) -> FloatArray:
+    def amounts(self, name: str, frame: pd.DataFrame, keys: dict[str, pd.Index], value: str) -> FloatArray:
         found, known = self.positions(name, frame, keys)
         amounts = np.zeros([len(axis) for axis in keys.values()])
         values = frame[value].to_numpy(float)[known]

@@ -79,7 +79,10 @@ def nitrogen_kg_per_a(instance: Instance, facts: Facts, plan: Plan, s: int) -> f
     kept = instance.qualities.set_index("quality")["tn_kept_out_share"]
     total = 0.0
     for plant, quality, recovery in zip(
-        instance.treatment["plant"], instance.treatment["quality"], instance.treatment["recovery"], strict=True
+        instance.treatment["plant"],
+        instance.treatment["quality"],
+        instance.treatment["recovery"],
+        strict=True,
     ):
         made = plan.product[s, a.plants.get_loc(plant), a.qualities.get_loc(quality)] @ facts.days
         total += float(made) / recovery * concentration[plant] * kept[quality] / 1000.0
@@ -132,9 +135,7 @@ def _pilots_by_requirement(instance: Instance, plan: Plan) -> Reached:
     return reached
 
 
-def _systems_out_of_balance(
-    instance: Instance, facts: Facts, plan: Plan, ledger: Ledger, s: int
-) -> float:
+def _systems_out_of_balance(instance: Instance, facts: Facts, plan: Plan, ledger: Ledger, s: int) -> float:
     """Price systems (by quality) whose highest revenue does not cover their cost."""
     revenue = _revenue_by_system(instance, facts, plan, s)
     cost = _running_cost_by_system(instance, facts, plan, s).add(
@@ -214,7 +215,9 @@ def _works_by_system(instance: Instance, facts: Facts, ledger: Ledger, s: int) -
     demands = instance.user_demands[["user", "need", "base_m3_per_d"]]
     total = demands.groupby("user")["base_m3_per_d"].transform("sum")
     shares = demands.assign(share=(demands["base_m3_per_d"] / total.where(total > 0)).fillna(0.0))
-    on_site = standing[standing["kind"].isin(["connection", "tanker"])].merge(shares, left_on="id", right_on="user")
+    on_site = standing[standing["kind"].isin(["connection", "tanker"])].merge(
+        shares, left_on="id", right_on="user"
+    )
     split = pd.DataFrame(
         {
             "system": on_site["system"],

@@ -56,7 +56,9 @@ def recount_ledger(instance: Instance, solution: Solution) -> Ledger:
     start = works["year"].to_numpy(float) - p.base_year
     # Annuities of CAPEX and yearly cost, both due from the year after building to the horizon.
     years = annuity(p.discount_rate, p.horizon_years) - annuity(p.discount_rate, start)
-    capital = works["capex_cny"].to_numpy(float) / annuity(p.discount_rate, works["life_years"].to_numpy(float))
+    capital = works["capex_cny"].to_numpy(float) / annuity(
+        p.discount_rate, works["life_years"].to_numpy(float)
+    )
     yearly = works["yearly_cost_cny"].to_numpy(float)
     works["present_cost_cny"] = (capital + yearly) * years
     works["annual_cost_cny"] = p.price_capital_share * capital + yearly
@@ -163,7 +165,9 @@ def _spending(
     twice = solution.funding.duplicated(["kind", "id"])
     faults = [
         (f"{kind} {name}", "one mix", "several")
-        for kind, name in zip(solution.funding.loc[twice, "kind"], solution.funding.loc[twice, "id"], strict=True)
+        for kind, name in zip(
+            solution.funding.loc[twice, "kind"], solution.funding.loc[twice, "id"], strict=True
+        )
     ]
     rules = {kind: _rules_of(instance.funding, kind) for kind in _PAYER_WITHOUT_RULE}
     rows: list[tuple[str, int, float]] = []
@@ -241,4 +245,3 @@ def recount_budgets(instance: Instance, spent: pd.DataFrame) -> pd.DataFrame:
             )
             carried = p.carry_over_share * max(amount + carried - out, 0.0) if p.phased and not free else 0.0
     return pd.DataFrame(rows, columns=["source", "year", "spent_cny", "budget_cny", "available_cny"])
-

@@ -24,13 +24,20 @@ def _build_lines(instance: Instance, solution: Solution) -> tuple[str, ...]:
     tankered = int((solution.connections["mode"] == "tanker").sum())
     plants = f"{size['plant'].nunique()} plants upgraded"
     pipes = f"{lengths['length_m'].sum() / 1000:,.1f} km of pipe"
-    users = f"{piped} of {len(instance.users)} users connected" + (f", {tankered} by tanker" if tankered else "")
+    users = f"{piped} of {len(instance.users)} users connected" + (
+        f", {tankered} by tanker" if tankered else ""
+    )
     lines = [
         f"{plants} (m3/d: {capacity})" if capacity else plants,
         f"{pipes} (km: {kilometres})" if kilometres else pipes,
         users,
     ]
-    names = {"storage": "storage sites", "cascade": "cascade links", "zld": "near-zero-discharge parks", "pilot": "pilots"}
+    names = {
+        "storage": "storage sites",
+        "cascade": "cascade links",
+        "zld": "near-zero-discharge parks",
+        "pilot": "pilots",
+    }
     counts = {kind: int((solution.built["kind"] == kind).sum()) for kind in names}
     others = [f"{number} {names[kind]}" for kind, number in counts.items() if number]
     if len(solution.refusals):

@@ -192,7 +192,14 @@ ACCEPTS = Table(
     "qualities that will do for a need (dominance, not always a chain); the need itself always does",
     (
         Column("need", "str", "quality needed", references="qualities.quality", key=True, zh="所需水质"),
-        Column("quality", "str", "quality that also does", references="qualities.quality", key=True, zh="可用水质"),
+        Column(
+            "quality",
+            "str",
+            "quality that also does",
+            references="qualities.quality",
+            key=True,
+            zh="可用水质",
+        ),
     ),
     optional=True,
     zh="水质替代",
@@ -204,7 +211,15 @@ PIPES = Table(
     (
         Column("diameter", "str", "id", key=True, zh="管径"),
         Column("capacity_m3_per_d", "float", "capacity", "m3/d", 0, typical=1e4, zh="能力"),
-        Column("capex_cny_per_m", "float", "investment per metre in open ground", "CNY/m", 0, typical=2e3, zh="单价"),
+        Column(
+            "capex_cny_per_m",
+            "float",
+            "investment per metre in open ground",
+            "CNY/m",
+            0,
+            typical=2e3,
+            zh="单价",
+        ),
         Column("life_years", "float", "life", "a", 1, 100, default=40.0, zh="寿命"),
         *SOURCE_COLUMNS,
     ),
@@ -298,8 +313,18 @@ PILOTS = Table(
         *_NAMES,
         Column("kind", "str", "kind", choices=PILOT_KINDS, zh="类别"),
         _DISTRICT,
-        Column("min_users", "int", "members that must be connected by pipe", minimum=0, default=1, zh="最少用户"),
-        Column("min_volume_m3_per_a", "float", "reclaimed water its members must use", "m3/a", 0, default=0.0, zh="最少水量"),
+        Column(
+            "min_users", "int", "members that must be connected by pipe", minimum=0, default=1, zh="最少用户"
+        ),
+        Column(
+            "min_volume_m3_per_a",
+            "float",
+            "reclaimed water its members must use",
+            "m3/a",
+            0,
+            default=0.0,
+            zh="最少水量",
+        ),
         *SOURCE_COLUMNS,
     ),
     optional=True,
@@ -333,7 +358,9 @@ INTAKE_CAPS = Table(
     "intake_caps",
     "caps on fresh water by district, park or user, in force when [W-CAP] is asked",
     (
-        Column("scope", "str", "what the id names", choices=("district", "park", "user"), key=True, zh="范围"),
+        Column(
+            "scope", "str", "what the id names", choices=("district", "park", "user"), key=True, zh="范围"
+        ),
         Column("id", "str", "district, park or user", key=True, zh="对象"),
         Column("cap_m3_per_a", "float", "fresh water taken at most", "m3/a", 0, zh="取水上限"),
         *SOURCE_COLUMNS,

@@ -112,9 +112,7 @@ def _plants_table(instance: Instance, solution: Solution) -> pd.DataFrame:
 
 
 def _users_table(instance: Instance, solution: Solution) -> pd.DataFrame:
-    deliveries = solution.deliveries.merge(
-        instance.user_demands[["demand", "user"]], on="demand", how="left"
-    )
+    deliveries = solution.deliveries.merge(instance.user_demands[["demand", "user"]], on="demand", how="left")
     peak = (
         deliveries.groupby(["user", "year", "period"])["delivered_m3_per_d"]
         .sum()
@@ -139,7 +137,9 @@ def _pipes_table(instance: Instance, solution: Solution) -> pd.DataFrame:
     ]
     pipes = (
         solution.pipes.merge(corridors, on="corridor", how="left")
-        .merge(instance.pipes[["diameter", "capacity_m3_per_d", "capex_cny_per_m"]], on="diameter", how="left")
+        .merge(
+            instance.pipes[["diameter", "capacity_m3_per_d", "capex_cny_per_m"]], on="diameter", how="left"
+        )
         .merge(instance.qualities[["quality", "pipe_capex_factor"]], on="quality", how="left")
     )
     pipes["capex_cny"] = pipes["fixed_capex_cny"] + (

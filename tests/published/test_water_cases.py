@@ -73,7 +73,12 @@ def draft(name: str, tables: dict[str, pd.DataFrame], **parameters: int) -> Inst
 
 def demands(users: list[str], amount_m3_per_d: list[float]) -> pd.DataFrame:
     return pd.DataFrame(
-        {"demand": [f"d-{user}" for user in users], "user": users, "need": "water", "base_m3_per_d": amount_m3_per_d}
+        {
+            "demand": [f"d-{user}" for user in users],
+            "user": users,
+            "need": "water",
+            "base_m3_per_d": amount_m3_per_d,
+        }
     )
 
 

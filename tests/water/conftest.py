@@ -97,8 +97,20 @@ def make_town() -> Town:
             ),
             "user_demands": _keyed(
                 "demand",
-                {"demand": "a", "user": "A", "need": "lo", "base_m3_per_d": 300.0, "alternative_cny_per_m3": 5.0},
-                {"demand": "b", "user": "B", "need": "lo", "base_m3_per_d": 200.0, "alternative_cny_per_m3": 5.0},
+                {
+                    "demand": "a",
+                    "user": "A",
+                    "need": "lo",
+                    "base_m3_per_d": 300.0,
+                    "alternative_cny_per_m3": 5.0,
+                },
+                {
+                    "demand": "b",
+                    "user": "B",
+                    "need": "lo",
+                    "base_m3_per_d": 200.0,
+                    "alternative_cny_per_m3": 5.0,
+                },
             ),
             "treatment": {
                 "P-lo": {"plant": "P", "quality": "lo", "opex_cny_per_m3": 0.5},

@@ -24,7 +24,10 @@ from optimize.water.solution import plan_tables
 
 YEAR = 2022
 RELATION = settings(
-    max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -98,7 +101,9 @@ def test_smallest_relaxation_is_exact(town: Any, solved: Any) -> None:
     ("clause", "required"),
     [("W-CASCADE", 5), ("W-PILOT", 1), ("W-ZLD", 1), ("W-UPGRADE", 9), ("W-QUOTA", 1), ("W-TN", 1e9)],
 )
-def test_targets_without_any_candidate_are_infeasible(clause: str, required: float, town: Any, solved: Any) -> None:
+def test_targets_without_any_candidate_are_infeasible(
+    clause: str, required: float, town: Any, solved: Any
+) -> None:
     town.aim(clause, required)
     result, _ = solved(town.instance())
     assert result.stop is StopReason.INFEASIBLE
@@ -214,7 +219,9 @@ def test_other_works_can_be_locked(town: Any, solved: Any) -> None:
 
 def test_solver_chooses_the_mix_that_fits_the_purses(town: Any, solved: Any) -> None:
     town.add("funding", "a", project_kind="*", mix="city", source="municipal", share=1.0)
-    town.add("funding", "b1", project_kind="*", mix="half", source="municipal", share=0.5, ceiling_cny=40_000.0)
+    town.add(
+        "funding", "b1", project_kind="*", mix="half", source="municipal", share=0.5, ceiling_cny=40_000.0
+    )
     town.add("funding", "b2", project_kind="*", mix="half", source="district", share=0.5, takes_rest=True)
     town.rows["budgets"]["m22"]["amount_cny"] = 300_000.0
     town.rows["budgets"]["m23"]["amount_cny"] = 0.0

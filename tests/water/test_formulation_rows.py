@@ -121,7 +121,13 @@ def intake_cap(town: Any) -> None:
 def pilot(town: Any, least_users: int = 1, least_volume: float = 0.0) -> None:
     town.price(0.0)
     town.add(
-        "pilots", "p", pilot="p", kind="park", district="d", min_users=least_users, min_volume_m3_per_a=least_volume
+        "pilots",
+        "p",
+        pilot="p",
+        kind="park",
+        district="d",
+        min_users=least_users,
+        min_volume_m3_per_a=least_volume,
     )
     town.add("pilot_members", "pA", pilot="p", user="A")
     town.aim("W-PILOT", 1)
