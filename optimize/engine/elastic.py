@@ -110,9 +110,12 @@ def _relax(
 ) -> _Amounts | None:
     """Smallest total relative relaxation when only ``groups`` give way; None: not known in time."""
     elastic = _with_slack(milp, groups, scale)
-    part = watch.child(seconds=seconds, gap=1e-3, maximise=False)
+    large = int(elastic.integral.sum()) > _CORE_FROM
+    # The gap is relative to the relaxation: where a target is far out of reach, little of it is much
+    # of what can be reached.
+    part = watch.child(seconds=seconds, gap=1e-4 if large else 1e-8, maximise=False)
     outcome: MilpOutcome | None = None
-    if int(elastic.integral.sum()) > _CORE_FROM:
+    if large:
         relaxed = solve_lp(elastic, part)
         if relaxed.stop is StopReason.INFEASIBLE:
             return _Amounts(None, exact=True)
