@@ -176,7 +176,7 @@ class LagrangianBound:
         cluster[s.columns] = self._cluster_of_group[group]
         bound = s.sign * evaluation.bound + s.offset
 
-        search = Exchange(milp, s, full_distance, _EXCHANGE_MOVES, _EXCHANGE_PASSES)
+        search = Exchange(milp, s, full_distance, max(_EXCHANGE_MOVES, s.num_groups), _EXCHANGE_PASSES)
         return Relaxation(x, bound, full_distance, full_loss, cluster, search.improve)
 
     def _master(self, watch: Watch) -> GrowingLp:

@@ -31,6 +31,8 @@ FloatArray = NDArray[np.float64]
 # Above this many columns the simplex method is slower than an interior point without crossover.
 _INTERIOR_POINT_FROM = 300_000
 _FIRST_CORE = 2_000
+# A linear relaxation larger than this takes longer than enlarging the core until it holds a plan.
+_CHECK_EARLY_BELOW = 200_000
 _CORE_GROWTH = 3
 _NEIGHBOURHOOD_COLUMNS = 1_500
 _NEIGHBOURHOOD_NODES = 300
@@ -91,7 +93,7 @@ def solve_relaxed(
         reach = np.inf if whole else ranked[size]
         free = ~milp.integral | ((relaxed.distance <= reach) & ~fixed)
         best = _search_core(milp, watch, relaxed, free, best, whole=whole and not fixed.any())
-        if best is None and not feasible:
+        if best is None and not feasible and (whole or milp.num_columns <= _CHECK_EARLY_BELOW):
             # A Lagrangian bound does not notice that rows cannot all hold; the relaxation does.
             check = solve_lp(milp, watch.child(seconds=0.3 * watch.remaining()))
             if check.stop is StopReason.INFEASIBLE:

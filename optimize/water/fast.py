@@ -35,7 +35,7 @@ from optimize.water.solution import Solution
 
 T = TypeVar("T")
 
-LARGE_NUM_FLOWS = 20_000
+LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
 LINEAR_SHARE, SEARCH_SHARE = 0.3, 0.6
