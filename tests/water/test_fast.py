@@ -17,6 +17,7 @@ from optimize.programme import SolveOptions
 from optimize.result import StopReason
 from optimize.water.checker import check
 from optimize.water.coefficients import derive_coefficients
+from optimize.water.example import example
 from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.water.fast_bound import WaterBound, one_size
 from optimize.water.fast_locks import locked_decisions
@@ -183,7 +184,7 @@ def test_other_goals_and_soft_prices_are_left_to_the_formulation(small: Instance
     assert unsupported_by_fast(replace(small, users=feeds), options()) is not None
 
 
-def test_large_instances_prefer_the_fast_path(small: Instance) -> None:
-    large = load(data_from_draft(SCHEMA, generate("m", 0)))
-    assert prefer_fast(large, options())
-    assert not prefer_fast(small, options())
+@pytest.mark.parametrize("size", ["s", "m"])
+def test_sizes_at_which_branch_and_cut_finds_no_plan_prefer_the_fast_path(size: str) -> None:
+    assert prefer_fast(load(data_from_draft(SCHEMA, generate(size, 0))), options())
+    assert not prefer_fast(load(data_from_draft(SCHEMA, example())), options())
