@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.milp import Milp
+from optimize.milp import Milp
 
 FloatArray = NDArray[np.float64]
 

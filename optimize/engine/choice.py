@@ -23,8 +23,8 @@ from optimize.engine.choice_exchange import Exchange
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
-from optimize.engine.milp import Milp, MilpBuilder
 from optimize.engine.stopping import Watch
+from optimize.milp import Milp, MilpBuilder
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from optimize.engine.choice_kernels import compiled
 from optimize.engine.choice_structure import ChoiceStructure
-from optimize.engine.milp import Milp
+from optimize.milp import Milp
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimize.engine.milp import Milp
+from optimize.milp import Milp
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from optimize.engine.certificate import dual_bound
 from optimize.engine.core import Relaxation, solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
+from optimize.milp import Milp
 from optimize.result import StopReason, relative_gap
 
 FloatArray = NDArray[np.float64]

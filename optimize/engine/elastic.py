@@ -18,36 +18,14 @@ from numpy.typing import NDArray
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.core import solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
+from optimize.milp import ElasticRows, Milp
 from optimize.result import Relaxation, RelaxedRow, StopReason
 
 FloatArray = NDArray[np.float64]
 
 _TOLERANCE = 1e-6
 _CORE_FROM = 8_000
-
-
-@dataclass(frozen=True)
-class ElasticRows:
-    """Rows of one policy statement that may give way.
-
-    Parameters
-    ----------
-    clause, where, unit : how the statement is named to a planner.
-    rows : row ids in the programme; they share one amount of relaxation.
-    per_unit : change of a row's side per reported unit (1 where the row is in that unit).
-    required : the statement's own figure, in ``unit``.
-    is_cap : a cap gives way upwards, a target downwards.
-    """
-
-    clause: str
-    where: str
-    unit: str
-    rows: NDArray[np.int64]
-    required: float
-    per_unit: float = 1.0
-    is_cap: bool = False
 
 
 @dataclass(frozen=True)

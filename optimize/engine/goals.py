@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.column_generation import solve_by_columns
 from optimize.engine.core import solve_by_core
-from optimize.engine.elastic import ElasticRows, smallest_relaxations
+from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_milp, write_model
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
+from optimize.milp import ElasticRows, Milp, Objective
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason, TracePoint
 
@@ -27,16 +27,6 @@ Strategy = Literal["auto", "milp", "core"]
 
 # A plain solve closes smaller programmes before the relaxation-and-core detour has paid off.
 _CORE_FROM = 8_000
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A goal on the programme's columns. ``cost`` has shape (n,)."""
-
-    name: str
-    cost: FloatArray
-    maximise: bool
-    offset: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
+from optimize.milp import Milp
 from optimize.result import StopReason
 
 FloatArray = NDArray[np.float64]

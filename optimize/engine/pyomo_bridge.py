@@ -13,10 +13,10 @@ from pyomo.environ import ConcreteModel, Objective, maximize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from optimize.engine import goals
-from optimize.engine.elastic import ElasticRows
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
+from optimize.milp import ElasticRows, Milp
+from optimize.milp import Objective as Goal
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason, TracePoint
 
@@ -37,7 +37,7 @@ class CompiledModel:
         costs = sp.csr_array(info.c).toarray()
         offsets = np.asarray(info.c_offset, dtype=np.float64)
         self._goals = {
-            objective.local_name.removeprefix(GOAL_PREFIX): goals.Objective(
+            objective.local_name.removeprefix(GOAL_PREFIX): Goal(
                 objective.local_name.removeprefix(GOAL_PREFIX),
                 costs[k],
                 objective.sense == maximize,
@@ -69,7 +69,7 @@ class CompiledModel:
     def goal_names(self) -> list[str]:
         return list(self._goals)
 
-    def objective(self, goal: str) -> goals.Objective:
+    def objective(self, goal: str) -> Goal:
         if goal not in self._goals:
             raise UsageError(f"goal '{goal}' is unknown; known: {', '.join(self._goals)}")
         return self._goals[goal]

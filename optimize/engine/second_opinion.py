@@ -10,9 +10,9 @@ from ortools.math_opt import model_pb2, sparse_containers_pb2
 from ortools.math_opt.python import mathopt
 
 from optimize.engine.highs import MilpOutcome
-from optimize.engine.milp import Milp
 from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
+from optimize.milp import Milp
 from optimize.result import StopReason
 
 Solver = Literal["gscip", "cp_sat", "highs"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.milp import Milp, MilpBuilder
+from optimize.milp import Milp, MilpBuilder
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
 from optimize.water.instance import Instance

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimize.engine.elastic import ElasticRows, smallest_relaxations
+from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import solve_lp
 from optimize.engine.pyomo_bridge import compile_model
 from optimize.engine.stopping import Watch
+from optimize.milp import ElasticRows
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, RelaxedRow, Result, StopReason
 from optimize.water.coefficients import derive_coefficients

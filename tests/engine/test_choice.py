@@ -7,10 +7,10 @@ import pytest
 
 from optimize.engine.choice import LagrangianBound, solve_by_choice
 from optimize.engine.choice_structure import find_structure
-from optimize.engine.goals import Objective, solve_goals
+from optimize.engine.goals import solve_goals
 from optimize.engine.highs import solve_milp
-from optimize.engine.milp import Milp, MilpBuilder
 from optimize.engine.stopping import Watch
+from optimize.milp import Milp, MilpBuilder, Objective
 from optimize.programme import SolveOptions
 from optimize.result import StopReason
 

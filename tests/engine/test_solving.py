@@ -19,14 +19,13 @@ from pyomo.environ import (
 
 from optimize.engine.certificate import dual_bound
 from optimize.engine.core import solve_by_core
-from optimize.engine.elastic import ElasticRows
-from optimize.engine.goals import Objective as Goal
 from optimize.engine.goals import solve_goals
 from optimize.engine.highs import solve_lp, solve_milp, write_model
-from optimize.engine.milp import Milp, MilpBuilder
 from optimize.engine.pyomo_bridge import ElasticConstraint, compile_model, solve_model
 from optimize.engine.second_opinion import solve_with
 from optimize.engine.stopping import Watch
+from optimize.milp import ElasticRows, Milp, MilpBuilder
+from optimize.milp import Objective as Goal
 from optimize.programme import SolveOptions
 from optimize.result import StopReason
 

@@ -108,6 +108,38 @@ class Milp:
         )
 
 
+@dataclass(frozen=True)
+class Objective:
+    """A goal on the programme's columns. ``cost`` has shape (n,)."""
+
+    name: str
+    cost: FloatArray
+    maximise: bool
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class ElasticRows:
+    """Rows of one policy statement that may give way.
+
+    Parameters
+    ----------
+    clause, where, unit : how the statement is named to a planner.
+    rows : row ids in the programme; they share one amount of relaxation.
+    per_unit : change of a row's side per reported unit (1 where the row is in that unit).
+    required : the statement's own figure, in ``unit``.
+    is_cap : a cap gives way upwards, a target downwards.
+    """
+
+    clause: str
+    where: str
+    unit: str
+    rows: IntArray
+    required: float
+    per_unit: float = 1.0
+    is_cap: bool = False
+
+
 Term = tuple[ArrayLike | None, ArrayLike, ArrayLike]
 
 

@@ -1,0 +1,237 @@
+"""The programme as arrays, equation by equation as in `formulation`; no Pyomo and no solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimize.milp import ElasticRows, Milp, MilpBuilder, Objective
+from optimize.pv_siting.instance import Instance
+from optimize.pv_siting.limits import Limits, TargetRow
+from optimize.pv_siting.options import Options
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The arrays with what is needed to read a plan and to relax rows."""
+
+    milp: Milp
+    chosen: IntArray
+    carried: IntArray
+    carried_pairs: tuple[tuple[int, int], ...]
+    objectives: dict[str, Objective]
+    elastic: tuple[ElasticRows, ...]
+
+
+def build_arrays(instance: Instance, candidates: Options, limits: Limits) -> Arrays:
+    builder = MilpBuilder(maximise=True)
+    x = builder.add_columns("option_chosen", len(candidates), upper=1.0, integral=True)
+    elastic = [
+        *_add_choice(builder, instance, candidates, limits, x),
+        *_add_order_and_capacities(builder, instance, candidates, limits, x),
+    ]
+    _add_grid(builder, candidates, limits, x)
+    shortfall, of_targets = _add_targets(builder, limits, x)
+    carried, pairs, of_budgets = _add_budgets(builder, instance, candidates, limits, x)
+    milp = builder.build()
+    return Arrays(
+        milp=milp,
+        chosen=x,
+        carried=carried,
+        carried_pairs=pairs,
+        objectives=_objectives(milp.num_columns, candidates, limits, x, shortfall),
+        elastic=(*elastic, *of_targets, *of_budgets),
+    )
+
+
+def _add_choice(
+    builder: MilpBuilder, instance: Instance, candidates: Options, limits: Limits, x: IntArray
+) -> list[ElasticRows]:
+    sites, row = np.unique(candidates.site, return_inverse=True)
+    builder.add_rows("one_option_per_site", len(sites), [(row, x, 1.0)], upper=1.0)  # (P3)
+    elastic = []
+    position = np.full(len(instance.sites), -1, dtype=np.int64)
+    required = np.array([r.site for r in limits.required], dtype=np.int64)
+    position[required] = np.arange(len(required))
+    row = position[candidates.site]
+    rows = builder.add_rows(
+        "required_sites_get_one", len(required), [(row[row >= 0], x[row >= 0], 1.0)], lower=1.0
+    )
+    for requirement, r in zip(limits.required, rows, strict=True):
+        site = str(instance.sites["site"].iloc[requirement.site])
+        elastic.append(ElasticRows(requirement.reason, site, "count", r.reshape(1), 1.0))
+    for name, pairs, sign, lower, upper in (
+        ("together", limits.together, -1.0, 0.0, 0.0),
+        ("not_together", limits.not_together, 1.0, -np.inf, 1.0),
+    ):
+        for a, b in pairs:
+            of_a, of_b = x[candidates.site == a], x[candidates.site == b]
+            zero_a, zero_b = np.zeros_like(of_a), np.zeros_like(of_b)
+            builder.add_rows(name, 1, [(zero_a, of_a, 1.0), (zero_b, of_b, sign)], lower=lower, upper=upper)
+    return elastic
+
+
+def _add_targets(
+    builder: MilpBuilder, limits: Limits, x: IntArray
+) -> tuple[list[tuple[int, TargetRow]], list[ElasticRows]]:
+    """(P4), (P5 PV-FUND), (P7 share), (P8), (P11 count), (P12)."""
+    shortfall: list[tuple[int, TargetRow]] = []
+    elastic = []
+    for row in limits.targets:
+        used = np.flatnonzero(row.coefficient)
+        here = np.zeros(len(used), dtype=np.int64)
+        terms: list[tuple[IntArray, IntArray, FloatArray]] = [(here, x[used], row.coefficient[used])]
+        if not row.target.hard:
+            column = builder.add_columns(f"shortfall_{row.target.id}", 1, upper=row.shortfall_bound)
+            loosens = -row.per_unit if row.is_cap else row.per_unit
+            terms.append((np.zeros(1, dtype=np.int64), column, np.array([loosens])))
+            shortfall.append((int(column[0]), row))
+        side = {"upper": row.side} if row.is_cap else {"lower": row.side}
+        rows = builder.add_rows(row.target.id, 1, terms, **side)
+        if row.target.hard:
+            elastic.append(
+                ElasticRows(
+                    clause=row.target.id,
+                    where="",
+                    unit=row.target.clause.unit,
+                    rows=rows,
+                    required=row.target.required,
+                    per_unit=row.per_unit,
+                    is_cap=row.is_cap,
+                )
+            )
+    return shortfall, elastic
+
+
+def _add_budgets(
+    builder: MilpBuilder, instance: Instance, candidates: Options, limits: Limits, x: IntArray
+) -> tuple[IntArray, tuple[tuple[int, int], ...], list[ElasticRows]]:
+    """(P5) with carry-over."""
+    budget, share = limits.budget_cny, instance.carry_over_share
+    pairs = tuple(
+        (int(f), t)
+        for f in limits.limited_sources
+        for t in range(instance.num_years)
+        if np.isfinite(budget[f, t])
+    )
+    row_of = np.full(budget.shape, -1, dtype=np.int64)
+    for r, pair in enumerate(pairs):
+        row_of[pair] = r
+    side = np.array([budget[pair] for pair in pairs])
+    row = row_of[candidates.payment_source, candidates.payment_year]
+    bound = row >= 0
+    row, column = row[bound], x[candidates.payment_option[bound]]
+    paid = candidates.payment_cny[bound]
+    terms = [(row, column, paid)]
+    if share == 0 or not pairs:
+        rows = builder.add_rows("spending_within_budget", len(pairs), terms, upper=side)
+        carried = np.zeros(0, dtype=np.int64)
+    else:
+        most = [share * float(budget[f, : t + 1][np.isfinite(budget[f, : t + 1])].sum()) for f, t in pairs]
+        carried = builder.add_columns("carried_over", len(pairs), upper=most)
+        before = np.array([row_of[f, t - 1] if t > 0 else -1 for f, t in pairs])
+        received = np.flatnonzero(before >= 0)
+        from_before = carried[before[received]]
+        rows = builder.add_rows(
+            "spending_within_budget", len(pairs), [*terms, (received, from_before, -1.0)], upper=side
+        )
+        builder.add_rows(
+            "carry_within_unspent",
+            len(pairs),
+            [
+                (np.arange(len(pairs)), carried, 1.0),
+                (received, from_before, -share),
+                (row, column, share * paid),
+            ],
+            upper=share * side,
+        )
+    elastic = [
+        ElasticRows(
+            "budget",
+            f"{candidates.source_names[f]} {instance.base_year + t}",
+            "CNY",
+            r.reshape(1),
+            float(budget[f, t]),
+            is_cap=True,
+        )
+        for (f, t), r in zip(pairs, rows, strict=True)
+    ]
+    return carried, pairs, elastic
+
+
+def _add_grid(builder: MilpBuilder, candidates: Options, limits: Limits, x: IntArray) -> None:
+    """(P6)."""
+    for name, group, left in (
+        ("feeder_hosts", limits.feeder, limits.feeder_left_kw),
+        ("substation_hosts", limits.substation, limits.substation_left_kw),
+    ):
+        members = np.flatnonzero(group >= 0)
+        present, row = np.unique(group[members], return_inverse=True)
+        builder.add_rows(
+            name, len(present), [(row, x[members], candidates.hosting_kw[members])], upper=left[present]
+        )
+
+
+def _add_order_and_capacities(
+    builder: MilpBuilder, instance: Instance, candidates: Options, limits: Limits, x: IntArray
+) -> list[ElasticRows]:
+    """(P7 order), (P9), (P10)."""
+    elastic = []
+    years = [str(year) for year in instance.years]
+    share = instance.pv.first_share
+    if share > 0:
+        for t, year in enumerate(years):
+            built = np.flatnonzero(candidates.year <= t)
+            coefficient = (limits.first[built] - share) * candidates.kw[built]
+            rows = builder.add_rows(
+                "first_share", 1, [(np.zeros_like(built), x[built], coefficient)], lower=0.0
+            )
+            elastic.append(
+                ElasticRows("order", year, "share", rows, share, instance.pv.reference_capacity_kw)
+            )
+    for district, least, last in zip(
+        limits.minimum_district, limits.minimum_kw, limits.minimum_year, strict=True
+    ):
+        counted = np.flatnonzero((limits.district == district) & (candidates.year <= last))
+        terms = [(np.zeros_like(counted), x[counted], candidates.kw[counted])]
+        rows = builder.add_rows("district_minimum", 1, terms, lower=least)
+        name = str(instance.districts["district"].iloc[district])
+        elastic.append(ElasticRows("district minimum", name, "kW", rows, float(least)))
+    for t in np.flatnonzero(np.isfinite(limits.installer_kw)).tolist():
+        built = np.flatnonzero(candidates.year == t)
+        terms = [(np.zeros_like(built), x[built], candidates.kw[built])]
+        most = float(limits.installer_kw[t])
+        rows = builder.add_rows("installers", 1, terms, upper=most)
+        elastic.append(ElasticRows("installers", years[t], "kW", rows, most, is_cap=True))
+    return elastic
+
+
+def _objectives(
+    num_columns: int,
+    candidates: Options,
+    limits: Limits,
+    x: IntArray,
+    shortfall: list[tuple[int, TargetRow]],
+) -> dict[str, Objective]:
+    penalty = np.zeros(num_columns)
+    for column, row in shortfall:
+        penalty[column] = row.target.penalty_cny_per_unit
+
+    def objective(name: str, figure: FloatArray, maximise: bool, of_penalty: float) -> Objective:
+        cost = of_penalty * penalty
+        cost[x] = figure
+        return Objective(name, cost, maximise)
+
+    found = (
+        objective("npv", candidates.npv_cny, True, -1.0),
+        objective("cost", candidates.cost_cny, False, 1.0),
+        objective("energy", candidates.energy_mwh, True, 0.0),
+        objective("co2", candidates.co2_t, True, 0.0),
+        objective("capacity", candidates.kw, True, 0.0),
+    )
+    return {goal.name: goal for goal in found}
