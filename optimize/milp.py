@@ -98,7 +98,11 @@ class Milp:
     def with_row(self, coefficients: FloatArray, lower: float, upper: float, name: str) -> Milp:
         """The same programme with one more (last) row."""
         row = sp.csr_array(coefficients.reshape(1, -1))
-        names = None if self.row_names is None else [*self.row_names, name]
+        names = self.row_names
+        if isinstance(names, BlockNames):
+            names = names.followed_by(name)
+        elif names is not None:
+            names = [*names, name]
         return replace(
             self,
             matrix=cast(sp.csr_array, sp.vstack([self.matrix, row], format="csr")),
@@ -241,17 +245,27 @@ class MilpBuilder:
             upper=join(self._upper),
             integral=np.concatenate(self._integral) if self._integral else np.zeros(0, np.bool_),
             maximise=self.maximise,
-            column_names=_BlockNames(self._column_blocks),
-            row_names=_BlockNames(self._row_blocks),
+            column_names=BlockNames(self._column_blocks),
+            row_names=BlockNames(self._row_blocks),
         )
 
 
-class _BlockNames(Sequence[str]):
-    """Names ``block[position]`` made only when asked for."""
+class BlockNames(Sequence[str]):
+    """Names ``block[position]`` made only when asked for; blocks of one name are counted through."""
 
     def __init__(self, blocks: Sequence[tuple[str, int]]) -> None:
+        self._blocks = tuple(blocks)
         self._names = [name for name, _ in blocks]
         self._ends = np.cumsum([size for _, size in blocks], dtype=np.int64)
+        so_far: dict[str, int] = {}
+        self._shifts = []
+        for (name, size), end in zip(blocks, self._ends.tolist(), strict=True):
+            self._shifts.append(so_far.get(name, 0) - (end - size))
+            so_far[name] = so_far.get(name, 0) + size
+
+    def followed_by(self, name: str) -> BlockNames:
+        """The same names and one more block of one."""
+        return BlockNames([*self._blocks, (name, 1)])
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -259,6 +273,7 @@ class _BlockNames(Sequence[str]):
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"row or column {index} of {len(self)}")
         block = int(np.searchsorted(self._ends, index, side="right"))
-        first = int(self._ends[block - 1]) if block else 0
-        return f"{self._names[block]}[{index - first}]"
+        return f"{self._names[block]}[{index + self._shifts[block]}]"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+
+from optimize.milp import FloatArray, IntArray
 
 S = TypeVar("S")
 
@@ -56,6 +60,43 @@ class Relaxation:
     exact: bool = True
 
 
+@dataclass(frozen=True)
+class KeptGoal:
+    """What a plan must reach of an earlier goal for the bound on the last one to hold."""
+
+    goal: str
+    reached: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Multipliers from which anyone can compute a bound on the last goal again.
+
+    The programme's own arrays, its kept goals as further rows, these multipliers and the names of
+    the rows solved exactly are all that `optimize.verification` needs; ``bound`` and
+    ``block_bounds`` are claims it checks.
+
+    Attributes
+    ----------
+    kind : ``lagrangian`` where rows are solved exactly inside blocks, else ``linear``.
+    bound : what the multipliers prove; the bound of a run may be better (branch and cut).
+    multipliers : shape (m,), d objective / d side of every row; 0: the row is not priced.
+    row_names : shape (m,), names of the rows, each once.
+    block_rows : rows solved exactly, one for each block that has one.
+    block_bounds : shape of ``block_rows``, largest reduced objective of the block (smallest where
+        the goal is minimised).
+    kept : earlier goals; their rows are the last of the m, in this order.
+    """
+
+    kind: Literal["lagrangian", "linear"]
+    bound: float
+    multipliers: FloatArray
+    row_names: Sequence[str]
+    block_rows: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    block_bounds: FloatArray = field(default_factory=lambda: np.zeros(0))
+    kept: tuple[KeptGoal, ...] = ()
+
+
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
     """|bound - objective| / |objective|; None while either is missing."""
     if objective is None or bound is None:
@@ -70,6 +111,7 @@ class Result(Generic[S]):
 
     ``objective`` and ``bound`` belong to the last goal of ``goal``; ``maximise`` tells on which
     side of the plan the bound lies.  ``relaxations`` is filled when ``stop`` is INFEASIBLE.
+    ``certificate`` proves a bound by multipliers, not always the same as ``bound``.
     """
 
     stop: StopReason
@@ -82,6 +124,7 @@ class Result(Generic[S]):
     trace: tuple[TracePoint, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
     relaxations: tuple[Relaxation, ...] = ()
+    certificate: Certificate | None = None
 
     @property
     def gap(self) -> float | None:

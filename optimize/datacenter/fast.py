@@ -58,4 +58,5 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         trace=outcome.trace,
         timings={"derive_s": derived, **outcome.timings},
         relaxations=outcome.relaxations,
+        certificate=outcome.certificate,
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.milp import Milp
+from optimize.engine.choice_structure import group_rows
+from optimize.milp import BlockNames, Milp
+from optimize.result import Certificate
 
 FloatArray = NDArray[np.float64]
 
@@ -37,6 +41,35 @@ def dual_bound(milp: Milp, row_duals: FloatArray) -> tuple[float, FloatArray]:
         _largest(reduced, milp.lower, milp.upper).sum() + _largest(y, milp.row_lower, milp.row_upper).sum()
     )
     return sign * bound + milp.offset, sign * reduced
+
+
+def linear_certificate(milp: Milp, row_duals: FloatArray) -> Certificate:
+    """Certificate from the multipliers of the linear relaxation; its bound may be infinite.
+
+    Rows by which one option at most is chosen need no multiplier: the best option of each is
+    taken instead, which proves as much with far less to store.
+    """
+    sign = 1.0 if milp.maximise else -1.0
+    y = sign * row_duals
+    y = np.where((y > 0) & ~np.isfinite(milp.row_upper), 0.0, y)
+    y = np.where((y < 0) & ~np.isfinite(milp.row_lower), 0.0, y)
+    rows = group_rows(milp, milp.integral & (milp.lower == 0) & (milp.upper <= 1))
+    y[rows] = 0.0
+    reduced = sign * milp.cost - milp.matrix.T @ y
+    groups = milp.matrix[rows]
+    grouped = np.zeros(milp.num_columns, dtype=np.bool_)
+    grouped[groups.indices] = True
+    worth = np.where(milp.upper[groups.indices] > 0, reduced[groups.indices], -np.inf)
+    best = np.maximum.reduceat(worth, groups.indptr[:-1]) if len(rows) else np.zeros(0)
+    best = np.where(milp.row_lower[rows] >= 1, best, np.maximum(best, 0.0))
+    boxes = _largest(reduced, milp.lower, milp.upper)[~grouped]
+    bound = float(best.sum() + boxes.sum() + _largest(y, milp.row_lower, milp.row_upper).sum())
+    return Certificate("linear", sign * bound + milp.offset, sign * y, row_names(milp))
+
+
+def row_names(milp: Milp) -> Sequence[str]:
+    """A name for every row, each once."""
+    return milp.row_names if milp.row_names is not None else BlockNames([("row", milp.num_rows)])
 
 
 def _largest(weight: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:

@@ -19,12 +19,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine import choice_kernels as kernels
+from optimize.engine.certificate import row_names
 from optimize.engine.choice_exchange import Exchange
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp, MilpBuilder
+from optimize.result import Certificate
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -46,6 +48,7 @@ def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -
     multipliers = bound.minimise(watch)
     if multipliers is None:
         return None
+    watch.offer_certificate(bound.certificate(milp, multipliers))
     return solve_relaxed(milp, watch, bound.relaxation(milp, multipliers), start)
 
 
@@ -135,6 +138,20 @@ class LagrangianBound:
                 watch.offer_bound(s.sign * best_bound + s.offset)
                 scale = np.maximum(scale, np.abs(best))
         return best
+
+    def certificate(self, milp: Milp, multipliers: FloatArray) -> Certificate:
+        """What proves L(y): multipliers of the programme's rows, and the blocks' exact bounds."""
+        s = self.structure
+        evaluation = self.evaluate(multipliers)
+        assert evaluation is not None
+        return Certificate(
+            kind="lagrangian",
+            bound=s.sign * evaluation.bound + s.offset,
+            multipliers=s.sign * s.row_multipliers(multipliers, milp.num_rows),
+            row_names=row_names(milp),
+            block_rows=s.local_rows,
+            block_bounds=s.sign * self._upper[: len(s.local_rows)],
+        )
 
     def relaxation(self, milp: Milp, multipliers: FloatArray) -> Relaxation:
         """The maximiser at ``multipliers`` with each column's distance from it and proven loss."""

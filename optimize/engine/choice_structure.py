@@ -30,6 +30,7 @@ class ChoiceStructure:
     Attributes
     ----------
     columns : shape (k,), programme column of each choice column.
+    local_rows : shape (l,), programme row solved inside each of the first l blocks.
     group_start : shape (groups + 1,), choice columns of each group.
     must_choose : shape (groups,), True where exactly one column is chosen.
     block_start : shape (blocks + 1,), groups of each block.
@@ -42,6 +43,7 @@ class ChoiceStructure:
     """
 
     columns: IntArray
+    local_rows: IntArray
     group_start: IntArray
     must_choose: BoolArray
     block_start: IntArray
@@ -93,10 +95,10 @@ def find_structure(milp: Milp) -> ChoiceStructure | None:
     """
     matrix = milp.matrix
     binary = milp.integral & (milp.lower == 0) & (milp.upper <= 1)
-    group_rows = _group_rows(milp, binary)
-    group_of = _first_row_of(matrix, group_rows, milp.num_columns)
+    choosing = group_rows(milp, binary)
+    group_of = _first_row_of(matrix, choosing, milp.num_columns)
     grouped = group_of >= 0
-    if grouped.sum() < 0.5 * milp.num_columns or len(group_rows) < 2:
+    if grouped.sum() < 0.5 * milp.num_columns or len(choosing) < 2:
         return None
     # Binary columns in no group are groups of their own; the rest stays outside the blocks.
     loners = np.flatnonzero(binary & ~grouped & (milp.upper == 1))
@@ -117,7 +119,8 @@ def find_structure(milp: Milp) -> ChoiceStructure | None:
     return _assemble(milp, choices, others, group_of, must, block_of_group, local, linking)
 
 
-def _group_rows(milp: Milp, binary: BoolArray) -> IntArray:
+def group_rows(milp: Milp, binary: BoolArray) -> IntArray:
+    """Rows of which no two share a column: at most (or exactly) one of their binary columns is chosen."""
     matrix = milp.matrix
     counts = np.diff(matrix.indptr)
     row_of = np.repeat(np.arange(milp.num_rows), counts)
@@ -196,11 +199,13 @@ def _assemble(
     # every column lies in the local row of its own block only
     weight[:] = np.asarray(local_matrix.sum(axis=0)).ravel()
     capacity = np.full(num_blocks, np.inf)
-    capacity[: len(local)] = milp.row_upper[local]
+    # A choice that fills the row to the last digit must not be lost to the rounding of its sum.
+    capacity[: len(local)] = milp.row_upper[local] * (1.0 + 1e-12)
     rows, side, equal, origin, scale = _as_upper_rows(milp, linking)
     linked = rows[:, order].tocsc()
     return ChoiceStructure(
         columns=order,
+        local_rows=local,
         group_start=np.searchsorted(group, np.arange(num_groups + 1)).astype(np.int64),
         must_choose=must[group_order],
         block_start=np.searchsorted(block, np.arange(num_blocks + 1)).astype(np.int64),

@@ -12,13 +12,14 @@ What cannot move in any better plan is fixed by its reduced cost, and the rest s
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimize.engine.certificate import dual_bound
+from optimize.engine.certificate import dual_bound, linear_certificate
+from optimize.engine.choice_structure import group_rows
 from optimize.engine.core import Relaxation, solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.stopping import Watch
@@ -44,15 +45,23 @@ _CORE_GROWTH = 2
 _CORE_NODES = 500
 # What is left after fixing is solved as a whole below this many columns.
 _CLOSE_BELOW = 30_000
-# Price of breaking a row while too few columns are there, relative to the largest value of a column.
+# Price of breaking a row while too few columns are there, relative to the largest value of a column;
+# raised while rows that could hold break.
 _BREAKING = 10.0
+_PRICE_RAISES = 4
+_UNBROKEN = 1e-6
+# Rows that miss each other by less than this share of their coefficients are left to branch and cut.
+_PROOF = 1e-5
 
 
 def solve_by_columns(
     milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None = None
 ) -> MilpOutcome:
     """Solve ``milp``; same contract as `highs.solve_milp`.  ``group`` as in `relax_by_columns`."""
-    relaxed = relax_by_columns(milp, group, watch)
+    found = relax_by_columns(milp, group, watch)
+    if found.infeasible:
+        return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
+    relaxed = found.relaxation
     if relaxed is None:
         return solve_by_core(milp, watch, start)
     best = start if start is not None and milp.violation(start) <= 1e-6 else None
@@ -85,7 +94,7 @@ def _row_sizes(milp: Milp) -> FloatArray:
     entries = sp.coo_array(milp.matrix)
     size = np.zeros(milp.num_rows)
     np.maximum.at(size, entries.coords[0], np.abs(entries.data))
-    return np.asarray(size)
+    return np.maximum(size, 1e-9)
 
 
 def _improve(milp: Milp, group: IntArray, watch: Watch, relaxed: Relaxation, best: FloatArray) -> FloatArray:
@@ -167,46 +176,151 @@ def _outcome(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
     return MilpOutcome(StopReason.GAP_REACHED if reached else watch.stop_reason(), x, objective, bound)
 
 
-def relax_by_columns(milp: Milp, group: IntArray, watch: Watch) -> Relaxation | None:
-    """The relaxation of ``milp``; None when its rows cannot all hold or time runs out.
+@dataclass(frozen=True)
+class ColumnRelaxation:
+    """What generating columns found out about a relaxation.
+
+    Attributes
+    ----------
+    relaxation : None where the rows cannot all hold, or time ran out.
+    infeasible : True: proven by weak duality that no point keeps all rows.
+    inside : shape (n,), the columns generated; a programme over these alone is a good restriction.
+    """
+
+    relaxation: Relaxation | None
+    infeasible: bool
+    inside: BoolArray
+
+
+@dataclass(frozen=True)
+class _Generated:
+    """End of one run of generation: the restricted relaxation solved last."""
+
+    x: FloatArray
+    bound: float
+    broken: float
+    reduced: FloatArray
+    inside: BoolArray
+    ended: bool
+
+
+def relax_by_columns(
+    milp: Milp, group: IntArray, watch: Watch, inside: BoolArray | None = None
+) -> ColumnRelaxation:
+    """The relaxation of ``milp`` over few of its columns, proven for all of them.
 
     Parameters
     ----------
     group : shape (n,), candidate of each column; -1: the column is always kept.
+    inside : shape (n,), columns to begin with; None: the best of each candidate.
+    """
+    inside = _first_columns(milp, group) if inside is None else inside | _first_columns(milp, group, 1)
+    price = _BREAKING * max(float(np.abs(milp.cost).max(initial=0.0)), 1.0)
+    for _ in range(_PRICE_RAISES):
+        found = _generate(milp, group, watch, inside, price)
+        if found is None or not found.ended:
+            break
+        inside = found.inside
+        if found.broken <= _UNBROKEN:
+            return ColumnRelaxation(_read_off(milp, found), False, inside)
+        # Rows break at this price: because they cannot all hold, or because the price is too low.
+        infeasible, inside = prove_infeasible(milp, group, watch, inside)
+        if infeasible:
+            return ColumnRelaxation(None, True, inside)
+        price *= _BREAKING**2
+    return ColumnRelaxation(None, False, inside)
+
+
+def prove_infeasible(
+    milp: Milp, group: IntArray, watch: Watch, inside: BoolArray | None = None
+) -> tuple[bool, BoolArray]:
+    """Whether multipliers prove that no point keeps all rows, and the columns generated on the way.
+
+    Without an objective, any multipliers with a positive bound on "minimise 0" are such a proof
+    (Farkas).  False: the rows can hold together, or time ran out.
+    """
+    aimless = milp.with_objective(np.zeros(milp.num_columns), maximise=False)
+    inside = _first_columns(milp, group) if inside is None else inside
+    found = _generate(aimless, group, watch.child(maximise=False), inside, 1.0, until_above=_PROOF)
+    if found is None:
+        return False, inside
+    return found.bound > _PROOF, found.inside
+
+
+def _generate(
+    milp: Milp,
+    group: IntArray,
+    watch: Watch,
+    inside: BoolArray,
+    price: float,
+    until_above: float | None = None,
+) -> _Generated | None:
+    """Rounds of restricted relaxation and pricing; None: not one relaxation was solved in time.
+
+    Parameters
+    ----------
+    price : of breaking a row by its largest coefficient.
+    until_above : a bound above this ends the rounds, and so does an unbroken point; None: rounds go
+        on until no column improves the relaxation by enough.
     """
     sign = 1.0 if milp.maximise else -1.0
-    gain = sign * milp.cost
     movable = milp.upper > milp.lower
-    inside = group < 0
-    inside[_best_of_group(gain + _tie(len(gain)), group, movable, _FIRST_PER_GROUP)] = True
-    inside |= _plainest(milp, group)
     by_column = sp.csc_array(milp.matrix)
+    size = _row_sizes(milp)
+    inside = inside.copy()
+    found: _Generated | None = None
     for _ in range(_MOST_ROUNDS):
-        part = _with_breaking(milp, by_column, inside)
-        outcome = solve_lp(part, watch.child(bounds=False))
+        outcome = solve_lp(_with_breaking(milp, by_column, inside, size, price), watch.child(bounds=False))
         if outcome.x is None or outcome.row_duals is None or outcome.objective is None:
-            return None
+            return found
         bound, reduced = dual_bound(milp, outcome.row_duals)
-        watch.offer_bound(bound)
-        broken = outcome.x[int(inside.sum()) :].sum()
-        value = outcome.objective
+        num_inside = int(inside.sum())
+        broken = float(outcome.x[num_inside:].sum())
+        x = np.where(milp.lower > 0, milp.lower, 0.0)
+        x[inside] = outcome.x[:num_inside]
+        if until_above is None:
+            watch.offer_bound(bound)
         attractive = sign * reduced
         fresh = _best_of_group(attractive, group, movable & ~inside & (attractive > 1e-9), _ADDED_PER_GROUP)
-        close = abs(bound - value) <= _SHARE_OF_GAP * watch.gap * max(abs(value), 1.0)
-        if (close and broken < 1e-6) or not len(fresh):
-            break
-        if watch.must_stop:
-            return None
+        if until_above is None:
+            value = outcome.objective
+            close = abs(bound - value) <= _SHARE_OF_GAP * watch.gap * max(abs(value), 1.0)
+            ended = (close and broken <= _UNBROKEN) or not len(fresh)
+        else:
+            ended = bound > until_above or broken <= _UNBROKEN or not len(fresh)
+        found = _Generated(x, bound, broken, reduced, inside.copy(), ended)
+        if ended or watch.must_stop:
+            if until_above is None:
+                watch.offer_certificate(linear_certificate(milp, outcome.row_duals))
+            return found
         inside[fresh] = True
-    if broken > 1e-6:
-        return None
-    assert outcome.x is not None
-    x = np.where(milp.lower > 0, milp.lower, 0.0)
-    x[inside] = outcome.x[: int(inside.sum())]
-    low = x - milp.lower < 0.5
-    high = milp.upper - x < 0.5
+    return found
+
+
+def _read_off(milp: Milp, found: _Generated) -> Relaxation:
+    attractive = found.reduced if milp.maximise else -found.reduced
+    low = found.x - milp.lower < 0.5
+    high = milp.upper - found.x < 0.5
     loss = np.where(low & (attractive < 0), -attractive, np.where(high & (attractive > 0), attractive, 0.0))
-    return Relaxation(x, bound, np.abs(reduced), loss)
+    return Relaxation(found.x, found.bound, np.abs(found.reduced), loss)
+
+
+def _first_columns(milp: Milp, group: IntArray, count: int = _FIRST_PER_GROUP) -> BoolArray:
+    """Columns of no candidate, and of each candidate the plainest and the ``count`` best."""
+    gain = milp.cost if milp.maximise else -milp.cost
+    inside = group < 0
+    movable = milp.upper > milp.lower
+    inside[_best_of_group(gain + _tie(len(gain)), group, movable, count)] = True
+    return np.asarray(inside | _plainest(milp, group))
+
+
+def candidates_of(milp: Milp) -> IntArray:
+    """Candidate of each column, shape (n,): the row by which one of its columns at most is chosen."""
+    rows = group_rows(milp, milp.integral & (milp.lower == 0) & (milp.upper <= 1))
+    group = np.full(milp.num_columns, -1, dtype=np.int64)
+    part = milp.matrix[rows]
+    group[part.indices] = np.repeat(np.arange(len(rows)), np.diff(part.indptr))
+    return group
 
 
 def _tie(size: int) -> FloatArray:
@@ -232,17 +346,20 @@ def _plainest(milp: Milp, group: IntArray) -> BoolArray:
     return chosen
 
 
-def _with_breaking(milp: Milp, by_column: sp.csc_array, inside: BoolArray) -> Milp:
-    """The restricted relaxation; rows may break at a price, so that it always has a point."""
+def _with_breaking(
+    milp: Milp, by_column: sp.csc_array, inside: BoolArray, size: FloatArray, price: float
+) -> Milp:
+    """The restricted relaxation; rows may break at a price, so that it always has a point.
+
+    Breaking costs ``price`` for as much as the row's largest coefficient, shape (m,) ``size``.
+    """
     columns = np.flatnonzero(inside)
     rows_low = np.flatnonzero(np.isfinite(milp.row_lower))
     rows_high = np.flatnonzero(np.isfinite(milp.row_upper))
-    size = np.maximum(_row_sizes(milp), 1e-9)
     number = len(rows_low) + len(rows_high)
     rows = np.concatenate([rows_low, rows_high])
     amount = np.concatenate([size[rows_low], -size[rows_high]])
     slack = sp.csc_array((amount, (rows, np.arange(number))), shape=(milp.num_rows, number))
-    price = _BREAKING * max(float(np.abs(milp.cost).max()), 1.0)
     n = len(columns)
     return replace(
         milp,

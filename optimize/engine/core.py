@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.certificate import dual_bound
+from optimize.engine.certificate import dual_bound, linear_certificate
 from optimize.engine.highs import LpOutcome, MilpOutcome, solve_lp, solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
@@ -128,7 +128,8 @@ def _relax_linearly(milp: Milp, watch: Watch) -> Relaxation | MilpOutcome:
             return solve_milp(milp, watch)
         outcome, bound = exact, exact.objective
         _, reduced = dual_bound(milp, exact.row_duals)
-    assert outcome.x is not None
+    assert outcome.x is not None and outcome.row_duals is not None
+    watch.offer_certificate(linear_certificate(milp, outcome.row_duals))
     gain = reduced if milp.maximise else -reduced
     low = outcome.x - milp.lower < 0.5
     high = milp.upper - outcome.x < 0.5

@@ -19,7 +19,7 @@ from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
 from optimize.milp import ElasticRows, Milp, Objective
 from optimize.programme import SolveOptions
-from optimize.result import Relaxation, StopReason, TracePoint
+from optimize.result import Certificate, KeptGoal, Relaxation, StopReason, TracePoint
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,6 +40,7 @@ class GoalsOutcome:
     trace: tuple[TracePoint, ...]
     timings: Mapping[str, float]
     relaxations: tuple[Relaxation, ...] = ()
+    certificate: Certificate | None = None
 
 
 def solve_goals(
@@ -71,6 +72,7 @@ def solve_goals(
     outcome: MilpOutcome | None = None
     timings: dict[str, float] = {}
     parts: list[Watch] = []
+    kept: list[KeptGoal] = []
     for position, objective in enumerate(objectives):
         last = position == len(objectives) - 1
         began = watch.seconds()
@@ -95,6 +97,7 @@ def solve_goals(
         start = outcome.x
         if not last:
             milp = _keeping(milp, objective, outcome.x)
+            kept.append(KeptGoal(objective.name, float(objective.cost @ outcome.x) + objective.offset))
     assert outcome is not None
     if outcome.x is None and start is not None and len(parts) > 1:
         # The last goal ran out of time: the previous goal's plan is a plan of the last goal too.
@@ -108,7 +111,15 @@ def solve_goals(
         outcome.bound,
         tuple(watch.trace),
         timings,
+        certificate=_of_last_goal(parts, kept, len(objectives)),
     )
+
+
+def _of_last_goal(parts: Sequence[Watch], kept: Sequence[KeptGoal], num_goals: int) -> Certificate | None:
+    """The certificate of the last goal; None where it was not reached or its solve found none."""
+    if len(parts) < num_goals or parts[-1].certificate is None:
+        return None
+    return dataclasses.replace(parts[-1].certificate, kept=tuple(kept))
 
 
 def _solve_one(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import Self
 
+import numpy as np
+
 from optimize.programme import SolveOptions
-from optimize.result import StopReason, TracePoint, relative_gap
+from optimize.result import Certificate, StopReason, TracePoint, relative_gap
 
 
 class Watch:
@@ -23,6 +25,7 @@ class Watch:
         self.gap = options.gap
         self.plan: float | None = None
         self.bound: float | None = None
+        self.certificate: Certificate | None = None
         self.trace: list[TracePoint] = []
         self._started = time.monotonic()
         self._deadline = self._started + options.time_limit_s
@@ -86,6 +89,16 @@ class Watch:
             self._record()
         if self._parent is not None and self._passes_bounds:
             self._parent.offer_bound(value)
+
+    def offer_certificate(self, certificate: Certificate) -> None:
+        """Keep the certificate of the best bound; what it proves is a bound like any other."""
+        held = self.certificate
+        if np.isfinite(certificate.bound) and (
+            held is None
+            or (certificate.bound < held.bound if self.maximise else certificate.bound > held.bound)
+        ):
+            self.certificate = certificate
+            self.offer_bound(certificate.bound)
 
     def stop_reason(self) -> StopReason:
         """Why a solve with the present plan and bound ends here."""

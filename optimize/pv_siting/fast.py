@@ -72,6 +72,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         trace=outcome.trace,
         timings={"derive_s": derived_s, "build_s": built_s - derived_s, **outcome.timings},
         relaxations=outcome.relaxations,
+        certificate=outcome.certificate,
     )
 
 
