@@ -18,8 +18,8 @@ def discount_factor(rate: float, year: ArrayLike) -> FloatArray:
 def annuity_factor(rate: float, years: ArrayLike) -> FloatArray:
     """Present value of 1 CNY a year paid at the ends of years 1..n (n may be fractional)."""
     n = np.asarray(years, dtype=np.float64)
-    if rate == 0.0:
-        return n.copy()
+    if rate < 1e-15:
+        return n.copy()  # to the last digit; below, the rate itself would be lost in the product
     # expm1 keeps its digits where the rate is tiny
     return np.asarray(-np.expm1(-n * np.log1p(rate)) / rate)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from optimize.checking import ClauseOutcome
@@ -32,6 +32,7 @@ def test_asset_replaced_to_the_horizon_costs_its_purchases(rate: float, life: in
 
 
 @given(st.floats(0.0, 0.2), st.integers(1, 40), st.integers(0, 10))
+@example(5e-324, 1, 0)
 def test_residual_value_is_credited(rate: float, life: int, start: int) -> None:
     """An asset that outlives the horizon costs less than its price, by the annuities left."""
     horizon = start + life / 2

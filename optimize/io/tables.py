@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from optimize.errors import Fault
 
 # Tables above this many rows are written as Parquet: as CSV nobody reads them any more.
 PARQUET_FROM_ROWS = 100_000
+# pandas stores an index without a name under this one.
+_INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as found (strings from CSV, typed values from Parquet) and the file line of each row."""
+    """Cells as found: strings from CSV, typed values from Parquet.
+
+    Attributes
+    ----------
+    names : headings in file order.
+    lines : shape (rows,), file line of each row.
+    cells : position of a heading -> that column; from Parquet it is read only when asked for.  A
+        column that cannot be read is a fault.
+    """
 
     path: str
-    frame: pd.DataFrame
+    names: tuple[str, ...]
     lines: NDArray[np.int64]
+    cells: Callable[[int], pd.Series | Fault]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @classmethod
+    def of_frame(cls, path: str, frame: pd.DataFrame, lines: NDArray[np.int64]) -> RawTable:
+        """A table that is in memory already; ``frame`` has a RangeIndex."""
+        return cls(path, tuple(map(str, frame.columns)), lines, lambda position: frame.iloc[:, position])
 
 
 def find_table(folder: Path, name: str) -> Path | None:
@@ -91,12 +113,25 @@ def _read_csv(text: str, shown_as: str) -> RawTable | Fault:
     frame = frame.fillna("")
     lines = np.arange(len(frame), dtype=np.int64) + skipped + 2
     filled = (frame != "").any(axis=1).to_numpy() if len(frame.columns) else np.zeros(0, np.bool_)
-    return RawTable(shown_as, frame[filled].reset_index(drop=True), lines[filled])
+    if not filled.all():
+        frame, lines = frame[filled].reset_index(drop=True), lines[filled]
+    return RawTable.of_frame(shown_as, frame, lines)
 
 
 def _read_parquet(path: Path, shown_as: str) -> RawTable | Fault:
     try:
-        frame = pd.read_parquet(path)
+        with pq.ParquetFile(path) as file:
+            names, num_rows = file.schema_arrow.names, file.metadata.num_rows
     except (OSError, ValueError) as error:
         return Fault(shown_as, "(file)", "a Parquet table", str(error).strip().split("\n")[0])
-    return RawTable(shown_as, frame, np.arange(len(frame), dtype=np.int64) + 1)
+    kept = tuple(name for name in names if not _INDEX_COLUMN.fullmatch(name))
+
+    def cells(position: int) -> pd.Series | Fault:
+        name = kept[position]
+        try:
+            column: pd.Series = pq.read_table(path, columns=[name]).column(0).to_pandas()
+        except (OSError, ValueError, LookupError) as error:
+            return Fault(shown_as, name, "a Parquet column", str(error).strip().split("\n")[0])
+        return column
+
+    return RawTable(shown_as, kept, np.arange(num_rows, dtype=np.int64) + 1, cells)

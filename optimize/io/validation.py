@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from optimize.clauses import Clause, ClauseTarget
 from optimize.errors import Fault, InputFaults
@@ -45,34 +47,37 @@ def typed_table(table: Table, raw: RawTable | None) -> tuple[pd.DataFrame, list[
         return _empty(table), [], []
     faults: list[Fault] = []
     warnings: list[Fault] = []
-    cells, factors = _select_columns(table, raw, faults)
+    places = _select_columns(table, raw, faults)
     columns: dict[str, Any] = {}
     for column in table.columns:
-        name = column.name
-        if name not in cells:
-            columns[name] = _filled(column, len(raw.frame))
+        if column.name not in places:
+            columns[column.name] = _filled(column, len(raw))
             continue
-        values, found = _typed_column(table, column, cells[name], factors.get(name, 1.0), raw)
+        position, factor = places[column.name]
+        cells = raw.cells(position)
+        if isinstance(cells, Fault):
+            faults.append(cells)
+            columns[column.name] = _filled(column, len(raw))
+            continue
+        values, found = _typed_column(column, cells, factor, raw)
         faults += found
         warnings += _suspicious(raw, column, values)
-        columns[name] = values
-    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(raw.frame)))
+        columns[column.name] = values
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(raw)))
     faults += _duplicate_keys(table, frame, raw)
     return frame, faults, warnings
 
 
-def _select_columns(
-    table: Table, raw: RawTable, faults: list[Fault]
-) -> tuple[dict[str, pd.Series], dict[str, float]]:
-    cells: dict[str, pd.Series] = {}
-    factors: dict[str, float] = {}
+def _select_columns(table: Table, raw: RawTable, faults: list[Fault]) -> dict[str, tuple[int, float]]:
+    """Position of each declared column in the file, and the factor to its base unit."""
+    places: dict[str, tuple[int, float]] = {}
     known: dict[str, tuple[str, float]] = {}
     for column in table.columns:
         known[column.name] = (column.name, 1.0)
         for other, factor in alternative_names(column.name).items():
             known.setdefault(other, (column.name, factor))
     seen: set[str] = set()
-    for name in raw.frame.columns:
+    for position, name in enumerate(raw.names):
         if name in seen:
             faults.append(Fault(raw.path, name, "each column once", "twice", "remove one"))
             continue
@@ -84,22 +89,20 @@ def _select_columns(
             faults.append(Fault(raw.path, name, "a column of this table", "unknown column", mend))
             continue
         target, factor = known[name]
-        if target in cells:
+        if target in places:
             faults.append(Fault(raw.path, name, f"{target} once", "given twice", "remove one"))
             continue
-        cells[target], factors[target] = raw.frame[name], factor
+        places[target] = (position, factor)
     for column in table.columns:
-        if column.required and column.name not in cells:
+        if column.required and column.name not in places:
             unit = f" ({column.unit})" if column.unit else ""
             faults.append(
                 Fault(raw.path, column.name, f"a column: {column.meaning}{unit}", "missing", "add it")
             )
-    return cells, factors
+    return places
 
 
-def _typed_column(
-    table: Table, column: Column, cells: pd.Series, factor: float, raw: RawTable
-) -> tuple[Any, list[Fault]]:
+def _typed_column(column: Column, cells: pd.Series, factor: float, raw: RawTable) -> tuple[Any, list[Fault]]:
     if column.kind in ("float", "int"):
         return _numbers(column, cells, factor, raw)
     if column.kind == "bool":
@@ -107,13 +110,36 @@ def _typed_column(
     return _strings(column, cells, raw)
 
 
+def _texts(cells: pd.Series) -> pd.Series:
+    """Cells as stripped text, "" where there is nothing."""
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells.fillna("").str.strip()
+    found = cells.astype(object)
+    return found.where(found.notna(), "").map(lambda value: str(value).strip()).astype("str")
+
+
+def _parsed(cells: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Numbers (NaN where there is none) and which cells are empty."""
+    if is_numeric_dtype(cells.dtype):
+        number = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        return number, np.isnan(number)
+    text = _texts(cells)
+    empty = (text == "").to_numpy(dtype=np.bool_)
+    text = text.where(~empty, None)
+    try:
+        # a whole column of plain numbers is read at once
+        number = pa.array(text, from_pandas=True).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
+    return number, empty
+
+
 def _numbers(
     column: Column, cells: pd.Series, factor: float, raw: RawTable
 ) -> tuple[np.ndarray[Any, Any], list[Fault]]:
-    text = cells.map(lambda v: v.strip() if isinstance(v, str) else v)
-    empty = (text.isna() | (text == "")).to_numpy()
-    number = pd.to_numeric(text.where(~empty, None), errors="coerce").to_numpy(dtype=np.float64)
-    number = number * factor
+    number, empty = _parsed(cells)
+    if factor != 1.0:
+        number = number * factor
     expected = _expected(column)
     bad = ~empty & ~np.isfinite(number)
     faults = [
@@ -147,21 +173,24 @@ def _numbers(
 
 
 def _booleans(column: Column, cells: pd.Series, raw: RawTable) -> tuple[np.ndarray[Any, Any], list[Fault]]:
-    text = cells.map(lambda v: str(v).strip().lower()).to_numpy(dtype=str)
-    values = np.zeros(len(text), dtype=np.bool_)
-    faults = []
-    for row, cell in enumerate(text):
-        if cell in _TRUE:
-            values[row] = True
-        elif cell == "" and not column.required:
-            values[row] = bool(column.default)
-        elif cell not in _FALSE:
-            faults.append(_fault(raw, row, column, "true or false", f'"{cells.iloc[row]}"'))
-    return values, faults[:_LISTED_PER_COLUMN]
+    if is_bool_dtype(cells.dtype) and not cells.hasnans:
+        return cells.to_numpy(dtype=np.bool_), []
+    text = _texts(cells).str.lower()
+    values = text.isin(_TRUE).to_numpy(dtype=np.bool_, copy=True)
+    known = values | text.isin(_FALSE).to_numpy(dtype=np.bool_)
+    if not column.required:
+        empty = (text == "").to_numpy(dtype=np.bool_)
+        values[empty] = bool(column.default)
+        known |= empty
+    faults = [
+        _fault(raw, int(row), column, "true or false", f'"{cells.iloc[row]}"')
+        for row in np.flatnonzero(~known)[:_LISTED_PER_COLUMN]
+    ]
+    return values, faults
 
 
 def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series, list[Fault]]:
-    text = cells.fillna("").map(lambda v: str(v).strip()).reset_index(drop=True)
+    text = _texts(cells).reset_index(drop=True)
     faults: list[Fault] = []
     if column.required:
         faults += [
@@ -171,12 +200,11 @@ def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series
     elif column.default:
         text = text.where(text != "", str(column.default))
     if column.choices:
-        allowed = set(column.choices)
-        wrong = [row for row, cell in enumerate(text) if cell and cell not in allowed]
+        wrong = np.flatnonzero(~text.isin(["", *column.choices]).to_numpy(dtype=np.bool_))
         faults += [
             _fault(
                 raw,
-                row,
+                int(row),
                 column,
                 f"one of {', '.join(column.choices)}",
                 f'"{text[row]}"',
@@ -271,12 +299,12 @@ def reference_faults(
         for column in table.columns:
             if not column.references:
                 continue
-            known: set[str] = set()
+            known: list[str] = [""]
             for target in column.references.split("|"):
                 other, _, field = target.strip().partition(".")
-                known |= set(frames[other][field].astype(str)) if field else {other}
-            cells = frames[table.name][column.name].astype(str)
-            missing = np.flatnonzero(((cells != "") & ~cells.isin(known)).to_numpy())
+                known += list(frames[other][field].unique()) if field else [other]
+            cells = frames[table.name][column.name]
+            missing = np.flatnonzero(~cells.isin(known).to_numpy(dtype=np.bool_))
             faults += [
                 _fault(
                     raw,
@@ -413,7 +441,7 @@ def data_from_draft(schema: Schema, draft: InstanceDraft) -> InstanceData:
         raws[table.name] = (
             None
             if frame is None
-            else RawTable(table.name, frame.reset_index(drop=True), np.arange(len(frame)) + 2)
+            else RawTable.of_frame(table.name, frame.reset_index(drop=True), np.arange(len(frame)) + 2)
         )
     tree = tree_of(draft)
     data, faults, _ = assemble(schema, raws, tree, draft.name_zh, draft.name_en)
