@@ -73,3 +73,9 @@ class FailedCheck(OptimizeError):
     """The independent checker disagrees with the engine."""
 
     exit_code = ExitCode.FAILED_CHECK
+
+
+class UnreadablePlan(OptimizeError):
+    """A stored plan's tables are not what was written."""
+
+    exit_code = ExitCode.FAILED_CHECK

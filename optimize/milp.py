@@ -122,6 +122,10 @@ class Objective:
     offset: float = 0.0
 
 
+# Which way out a planner asks for first (`ElasticRows.rank`).
+TARGET, MONEY, CAPACITY = range(3)
+
+
 @dataclass(frozen=True)
 class ElasticRows:
     """Rows of one policy statement that may give way.
@@ -130,9 +134,11 @@ class ElasticRows:
     ----------
     clause, where, unit : how the statement is named to a planner.
     rows : row ids in the programme; they share one amount of relaxation.
-    per_unit : change of a row's side per reported unit (1 where the row is in that unit).
+    per_unit : change of a row's side per reported unit (1 where the row is in that unit); one for
+        all rows or one for each.
     required : the statement's own figure, in ``unit``.
     is_cap : a cap gives way upwards, a target downwards.
+    rank : TARGET, MONEY or CAPACITY (anything else).
     """
 
     clause: str
@@ -140,8 +146,9 @@ class ElasticRows:
     unit: str
     rows: IntArray
     required: float
-    per_unit: float = 1.0
+    per_unit: float | FloatArray = 1.0
     is_cap: bool = False
+    rank: int = TARGET
 
 
 Term = tuple[ArrayLike | None, ArrayLike, ArrayLike]
@@ -266,6 +273,15 @@ class BlockNames(Sequence[str]):
     def followed_by(self, name: str) -> BlockNames:
         """The same names and one more block of one."""
         return BlockNames([*self._blocks, (name, 1)])
+
+    def members(self, name: str) -> IntArray:
+        """Positions of all names ``name[...]``, in order."""
+        parts = [
+            np.arange(end - size, end, dtype=np.int64)
+            for (block, size), end in zip(self._blocks, self._ends.tolist(), strict=True)
+            if block == name
+        ]
+        return np.concatenate([*parts, np.zeros(0, np.int64)])
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport
 from optimize.errors import Fault
+from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.result import Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
 
@@ -65,12 +67,70 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class PricedRows:
+    """A budget or target, and how the sides of its rows move with it.
+
+    Attributes
+    ----------
+    clause, where, unit, required : as a planner names it.
+    is_cap : more of it is more room; of a target, less is.
+    rows : rows of the programme.
+    per_unit : shape of ``rows``, change of each side when ``required`` rises by one ``unit``.
+    """
+
+    clause: str
+    where: str
+    unit: str
+    required: float
+    is_cap: bool
+    rows: IntArray
+    per_unit: FloatArray
+
+    @classmethod
+    def of(cls, elastic: ElasticRows) -> PricedRows:
+        """What may give way has a price as well."""
+        return cls(
+            clause=elastic.clause,
+            where=elastic.where,
+            unit=elastic.unit,
+            required=elastic.required,
+            is_cap=elastic.is_cap,
+            rows=elastic.rows,
+            per_unit=np.broadcast_to(np.asarray(elastic.per_unit, np.float64), elastic.rows.shape),
+        )
+
+
+@dataclass(frozen=True)
+class StatedArrays:
+    """A programme as arrays, with the names a planner knows its rows and columns by.
+
+    Attributes
+    ----------
+    milp : all rows; row names are each there once.
+    objectives : by goal.
+    priced : budgets and targets.
+    candidate : shape (n,), position in ``candidate_ids`` of the project each column is an option
+        of, -1 for other columns.
+    describe : a row of ids (what is built, when, who pays) for each of some option columns.
+    """
+
+    milp: Milp
+    objectives: Mapping[str, Objective]
+    priced: tuple[PricedRows, ...]
+    candidate: IntArray
+    candidate_ids: Sequence[str]
+    describe: Callable[[IntArray], pd.DataFrame]
+
+
+@dataclass(frozen=True)
 class Programme:
     """One programme (data centres, reclaimed water, public PV).
 
     ``find_faults`` and ``find_warnings`` look at validated tables for what a schema cannot say;
     ``load`` turns them into the typed instance; ``unsupported_by_fast`` names what the fast path
     cannot take (None: it takes all).  ``check`` shares no derivation with the two solvers.
+    ``read_plan`` is the inverse of ``plan_tables`` on tables of text cells.  ``state_arrays`` gives
+    the arrays for some goals without any solver (None: bounds cannot be recomputed from multipliers).
     """
 
     name: str
@@ -87,6 +147,8 @@ class Programme:
     prefer_fast: Callable[[Any, SolveOptions], bool]
     check: Callable[[Any, Any], CheckReport]
     plan_tables: Callable[[Any, Any], Mapping[str, pd.DataFrame]]
+    read_plan: Callable[[Mapping[str, pd.DataFrame]], Any]
+    state_arrays: Callable[[Any, tuple[str, ...]], StatedArrays] | None
     summarise: Callable[[Any, Any, CheckReport], Summary]
     example: Callable[[], InstanceDraft]
     sizes: tuple[str, ...]

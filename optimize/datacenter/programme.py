@@ -11,7 +11,8 @@ from optimize.datacenter.generator import FAMILIES, SIZES, generate
 from optimize.datacenter.instance import load
 from optimize.datacenter.report import summarise
 from optimize.datacenter.schema import SCHEMA
-from optimize.datacenter.solution import plan_tables
+from optimize.datacenter.solution import plan_tables, read_plan
+from optimize.datacenter.stated import state_arrays
 from optimize.programme import Goal, Programme
 
 PROGRAMME = Programme(
@@ -34,6 +35,8 @@ PROGRAMME = Programme(
     prefer_fast=prefer_fast,
     check=check,
     plan_tables=plan_tables,
+    read_plan=read_plan,
+    state_arrays=state_arrays,
     summarise=summarise,
     example=example,
     sizes=(*SIZES, "shanghai"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from optimize.datacenter.instance import Instance
+from optimize.plan_columns import plan_columns
 
 DECISION_COLUMNS = (
     "centre", "action", "year", "measures", "later_year", "later_measures", "host", "sink", "offer", "mix",
@@ -40,3 +42,21 @@ def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFram
         "projects": names.merge(solution.projects, on="centre", how="inner"),
         "payments": solution.payments,
     }
+
+
+def read_plan(tables: Mapping[str, pd.DataFrame]) -> Solution:
+    """The plan of stored tables (text cells); inverse of `plan_tables`."""
+    years = ("year", "later_year")
+    return Solution(
+        projects=plan_columns(
+            tables,
+            "projects",
+            texts=[name for name in DECISION_COLUMNS if name not in years],
+            whole=years,
+            floats=FIGURE_COLUMNS,
+            order=(*DECISION_COLUMNS, *FIGURE_COLUMNS),
+        ),
+        payments=plan_columns(
+            tables, "payments", texts=("centre", "source"), whole=("year",), floats=("amount_cny",)
+        ),
+    )

@@ -11,7 +11,8 @@ from optimize.pv_siting.instance import find_faults, load
 from optimize.pv_siting.plausibility import find_warnings
 from optimize.pv_siting.report import summarise
 from optimize.pv_siting.schema import SCHEMA
-from optimize.pv_siting.solution import plan_tables
+from optimize.pv_siting.solution import plan_tables, read_plan
+from optimize.pv_siting.stated import state_arrays
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -36,6 +37,8 @@ PROGRAMME = Programme(
     prefer_fast=prefer_fast,
     check=check,
     plan_tables=plan_tables,
+    read_plan=read_plan,
+    state_arrays=state_arrays,
     summarise=summarise,
     example=example,
     sizes=SIZES,

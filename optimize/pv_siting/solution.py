@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from optimize.plan_columns import plan_columns
 from optimize.pv_siting.instance import Instance
 
 PROJECT_COLUMNS = (
@@ -52,18 +54,31 @@ def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFram
         projects["generation_kwh_per_a"] > 0
     )
     projects["used_on_site_share"] = used.round(4)
-    rounding = {
-        "kw": 3, "capex_cny": 2, "npv_cny": 2, "cost_cny": 2, "generation_kwh_per_a": 1,
-        "used_on_site_kwh_per_a": 1, "co2_t_per_a": 3,
-    }  # fmt: skip
     return {
-        "projects": projects.round(rounding),
-        "payments": solution.payments.round({"amount_cny": 2}),
-        "carried_over": solution.carried_over.round({"amount_cny": 2}),
+        "projects": projects,
+        "payments": solution.payments,
+        "carried_over": solution.carried_over,
         "by_district": _totals(projects, ["district"]),
         "by_type": _totals(projects, ["type"]),
         "by_year_and_kind": _totals(projects, ["year", "kind"]),
     }
+
+
+def read_plan(tables: Mapping[str, pd.DataFrame]) -> Solution:
+    """The plan of stored tables (text cells); inverse of `plan_tables`."""
+    texts = ("site", "configuration", "offer", "mix")
+    figures = tuple(name for name in PROJECT_COLUMNS if name not in (*texts, "year"))
+    return Solution(
+        projects=plan_columns(
+            tables, "projects", texts=texts, whole=("year",), floats=figures, order=PROJECT_COLUMNS
+        ),
+        payments=plan_columns(
+            tables, "payments", texts=("site", "source"), whole=("year",), floats=("amount_cny",)
+        ),
+        carried_over=plan_columns(
+            tables, "carried_over", texts=("source",), whole=("year",), floats=("amount_cny",)
+        ),
+    )
 
 
 def _totals(projects: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from optimize.water.infeasible import solve_fast_or_explain
 from optimize.water.instance import find_faults, find_warnings, load
 from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
-from optimize.water.solution import plan_tables
+from optimize.water.solution import plan_tables, read_plan
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -37,6 +37,8 @@ PROGRAMME = Programme(
     prefer_fast=prefer_fast,
     check=check,
     plan_tables=plan_tables,
+    read_plan=read_plan,
+    state_arrays=None,
     summarise=summarise,
     example=example,
     sizes=(*SIZES, "shanghai"),

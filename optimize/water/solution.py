@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from optimize.plan_columns import plan_columns
 from optimize.water.instance import Instance
 
 PIPE_COLUMNS = ("corridor", "quality", "diameter", "year")
@@ -100,6 +101,31 @@ def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFram
         "reuse": solution.reuse,
         "storage": solution.storage,
     }
+
+
+def read_plan(tables: Mapping[str, pd.DataFrame]) -> Solution:
+    """The plan of stored tables (text cells); inverse of `plan_tables`."""
+
+    def part(table: str, columns: tuple[str, ...]) -> pd.DataFrame:
+        whole = tuple(name for name in columns if name in ("year", "period"))
+        floats = tuple(name for name in columns if name.endswith(("_m3", "_m3_per_d")))
+        texts = tuple(name for name in columns if name not in whole + floats)
+        found = plan_columns(tables, table, texts=texts, whole=whole, floats=floats, order=columns)
+        return found if len(found) else empty_frame(columns)
+
+    return Solution(
+        pipes=part("pipes", PIPE_COLUMNS),
+        modules=part("plants", MODULE_COLUMNS),
+        connections=part("users", CONNECTION_COLUMNS),
+        built=part("other_works", BUILT_COLUMNS),
+        refusals=part("refusals", REFUSAL_COLUMNS),
+        funding=part("funding", FUNDING_COLUMNS),
+        flows=part("flows", FLOW_COLUMNS),
+        production=part("production", PRODUCTION_COLUMNS),
+        reuse=part("reuse", REUSE_COLUMNS),
+        deliveries=part("deliveries", DELIVERY_COLUMNS),
+        storage=part("storage", STORAGE_COLUMNS),
+    )
 
 
 def _plants_table(instance: Instance, solution: Solution) -> pd.DataFrame:

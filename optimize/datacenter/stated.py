@@ -1,0 +1,59 @@
+"""The programme as arrays with names for rows and columns, for bounds and prices; no solver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from optimize.datacenter import linking
+from optimize.datacenter.arrays import build_milp, impossible_options, objectives_of
+from optimize.datacenter.instance import Instance
+from optimize.datacenter.options import Options, derive_options
+from optimize.datacenter.plan import describe_options
+from optimize.milp import BlockNames, ElasticRows, Milp, Objective
+from optimize.programme import PricedRows, StatedArrays
+
+
+def state_arrays(instance: Instance, goals: tuple[str, ...]) -> StatedArrays:
+    """The programme for ``goals`` with names for its rows and columns."""
+    options = derive_options(instance, goals)
+    milp, elastic, penalty = build_milp(instance, options)
+    upper = milp.upper.copy()
+    upper[np.flatnonzero(impossible_options(instance, options))] = 0.0
+    milp = milp.with_bounds(milp.lower, upper)
+    return name_arrays(instance, options, milp, elastic, objectives_of(options, goals, penalty))
+
+
+def name_arrays(
+    instance: Instance,
+    options: Options,
+    milp: Milp,
+    elastic: Sequence[ElasticRows],
+    objectives: Sequence[Objective],
+) -> StatedArrays:
+    """The arrays with the names a planner knows their rows and columns by."""
+    assert isinstance(milp.row_names, BlockNames)
+    candidate = np.full(milp.num_columns, -1, dtype=np.int64)
+    candidate[: len(options)] = options.centre
+    soft = [
+        PricedRows(
+            clause=clause.target.id,
+            where="",
+            unit=clause.target.clause.unit,
+            required=clause.target.required,
+            is_cap=clause.target.clause.sense == "<=",
+            rows=milp.row_names.members(f"clause_{clause.target.id}"),
+            per_unit=np.array([clause.scale]),
+        )
+        for clause in linking.clause_rows(instance, options)
+        if not clause.target.hard
+    ]
+    return StatedArrays(
+        milp=milp,
+        objectives={objective.name: objective for objective in objectives},
+        priced=(*(PricedRows.of(group) for group in elastic), *soft),
+        candidate=candidate,
+        candidate_ids=list(instance.centres["centre"]),
+        describe=lambda columns: describe_options(instance, options, columns),
+    )
