@@ -14,14 +14,17 @@ subsidies come from a fund outside these budgets and count as income.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from optimize.finance import annuity_factor, discount_factor, present_cost_of_asset
+from optimize.pv_siting.energy import Energy
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.layouts import Energy, Layouts, gather
+from optimize.pv_siting.layouts import Layouts, gather
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -35,13 +38,19 @@ def degraded_share(instance: Instance, age: FloatArray) -> FloatArray:
 
 def degraded_annuity(instance: Instance, rate: float, life_years: FloatArray, num_years: float) -> FloatArray:
     """Present value, at commissioning, of 1 kWh/a (when new) worth 1 CNY over ``num_years``."""
-    lives, inverse = np.unique(life_years, return_inverse=True)
     years = np.arange(1.0, np.floor(num_years) + 1.0)
-    values = np.zeros(len(lives))
-    for position, life in enumerate(lives):
-        age = np.floor((years - 1.0) % life) + 1.0
-        values[position] = float(discount_factor(rate, years) @ degraded_share(instance, age))
-    return np.asarray(values[inverse])
+
+    def of_lives(lives: FloatArray) -> FloatArray:
+        age = np.floor((years - 1.0) % lives[:, None]) + 1.0
+        return np.asarray(degraded_share(instance, age) @ discount_factor(rate, years))
+
+    return _by_life(life_years, of_lives)
+
+
+def _by_life(life_years: FloatArray, figure: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """``figure`` of each life; catalogues know few lives, so each is worked out once."""
+    code, lives = pd.factorize(life_years)
+    return np.asarray(figure(lives)[code])
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,11 @@ def derive_economics(instance: Instance, layouts: Layouts, energy: Energy) -> Ec
         + gather(storages, "opex_cny_per_kwh_a", storage) * layouts.storage_kwh
         + gather(heat, "opex_share", system) * capex[:, 2] * factor
     )
-    tariff_row = instance.tariffs.set_index("tariff").loc[instance.sites["tariff"]]
-    tariff = tariff_row["price_cny_per_kwh"].to_numpy(np.float64)[layouts.site]
+    tariff_class = instance.site_codes.tariff[layouts.site]
+    tariff = gather(instance.tariffs, "price_cny_per_kwh", tariff_class)
     subsidy = np.maximum(
         gather(kinds, "subsidy_cny_per_kwh", kind),
-        tariff_row["subsidy_cny_per_kwh"].to_numpy(np.float64)[layouts.site],
+        gather(instance.tariffs, "subsidy_cny_per_kwh", tariff_class),
     )
     per_kwh = gather(heat, "electricity_kwh_per_kwh", system)
     served = (system >= 0) * layouts.heat_kwh
@@ -157,13 +166,18 @@ def operation_cny(instance: Instance, economics: Economics, year: int) -> FloatA
 
 def asset_cny(instance: Instance, economics: Economics, year: int) -> FloatArray:
     """Present value of the annuities of all assets of an installation built in ``year``."""
-    factor = present_cost_of_asset(
-        instance.discount_rate,
-        economics.life_years,
-        np.full_like(economics.life_years, float(year)),
-        float(instance.horizon_years),
+    rate, horizon = instance.discount_rate, float(instance.horizon_years)
+    return _annuitised(economics, lambda lives: present_cost_of_asset(rate, lives, float(year), horizon)) * (
+        price_factor(instance, year)
     )
-    return np.asarray((economics.capex_cny * factor).sum(axis=1) * price_factor(instance, year))
+
+
+def _annuitised(economics: Economics, figure: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """CAPEX of PV, storage and hot water, each times the ``figure`` of its life, summed."""
+    total = np.zeros(len(economics.capex_cny))
+    for part in range(economics.capex_cny.shape[1]):
+        total += economics.capex_cny[:, part] * _by_life(economics.life_years[:, part], figure)
+    return total
 
 
 def contract_is_bankable(instance: Instance, economics: Economics, year: int) -> BoolArray:
@@ -184,11 +198,10 @@ def contract_is_bankable(instance: Instance, economics: Economics, year: int) ->
         annuity_factor(rate, years)
     )
     # Assets that outlive the contract are paid in full within it, the others are replaced.
-    paid = present_cost_of_asset(
-        rate, np.minimum(economics.life_years, years), np.zeros_like(economics.life_years), years
+    outlay = _annuitised(
+        economics, lambda lives: present_cost_of_asset(rate, np.minimum(lives, years), 0.0, years)
     )
-    outlay = (economics.capex_cny * paid).sum(axis=1) * price_factor(instance, year)
-    return np.asarray(income >= outlay)
+    return np.asarray(income >= outlay * price_factor(instance, year))
 
 
 def contract_value_cny(instance: Instance, economics: Economics, year: int) -> FloatArray:

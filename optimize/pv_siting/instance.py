@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 from optimize.clauses import ClauseTarget
 from optimize.errors import Fault
 from optimize.pv_siting.schema import DAY_KINDS, EMC, HOURS
+from optimize.pv_siting.site_codes import SiteCodes, derive_site_codes
 from optimize.pv_siting.weather import read_weather_file
 from optimize.schema import InstanceData
 
@@ -87,6 +89,12 @@ class Instance:
     def years(self) -> range:
         """Calendar years of investment."""
         return range(self.base_year, self.base_year + self.num_years)
+
+    @cached_property
+    def site_codes(self) -> SiteCodes:
+        """What sites, offers and locks refer to, looked up once."""
+        names = ("sites", "districts", "feeders", "tariffs", "offers", "locks")
+        return derive_site_codes({name: getattr(self, name) for name in names})
 
     def deadline(self, clause: str) -> int:
         """Last calendar year that counts for ``clause``."""
@@ -281,7 +289,8 @@ def _faults_of_weather(data: InstanceData) -> Iterator[Fault]:
 
 
 def _faults_of_locks(data: InstanceData) -> Iterator[Fault]:
-    locks, sites = data.tables["locks"], set(data.tables["sites"]["site"])
+    locks, ids = data.tables["locks"], data.tables["sites"]["site"]
+    sites = set(ids[ids.isin(pd.concat([locks["id"], locks["other"]]))])
     years = _investment_years(data)
     configurations = set(data.tables["configurations"]["configuration"])
     offers = dict(zip(data.tables["offers"]["offer"], data.tables["offers"]["site"], strict=True))

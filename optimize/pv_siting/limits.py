@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from optimize.clauses import ClauseTarget
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.layouts import derive_hosting_left, positions
+from optimize.pv_siting.layouts import derive_hosting_left
 from optimize.pv_siting.options import Options, derive_site_type_flags, source_names
+from optimize.pv_siting.site_codes import positions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

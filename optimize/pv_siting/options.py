@@ -23,19 +23,19 @@ from numpy.typing import ArrayLike, NDArray
 from optimize.finance import present_cost_of_asset
 from optimize.funding import mixes_of, split_capex
 from optimize.pv_siting import economics as money
+from optimize.pv_siting.energy import Curves, Energy, derive_energy
 from optimize.pv_siting.instance import HOT_WATER_PROJECT, Instance
-from optimize.pv_siting.layouts import (
-    Energy,
-    Layouts,
-    derive_energy,
-    derive_layouts,
-    positions,
-)
+from optimize.pv_siting.layouts import Layouts, derive_connection_room, derive_layouts
 from optimize.pv_siting.schema import EMC
+from optimize.pv_siting.site_codes import positions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int32] | NDArray[np.int16]
 BoolArray = NDArray[np.bool_]
+
+# Sites whose options are derived at once: keeps what is needed on the way small.
+_SITES_PER_PART = 50_000
 
 OWN_LEVEL = "own"  # the mix when the funding table says nothing: the site's own level pays
 OFFER = "offer"
@@ -77,11 +77,11 @@ class Options:
         ``source_names`` (`municipal`, the districts in table order, `owner`).
     """
 
-    site: IntArray
-    configuration: IntArray
-    offer: IntArray
-    year: IntArray
-    mix: IntArray
+    site: CodeArray
+    configuration: CodeArray
+    offer: CodeArray
+    year: CodeArray
+    mix: CodeArray
     kw: FloatArray
     hosting_kw: FloatArray
     capex_cny: FloatArray
@@ -97,9 +97,9 @@ class Options:
     flex: BoolArray
     contract: BoolArray
     wrong_payer: BoolArray
-    payment_option: IntArray
-    payment_source: IntArray
-    payment_year: IntArray
+    payment_option: CodeArray
+    payment_source: CodeArray
+    payment_year: CodeArray
     payment_cny: FloatArray
     mix_names: tuple[str, ...]
     source_names: tuple[str, ...]
@@ -108,10 +108,23 @@ class Options:
         return len(self.site)
 
 
-def derive_options(instance: Instance) -> Options:
-    """All options of all sites."""
-    layouts = _unlocked(instance, derive_layouts(instance))
-    energy = derive_energy(instance, layouts)
+def derive_options(instance: Instance, sites: IntArray | None = None) -> Options:
+    """All options of the sites at the ascending positions ``sites`` (None: all sites)."""
+    sites = np.arange(len(instance.sites)) if sites is None else sites
+    room, curves = derive_connection_room(instance), Curves(instance)
+    parts: list[Options] = []
+    num_options = 0
+    for first in range(0, max(len(sites), 1), _SITES_PER_PART):
+        layouts = derive_layouts(instance, sites[first : first + _SITES_PER_PART], room)
+        part = _options_of_layouts(instance, _unlocked(instance, layouts), curves, num_options)
+        num_options += len(part)
+        parts.append(part)
+    return _joined(parts)
+
+
+def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, num_before: int) -> Options:
+    """Options of some sites; payments count them from ``num_before``."""
+    energy = derive_energy(instance, layouts, curves)
     figures = money.derive_economics(instance, layouts, energy)
     mix_names = _mix_names(instance)
     own = np.flatnonzero(layouts.configuration >= 0)
@@ -124,10 +137,27 @@ def derive_options(instance: Instance) -> Options:
     joined = _Rows(
         **{f.name: np.concatenate([getattr(part, f.name) for part in rows]) for f in fields(_Rows)}
     )
-    joined = joined.take(np.lexsort((joined.mix, joined.year, joined.layout)))
-    joined = joined.take(_within_locked_years(instance, layouts, joined))
+    order = np.lexsort((joined.mix, joined.year, joined.layout))
+    if len(instance.locks):
+        order = order[_within_locked_years(instance, layouts, joined)[order]]
+    joined = joined.take(order)
     joined = joined.take(~_dominated(instance, layouts, energy, figures, joined))
-    return _finish(instance, layouts, energy, figures, joined, mix_names)
+    return _finish(instance, layouts, energy, figures, joined, mix_names, num_before)
+
+
+def _joined(parts: list[Options]) -> Options:
+    """One after the other; each part is let go of as it is copied."""
+    if len(parts) == 1:
+        return parts[0]
+    names = {f.name for f in fields(Options)} - {"mix_names", "source_names"}
+    mix_names, source_names = parts[0].mix_names, parts[0].source_names
+    columns = [{name: getattr(part, name) for name in names} for part in parts]
+    parts.clear()
+    return Options(
+        **{name: np.concatenate([part.pop(name) for part in columns]) for name in sorted(names)},
+        mix_names=mix_names,
+        source_names=source_names,
+    )
 
 
 def derive_site_type_flags(instance: Instance) -> tuple[BoolArray, BoolArray]:
@@ -145,24 +175,25 @@ def _mix_names(instance: Instance) -> tuple[str, ...]:
 
 def _unlocked(instance: Instance, layouts: Layouts) -> Layouts:
     """Without sites forced out, and with what is fixed only, where something is fixed."""
-    locks, sites = instance.locks, instance.sites["site"]
-    out = positions(sites, locks.loc[locks["kind"] == "force_out", "id"])
-    kept = ~np.isin(layouts.site, out)
-    fixed = locks[locks["kind"] == "fix"]
+    locks, site_of_lock = instance.locks, instance.site_codes.of_lock
+    if locks.empty:
+        return layouts
+    kept = ~np.isin(layouts.site, site_of_lock[(locks["kind"] == "force_out").to_numpy()])
+    is_fix = (locks["kind"] == "fix").to_numpy() & np.isin(site_of_lock, layouts.site)
+    fixed = locks[is_fix]
     configuration = positions(instance.configurations["configuration"], fixed["value"])
     offer = positions(instance.offers["offer"], fixed["value"])
-    for site, own, offered in zip(positions(sites, fixed["id"]), configuration, offer, strict=True):
+    for site, own, offered in zip(site_of_lock[is_fix], configuration, offer, strict=True):
         wanted = (layouts.configuration == own) if own >= 0 else (layouts.offer == offered)
         kept &= (layouts.site != site) | wanted
     return layouts.take(kept)
 
 
 def _within_locked_years(instance: Instance, layouts: Layouts, rows: _Rows) -> BoolArray:
-    locks, sites = instance.locks, instance.sites["site"]
-    first = np.zeros(len(sites), dtype=np.int64)
-    last = np.full(len(sites), instance.num_years - 1, dtype=np.int64)
+    locks, site = instance.locks, instance.site_codes.of_lock
+    first = np.zeros(len(instance.sites), dtype=np.int64)
+    last = np.full(len(instance.sites), instance.num_years - 1, dtype=np.int64)
     year = locks["year"].to_numpy(np.int64) - instance.base_year
-    site = positions(sites, locks["id"])
     dated = locks["year"].to_numpy(np.int64) > 0
     for kinds, bound, keep in (
         (("earliest", "fix"), first, np.maximum),
@@ -243,7 +274,7 @@ def _funded(
     instance: Instance, layouts: Layouts, capex: FloatArray, members: IntArray
 ) -> list[tuple[str, IntArray, FloatArray]]:
     """Members of each mix with what municipal, district and owner pay."""
-    municipal = (instance.sites["level"] == "municipal").to_numpy()[layouts.site]
+    municipal = instance.site_codes.municipal[layouts.site]
     project_kinds = [*instance.kinds["kind"], HOT_WATER_PROJECT]
     found = []
     for position, project_kind in enumerate(project_kinds):
@@ -318,6 +349,26 @@ def _dominated(
 
     Options that agree in every figure keep the first.
     """
+    rivals = np.flatnonzero(_has_rival(layouts)[rows.layout])
+    result = np.zeros(len(rows.layout), dtype=np.bool_)
+    result[rivals] = _beaten(instance, layouts, energy, figures, rows.take(rivals))
+    return result
+
+
+def _has_rival(layouts: Layouts) -> BoolArray:
+    """Layouts that share site and capacity with another one."""
+    order = np.lexsort((layouts.kw, layouts.site))
+    site, kw = layouts.site[order], layouts.kw[order]
+    as_next = (site[1:] == site[:-1]) & (kw[1:] == kw[:-1])
+    result = np.zeros(len(layouts), dtype=np.bool_)
+    result[order[:-1][as_next]] = True
+    result[order[1:][as_next]] = True
+    return result
+
+
+def _beaten(
+    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: _Rows
+) -> BoolArray:
     layout = rows.layout
     site, kw = layouts.site[layout], layouts.kw[layout]
     counts = _counts(instance, layouts)
@@ -331,16 +382,15 @@ def _dominated(
         -layouts.hosting_kw[layout],
         *(flag[layout].astype(np.float64) for flag in counts),
     ]
-    order = np.lexsort((layout, kw, rows.mix, rows.year, site))
-    keys = np.stack([site, rows.year, rows.mix], axis=1)[order]
+    key = (site * instance.num_years + rows.year) * len(_mix_names(instance)) + rows.mix
+    order = np.lexsort((layout, kw, key))
+    keys = key[order]
     kw_sorted = kw[order]
     comparable = layouts.offer[layout][order] < 0
     values = [column[order] for column in better_high]
     dropped = np.zeros(len(order), dtype=np.bool_)
     for distance in range(1, len(order)):
-        same = (keys[distance:] == keys[:-distance]).all(axis=1) & (
-            kw_sorted[distance:] == kw_sorted[:-distance]
-        )
+        same = (keys[distance:] == keys[:-distance]) & (kw_sorted[distance:] == kw_sorted[:-distance])
         same &= comparable[distance:] & comparable[:-distance]
         pairs = np.flatnonzero(same)
         if not len(pairs):
@@ -387,19 +437,20 @@ def _finish(
     figures: money.Economics,
     rows: _Rows,
     mix_names: tuple[str, ...],
+    num_before: int,
 ) -> Options:
     layout = rows.layout
     site = layouts.site[layout]
     bipv, carport, heat, flex = (flag[layout] for flag in _counts(instance, layouts))
     energy_mwh, co2_t = _effects(instance, layouts, energy, figures, rows)
     payment_option, source, payment_year, amount = _payments(instance, layouts, rows)
-    district = positions(instance.districts["district"], instance.sites["district"])[site]
+    district = instance.site_codes.district[site]
     return Options(
-        site=site,
-        configuration=layouts.configuration[layout],
-        offer=layouts.offer[layout],
-        year=rows.year,
-        mix=rows.mix,
+        site=site.astype(np.int32),
+        configuration=layouts.configuration[layout].astype(np.int32),
+        offer=layouts.offer[layout].astype(np.int32),
+        year=rows.year.astype(np.int16),
+        mix=rows.mix.astype(np.int32),
         kw=layouts.kw[layout],
         hosting_kw=layouts.hosting_kw[layout],
         capex_cny=rows.capex_cny,
@@ -415,9 +466,9 @@ def _finish(
         flex=flex,
         contract=rows.mix == mix_names.index(EMC),
         wrong_payer=_wrong_payer(instance, site, district, payment_option, source, amount),
-        payment_option=payment_option,
-        payment_source=source,
-        payment_year=payment_year,
+        payment_option=(payment_option + num_before).astype(np.int32),
+        payment_source=source.astype(np.int32),
+        payment_year=payment_year.astype(np.int16),
         payment_cny=amount,
         mix_names=mix_names,
         source_names=source_names(instance),
@@ -432,8 +483,7 @@ def source_names(instance: Instance) -> tuple[str, ...]:
 def _payments(
     instance: Instance, layouts: Layouts, rows: _Rows
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
-    site = layouts.site[rows.layout]
-    district = positions(instance.districts["district"], instance.sites["district"])[site]
+    district = instance.site_codes.district[layouts.site[rows.layout]].astype(np.int64)
     owner = len(instance.districts) + 1
     option, source, year, amount = [], [], [], []
     for column, purse in (
@@ -461,14 +511,13 @@ def _payments(
 def _wrong_payer(
     instance: Instance,
     site: IntArray,
-    district: IntArray,
+    district: CodeArray,
     payment_option: IntArray,
     source: IntArray,
     amount: FloatArray,
 ) -> BoolArray:
     """[PV-FUND] Options for which another government than the site's own pays something."""
-    municipal = (instance.sites["level"] == "municipal").to_numpy()[site]
-    own = np.where(municipal, 0, district + 1)[payment_option]
+    own = np.where(instance.site_codes.municipal[site], 0, district + 1)[payment_option]
     by_government = source <= len(instance.districts)
     foreign = by_government & (source != own) & (amount > 0)
     wrong = np.zeros(len(site), dtype=np.bool_)

@@ -3,31 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from optimize.errors import Fault
 from optimize.pv_siting.instance import Instance, load, records
-from optimize.pv_siting.layouts import Layouts, derive_hosting_left, derive_layouts, positions
+from optimize.pv_siting.layouts import derive_connection_room, derive_hosting_left, derive_layouts
+from optimize.pv_siting.site_codes import positions
 from optimize.schema import InstanceData
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+_SITES_PER_PART = 100_000
+
+
+@dataclass(frozen=True)
+class _Supply:
+    """What fits at each site, shape (sites,).
+
+    ``possible`` : something fits; ``largest_kw`` : the largest installation that does;
+    ``bipv``, ``carport``, ``flex``, ``heat`` : something fits that counts for the clause.
+    """
+
+    possible: BoolArray
+    largest_kw: FloatArray
+    bipv: BoolArray
+    carport: BoolArray
+    flex: BoolArray
+    heat: BoolArray
 
 
 def find_warnings(data: InstanceData) -> list[Fault]:
     """All warnings about ``data`` (which has no faults)."""
     instance = load(data)
-    layouts = derive_layouts(instance)
+    supply = _derive_supply(instance)
     return [
         *_warnings_of_grid(instance),
-        *_warnings_of_sites(instance, layouts),
-        *_warnings_of_locks(instance, layouts),
-        *_warnings_of_capacity(instance, layouts),
-        *_warnings_of_counts(instance, layouts),
+        *_warnings_of_sites(instance, supply),
+        *_warnings_of_locks(instance, supply),
+        *_warnings_of_capacity(instance, supply),
+        *_warnings_of_counts(instance, supply),
         *_warnings_of_deadlines(instance),
     ]
+
+
+def _derive_supply(instance: Instance) -> _Supply:
+    num_sites = len(instance.sites)
+    flags = {f.name: np.zeros(num_sites, dtype=np.bool_) for f in fields(_Supply) if f.name != "largest_kw"}
+    largest = np.zeros(num_sites)
+    room = derive_connection_room(instance)
+    counts_bipv, counts_carport = (
+        np.append(instance.kinds[name].to_numpy(np.bool_), False)
+        for name in ("counts_bipv", "counts_carport")
+    )
+    counts_flex = np.append(instance.storages["counts_flex"].to_numpy(np.bool_), False)
+    for first in range(0, num_sites, _SITES_PER_PART):
+        part = np.arange(first, min(first + _SITES_PER_PART, num_sites))
+        layouts = derive_layouts(instance, part, room)
+        np.maximum.at(largest, layouts.site, layouts.kw)
+        for name, counted in (
+            ("possible", np.ones(len(layouts), dtype=np.bool_)),
+            ("bipv", counts_bipv[layouts.kind]),
+            ("carport", counts_carport[layouts.kind]),
+            ("flex", counts_flex[layouts.storage]),
+            ("heat", layouts.hot_water >= 0),
+        ):
+            flags[name][layouts.site[counted]] = True
+    return _Supply(largest_kw=largest, **flags)
 
 
 def _warnings_of_grid(instance: Instance) -> Iterator[Fault]:
@@ -41,8 +87,8 @@ def _warnings_of_grid(instance: Instance) -> Iterator[Fault]:
         )  # fmt: skip
 
 
-def _warnings_of_sites(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
-    without = np.setdiff1d(np.arange(len(instance.sites)), layouts.site)
+def _warnings_of_sites(instance: Instance, supply: _Supply) -> Iterator[Fault]:
+    without = np.flatnonzero(~supply.possible)
     if len(without):
         names = ", ".join(instance.sites["site"].iloc[without[:3]])
         yield Fault(
@@ -54,40 +100,43 @@ def _warnings_of_sites(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
     kind = positions(instance.kinds["kind"], offers["kind"])
     on_roof = np.append((instance.kinds["surface"] == "roof").to_numpy(), False)[kind]
     m2_per_kw = np.append(instance.kinds["m2_per_kw"].to_numpy(np.float64), 0.0)[kind]
-    site = positions(instance.sites["site"], offers["site"])
+    site = instance.site_codes.of_offer
     roof = instance.sites["usable_roof_m2"].to_numpy(np.float64)[site]
     kw = offers["kw"].to_numpy(np.float64)
     for row in np.flatnonzero(on_roof & (kw * m2_per_kw > 1.2 * roof)):
         yield Fault("offers", "kw", f"what fits the {roof[row]:g} m2 of roof", f"{kw[row]:g}", row=int(row))
 
 
-def _warnings_of_locks(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
+def _warnings_of_locks(instance: Instance, supply: _Supply) -> Iterator[Fault]:
     locks = instance.locks
     out = set(locks.loc[locks["kind"] == "force_out", "id"])
-    possible = set(instance.sites["site"].iloc[np.unique(layouts.site)])
+    possible = supply.possible[instance.site_codes.of_lock]
     for row, lock in enumerate(records(locks)):
         if lock["kind"] not in ("force_in", "fix"):
             continue
         if lock["id"] in out:
             yield Fault("locks", "id", "one decision", f"{lock['id']} is forced in and out", row=row)
-        elif lock["id"] not in possible:
+        elif not possible[row]:
             yield Fault("locks", "id", "a site where something fits", f"{lock['id']}: nothing does", row=row)
 
 
-def _warnings_of_capacity(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
+def _warnings_of_capacity(instance: Instance, supply: _Supply) -> Iterator[Fault]:
     target = instance.targets.get("PV-50MW")
-    supply = _placeable_kw(instance, layouts)
-    for row, minimum in enumerate(records(instance.district_minima)):
-        here = (instance.sites["district"] == minimum["district"]).to_numpy()
-        if supply[here].sum() < minimum["capacity_kw"]:
+    by_district = np.bincount(
+        instance.site_codes.district, supply.largest_kw, minlength=len(instance.districts)
+    )
+    minima = instance.district_minima
+    placeable = by_district[positions(instance.districts["district"], minima["district"])]
+    for row, minimum in enumerate(records(minima)):
+        if placeable[row] < minimum["capacity_kw"]:
             yield Fault(
-                "district_minima", "capacity_kw", f"at most the {supply[here].sum():.0f} kW that fit there",
+                "district_minima", "capacity_kw", f"at most the {placeable[row]:.0f} kW that fit there",
                 f"{minimum['capacity_kw']:g}", row=row,
             )  # fmt: skip
     if target is None:
         return
     where = "targets.PV-50MW.required"
-    total = min(float(supply.sum()), _grid_kw(instance, supply))
+    total = min(float(supply.largest_kw.sum()), _grid_kw(instance, supply.largest_kw))
     if total < target.required:
         yield Fault(
             "instance.toml",
@@ -106,12 +155,10 @@ def _warnings_of_capacity(instance: Instance, layouts: Layouts) -> Iterator[Faul
             f"at most the {can_build:.0f} kW installers can build by {last}",
             f"{target.required:g}",
         )
-    yield from _warnings_of_money(instance, layouts, target.required, last)
+    yield from _warnings_of_money(instance, target.required, last)
 
 
-def _warnings_of_money(
-    instance: Instance, layouts: Layouts, required_kw: float, last: int
-) -> Iterator[Fault]:
+def _warnings_of_money(instance: Instance, required_kw: float, last: int) -> Iterator[Fault]:
     others_pay = instance.pv.emc_allowed or (instance.funding["source"] == "owner").any()
     if others_pay or not len(instance.kinds) or len(instance.offers):
         return
@@ -126,34 +173,23 @@ def _warnings_of_money(
         )  # fmt: skip
 
 
-def _placeable_kw(instance: Instance, layouts: Layouts) -> FloatArray:
-    largest = np.zeros(len(instance.sites))
-    np.maximum.at(largest, layouts.site, layouts.kw)
-    return largest
-
-
-def _grid_kw(instance: Instance, supply: FloatArray) -> float:
+def _grid_kw(instance: Instance, largest_kw: FloatArray) -> float:
     """Capacity the feeders can host when storage relieves them as far as the catalogue allows."""
     relief = float(instance.storages["hosting_relief_share"].max()) if len(instance.storages) else 0.0
-    feeder = positions(instance.feeders["feeder"], instance.sites["feeder"])
+    feeder = instance.site_codes.feeder
     left, _ = derive_hosting_left(instance)
     known = feeder >= 0
-    wanted = np.bincount(feeder[known], supply[known], minlength=len(left))
+    wanted = np.bincount(feeder[known], largest_kw[known], minlength=len(left))
     hosted = np.minimum(wanted, left / (1.0 - relief)) if relief < 1.0 else wanted
-    return float(hosted.sum() + supply[~known].sum())
+    return float(hosted.sum() + largest_kw[~known].sum())
 
 
-def _warnings_of_counts(instance: Instance, layouts: Layouts) -> Iterator[Fault]:
-    def sites_with(flags: pd.Series, position: NDArray[np.int64]) -> int:
-        counted = np.append(flags.to_numpy(np.bool_), False)[position]
-        return len(np.unique(layouts.site[counted]))
-
-    every_system = pd.Series(np.ones(len(instance.hot_water), dtype=np.bool_))
+def _warnings_of_counts(instance: Instance, supply: _Supply) -> Iterator[Fault]:
     eligible = {
-        "PV-BIPV": sites_with(instance.kinds["counts_bipv"], layouts.kind),
-        "PV-CARPORT": sites_with(instance.kinds["counts_carport"], layouts.kind),
-        "PV-FLEX": sites_with(instance.storages["counts_flex"], layouts.storage),
-        "PV-HEAT": sites_with(every_system, layouts.hot_water),
+        "PV-BIPV": int(supply.bipv.sum()),
+        "PV-CARPORT": int(supply.carport.sum()),
+        "PV-FLEX": int(supply.flex.sum()),
+        "PV-HEAT": int(supply.heat.sum()),
     }
     for clause, count in eligible.items():
         target = instance.targets.get(clause)

@@ -8,7 +8,7 @@ hourly shapes g (per unit of G) and l (per unit of L), direct use per unit of L 
 piecewise linear and concave in r with a breakpoint at l/g of each hour.  Sorting the breakpoints
 once and keeping cumulative sums evaluates F exactly for any number of sites at the cost of one
 binary search each.  Storage moves, within each day, min(eta * surplus, deficit, capacity): surplus
-and deficit of a day are r*sum(g) - F_d(r) and sum(l) - F_d(r).
+and deficit of a day are r*sum(g) - F_d(r) and sum(l) - F_d(r) (`storage_kernel`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from optimize.pv_siting.generation import TypicalDays
 from optimize.pv_siting.schema import DAY_KINDS, HOURS
+from optimize.pv_siting.storage_kernel import use_through_storage
 
 FloatArray = NDArray[np.float64]
 
@@ -75,13 +76,9 @@ class UseCurve:
 
         ``capacity`` is the storage's usable kWh per kWh of yearly load, shape (n,).
         """
-        total = np.zeros_like(ratio)
-        for weight, load, generation in zip(self.weights, self.load, self.generation, strict=True):
-            direct = _clipped_sum(ratio, np.ones(24), generation, load)
-            surplus = ratio * generation.sum() - direct
-            deficit = load.sum() - direct
-            total += weight * np.minimum(np.minimum(efficiency * surplus, deficit), capacity)
-        return total
+        return np.asarray(
+            use_through_storage(ratio, capacity, efficiency, self.weights, self.load, self.generation)
+        )
 
 
 def _clipped_sum(

@@ -11,9 +11,10 @@ import pytest
 from optimize.errors import InputFaults
 from optimize.pv_siting import catalogue
 from optimize.pv_siting.economics import degraded_annuity
+from optimize.pv_siting.energy import derive_energy
 from optimize.pv_siting.generation import derive_generation_per_kw, derive_typical_days
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.layouts import derive_energy, derive_layouts
+from optimize.pv_siting.layouts import derive_layouts
 from optimize.pv_siting.options import Options, derive_options
 from optimize.pv_siting.self_consumption import UseCurve, derive_day_weights, derive_load_shapes
 from optimize.pv_siting.weather import read_weather_file
