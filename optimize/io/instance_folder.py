@@ -88,6 +88,16 @@ def read_instance(
     return LoadedInstance(path, name_zh, name_en, tuple(loaded))
 
 
+def instance_files(path: Path, programme: Programme) -> list[tuple[str, Path]]:
+    """Name within the folder and path of everything one programme reads."""
+    files = [(TOML, path / TOML)]
+    for table in programme.schema.tables:
+        file = find_table(path if table.shared else path / programme.name, table.name)
+        if file is not None:
+            files.append((file.relative_to(path).as_posix(), file))
+    return files
+
+
 def _read_programme(
     path: Path,
     programme: Programme,
@@ -98,7 +108,6 @@ def _read_programme(
 ) -> tuple[LoadedProgramme | None, list[Fault]]:
     raws: dict[str, RawTable | None] = {}
     faults: list[Fault] = []
-    files = [(TOML, path / TOML)]
     unreadable: set[str] = set()
     for table in programme.schema.tables:
         folder = path if table.shared else path / programme.name
@@ -107,7 +116,6 @@ def _read_programme(
         if file is None:
             continue
         shown = file.relative_to(path).as_posix()
-        files.append((shown, file))
         raw = read_table(file, shown)
         if isinstance(raw, Fault):
             faults.append(raw)
@@ -116,6 +124,7 @@ def _read_programme(
             raws[table.name] = raw
     faults += _unknown_files(path, programme)
     others = [root for root in roots if root != programme.name]
+    files = instance_files(path, programme)
     fingerprint = fingerprint_files(files, json.dumps(overrides or {}, sort_keys=True, default=str))
     data, found, warnings = assemble(
         programme.schema, raws, tree, *names, other_roots=others, fingerprint=fingerprint

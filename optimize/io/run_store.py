@@ -1,11 +1,13 @@
 """Runs on disk: ``results/<programme>/<fingerprint>/<run>/``, written at once, never changed.
 
 A run holds the plan's tables (CSV, UTF-8 with BOM so that Excel shows Chinese), ``summary.json``
-(what a person or program asks first) and ``manifest.json`` (what is needed to do it again).
+(what a person or program asks first) and ``manifest.json`` (what is needed to do it again).  The
+manifest holds the SHA-256 of every other file and, as its ``seal``, of its own other content.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -29,7 +31,10 @@ def save_run(
     summary: Mapping[str, Any],
     manifest: Mapping[str, Any],
 ) -> Path:
-    """Write a run under the next free number and return its folder."""
+    """Write a run under the next free number and return its folder.
+
+    Floats are written with as many digits as give back the same number.
+    """
     home = store / programme / fingerprint
     home.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=".writing-", dir=home))
@@ -37,7 +42,9 @@ def save_run(
         for name, frame in tables.items():
             _write_csv(frame, place / f"{name}.csv")
         _write_json(summary, place / SUMMARY)
-        _write_json(manifest, place / MANIFEST)
+        digests = {path.name: file_digest(path) for path in sorted(place.iterdir())}
+        content = dict(manifest) | {"files": digests}
+        _write_json(content | {"seal": seal_of(content)}, place / MANIFEST)
         place.chmod(0o755)
         return _publish(place, home)
     except BaseException:
@@ -52,12 +59,56 @@ def read_summary(run: Path) -> dict[str, Any]:
     ------
     UsageError : the folder is not a run.
     """
-    path = run / SUMMARY
+    return _read_json(run, SUMMARY)
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """``manifest.json`` of a run folder; raises like `read_summary`."""
+    return _read_json(run, MANIFEST)
+
+
+def read_text_table(path: Path) -> pd.DataFrame:
+    """Text cells of a table of a run; an empty cell is an empty text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+
+def altered_files(run: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """What is not as it was written, in words; empty when nothing was touched."""
+    digests = manifest.get("files")
+    if not isinstance(digests, Mapping):
+        return [f"{MANIFEST} holds no hashes of the files"]
+    found = []
+    content = {key: value for key, value in manifest.items() if key != "seal"}
+    if manifest.get("seal") != seal_of(content):
+        found.append(f"{MANIFEST} was changed: it does not match its seal")
+    for name, digest in digests.items():
+        path = run / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif file_digest(path) != digest:
+            found.append(f"{name} was changed: its SHA-256 is not the one in {MANIFEST}")
+    return found
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def seal_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's content, whatever the order of its keys."""
+    text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read_json(run: Path, name: str) -> dict[str, Any]:
+    path = run / name
     if not path.is_file():
-        raise UsageError(f"{run} is not a run: it holds no {SUMMARY}")
+        raise UsageError(f"{run} is not a run: it holds no {name}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path} is damaged: not an object")
@@ -84,7 +135,7 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     for name in shown.columns:
         if shown[name].dtype == bool:
             shown[name] = shown[name].map({True: "true", False: "false"})
-    shown.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n", float_format="%.10g")
+    shown.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 def _write_json(content: Mapping[str, Any], path: Path) -> None:
