@@ -30,9 +30,18 @@ from optimize.io.write import write_instance
 from optimize.programme import Engine, Programme, SolveOptions
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.report import text
-from optimize.report.summary import STATUS_CODES, json_line, manifest_of, summarise_run
+from optimize.report.stored import run_tables
+from optimize.report.summary import (
+    STATUS_CODES,
+    json_line,
+    manifest_of,
+    place_of_instance,
+    summarise_run,
+)
+from optimize.report.verdict import verdict_json, verdict_lines
 from optimize.result import TracePoint, relative_gap
 from optimize.solve import solve
+from optimize.verification.run import verify_run
 
 # Where several programmes end differently, the job runner hears of the gravest.
 _GRAVEST_FIRST = (
@@ -137,6 +146,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     command.add_argument("--json", action="store_true")
 
+    command = commands.add_parser(
+        "verify", help="check stored runs again from the raw tables and the stored multipliers"
+    )
+    command.set_defaults(run=_verify)
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument(
+        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object per run on stdout")
+
     command = commands.add_parser("docs", help="print a generated page of the documentation")
     command.set_defaults(run=_docs)
     command.add_argument("page", choices=["instances"])
@@ -221,13 +240,15 @@ def _solve_programme(
     summary = summarise_run(programme, data, solved, options, seconds)
     run: str | None = None
     if summary["status"] == "solved":
+        home = call.results / programme.name / data.fingerprint
+        place = place_of_instance(call.path, programme, home)
         folder = save_run(
             call.results,
             programme.name,
             data.fingerprint,
-            programme.plan_tables(solved.instance, solved.result.solution),
+            run_tables(programme, solved),
             summary,
-            manifest_of(data, solved, options, str(call.path), overrides, started),
+            manifest_of(data, solved, options, place, overrides, started),
         )
         run = folder.as_posix()
     if call.json:
@@ -280,6 +301,26 @@ def _show(call: argparse.Namespace) -> int:
         else:
             print("\n".join(text.run_lines(summary, str(run))))
     return ExitCode.SOLVED
+
+
+def _verify(call: argparse.Namespace) -> int:
+    codes = []
+    for run in call.runs:
+        try:
+            verdict = verify_run(run, PROGRAMMES, call.instance)
+        except UsageError as error:
+            if call.json:
+                status = {"run": run.as_posix(), "status": "not verified", "error": str(error)}
+                print(json.dumps(status, ensure_ascii=False), flush=True)
+            print(f"optimize: {error}", file=sys.stderr)
+            codes.append(ExitCode.BAD_INPUT)
+            continue
+        if call.json:
+            print(json.dumps(verdict_json(verdict), ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            print("\n".join(verdict_lines(verdict)), flush=True)
+        codes.append(ExitCode.SOLVED if verdict.verified else ExitCode.FAILED_CHECK)
+    return max(codes)
 
 
 def _docs(call: argparse.Namespace) -> int:

@@ -123,7 +123,7 @@ class Objective:
 
 
 # Which way out a planner asks for first (`ElasticRows.rank`).
-TARGET, MONEY, CAPACITY = range(3)
+TARGET, MONEY, OTHER = range(3)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class ElasticRows:
         all rows or one for each.
     required : the statement's own figure, in ``unit``.
     is_cap : a cap gives way upwards, a target downwards.
-    rank : TARGET, MONEY or CAPACITY (anything else).
+    rank : TARGET, MONEY or OTHER.
     """
 
     clause: str
@@ -282,6 +282,20 @@ class BlockNames(Sequence[str]):
             if block == name
         ]
         return np.concatenate([*parts, np.zeros(0, np.int64)])
+
+    def find(self, names: Sequence[str]) -> IntArray:
+        """Position of each name; -1 where there is no such name."""
+        found = np.full(len(names), -1, dtype=np.int64)
+        members: dict[str, IntArray] = {}
+        for k, name in enumerate(names):
+            block, bracket, place = name.removesuffix("]").rpartition("[")
+            if not bracket or not name.endswith("]") or not place.isdecimal():
+                continue
+            if block not in members:
+                members[block] = self.members(block)
+            if str(int(place)) == place and int(place) < len(members[block]):
+                found[k] = members[block][int(place)]
+        return found
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

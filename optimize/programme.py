@@ -14,7 +14,7 @@ import pandas as pd
 from optimize.checking import CheckReport
 from optimize.errors import Fault
 from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
-from optimize.result import Result, TracePoint
+from optimize.result import KeptGoal, Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
 
 Engine = Literal["auto", "formulation", "fast"]
@@ -120,6 +120,21 @@ class StatedArrays:
     candidate: IntArray
     candidate_ids: Sequence[str]
     describe: Callable[[IntArray], pd.DataFrame]
+
+    def for_goals(self, goals: Sequence[str], kept: Sequence[KeptGoal]) -> Milp:
+        """The programme for the last of ``goals``; what must be kept of the others as last rows.
+
+        A kept goal's row gives way by a billionth, so that the plan that reached it is a plan.
+        """
+        milp = self.milp
+        for keep in kept:
+            objective = self.objectives[keep.goal]
+            reached = keep.reached - objective.offset
+            slack = 1e-9 * max(1.0, abs(reached))
+            low, high = (reached - slack, np.inf) if objective.maximise else (-np.inf, reached + slack)
+            milp = milp.with_row(objective.cost, low, high, f"keep_{keep.goal}")
+        last = self.objectives[goals[-1]]
+        return milp.with_objective(last.cost, last.maximise, last.offset)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimize.checking import CheckReport, Violation
+from optimize.engine.certificate import certify_linearly
+from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
 from optimize.programme import Programme, SolveOptions
-from optimize.result import Result
+from optimize.result import KeptGoal, Result
 from optimize.schema import InstanceData
 
 # The engine's objective and the checker's figure come from different arithmetic on the same numbers.
 _FIGURE_TOLERANCE = 1e-6
+# Of the time limit, once more, for multipliers where the engine has none.
+_CERTIFICATE_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ def solve(programme: Programme, data: InstanceData, options: SolveOptions) -> So
     if result.solution is None:
         return Solved(instance, result, None)
     report = programme.check(instance, result.solution)
+    if result.certificate is None and report.passed:
+        result = _with_certificate(programme, instance, result, report, options)
     return Solved(instance, result, _with_objective_compared(report, result))
 
 
@@ -63,6 +69,30 @@ def _choose_engine(programme: Programme, instance: Any, options: SolveOptions) -
     if reason is None and options.write_model is None and programme.prefer_fast(instance, options):
         return programme.solve_fast
     return programme.solve_formulation
+
+
+def _with_certificate(
+    programme: Programme, instance: Any, result: Result[Any], report: CheckReport, options: SolveOptions
+) -> Result[Any]:
+    """Multipliers of the linear relaxation, where the engine's way to its bound left none.
+
+    Branch and cut proves better bounds than any multipliers, but nobody can compute them again.
+    """
+    if programme.state_arrays is None:
+        return result
+    stated = programme.state_arrays(instance, result.goal)
+    kept = [KeptGoal(name, report.figures[name]) for name in result.goal[:-1]]
+    share = dataclasses.replace(options, time_limit_s=_CERTIFICATE_SHARE * options.time_limit_s)
+    watch = Watch(share, result.maximise)
+    certificate = certify_linearly(stated.for_goals(result.goal, kept), kept, watch)
+    if certificate is None:
+        return result
+    bound = certificate.bound
+    if result.bound is not None:
+        bound = min(bound, result.bound) if result.maximise else max(bound, result.bound)
+    if result.objective is not None:  # a bound on the wrong side of the plan is rounding
+        bound = max(bound, result.objective) if result.maximise else min(bound, result.objective)
+    return dataclasses.replace(result, bound=bound, certificate=certificate)
 
 
 def _with_objective_compared(report: CheckReport, result: Result[Any]) -> CheckReport:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.choice_structure import group_rows
+from optimize.engine.highs import solve_lp
+from optimize.engine.stopping import Watch
 from optimize.milp import BlockNames, Milp
-from optimize.result import Certificate
+from optimize.result import Certificate, KeptGoal
 
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +68,20 @@ def linear_certificate(milp: Milp, row_duals: FloatArray) -> Certificate:
     boxes = _largest(reduced, milp.lower, milp.upper)[~grouped]
     bound = float(best.sum() + boxes.sum() + _largest(y, milp.row_lower, milp.row_upper).sum())
     return Certificate("linear", sign * bound + milp.offset, sign * y, row_names(milp))
+
+
+def certify_linearly(milp: Milp, kept: Sequence[KeptGoal], watch: Watch) -> Certificate | None:
+    """Certificate from the linear relaxation of ``milp``; None where it is not solved in time.
+
+    Parameters
+    ----------
+    kept : earlier goals; ``milp`` has their rows already, as its last ones.
+    """
+    outcome = solve_lp(milp, watch)
+    if outcome.row_duals is None:
+        return None
+    certificate = linear_certificate(milp, outcome.row_duals)
+    return replace(certificate, kept=tuple(kept)) if np.isfinite(certificate.bound) else None
 
 
 def row_names(milp: Milp) -> Sequence[str]:

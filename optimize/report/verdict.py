@@ -1,0 +1,94 @@
+"""What verifying a run has found, for the terminal and for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from optimize.report.text import amount, grouped, percent
+from optimize.verification.run import Verdict
+
+# Gaps closer than this are the same for a reader.
+_SAME_GAP = 1e-6
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """One run's verdict in plain words."""
+    unit = verdict.goal_unit
+    lines = [f"{verdict.run.as_posix()} · {verdict.programme} · {verdict.instance}"]
+    lines.append(
+        f"  files      {verdict.num_files} with their hashes"
+        if not any(".csv" in text or ".json" in text for text in verdict.failures)
+        else "  files      see below"
+    )
+    if verdict.objective is not None:
+        lines.append(
+            f"  plan       {verdict.goal} {amount(verdict.objective, unit)} recomputed · "
+            f"{amount(verdict.objective_stated, unit)} stated · "
+            f"{grouped(verdict.num_rows)} rows and figures from the tables"
+        )
+    lines += [f"  {label:<10} {line}" for label, line in _bound_lines(verdict)]
+    lines += [f"  remark     {remark}" for remark in verdict.remarks]
+    if verdict.verified:
+        lines.append(f"  verdict    VERIFIED in {verdict.seconds:.1f} s")
+    else:
+        number = len(verdict.failures)
+        lines.append(f"  verdict    FAILED: {number} thing{'' if number == 1 else 's'} not as stated")
+        lines += [f"    ✘ {failure}" for failure in verdict.failures]
+    return lines
+
+
+def _bound_lines(verdict: Verdict) -> list[tuple[str, str]]:
+    unit = verdict.goal_unit
+    if verdict.bound_stated is None and verdict.bound_certified is None:
+        return []
+    stated = "none" if verdict.bound_stated is None else amount(verdict.bound_stated, unit)
+    if verdict.bound_certified is None:
+        return [("bound", f"{stated} stated · gap {percent(verdict.gap_stated)}")]
+    parts = f"{grouped(verdict.num_multipliers)} multipliers, {grouped(verdict.num_groups)} choices"
+    if verdict.num_blocks:
+        parts += f", {grouped(verdict.num_blocks)} blocks"
+    shown = amount(verdict.bound_certified, unit) if math.isfinite(verdict.bound_certified) else "nothing"
+    lines = [("bound", f"{shown} certified · {stated} stated · from {parts}")]
+    certified, told = verdict.gap_certified, verdict.gap_stated
+    if certified is None or not math.isfinite(certified):
+        return lines
+    if told is not None and certified - told > _SAME_GAP:
+        lines.append(
+            (
+                "gap",
+                f"{percent(certified)} certified by multipliers; the stated {percent(told)} is closer "
+                "by what rests on the solver's branch and cut",
+            )
+        )
+    else:
+        lines.append(("gap", f"{percent(certified)}, all of it certified by multipliers"))
+    return lines
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The object ``verify --json`` prints for one run."""
+    return {
+        "run": verdict.run.as_posix(),
+        "programme": verdict.programme,
+        "instance": verdict.instance,
+        "status": "verified" if verdict.verified else "failed",
+        "failures": verdict.failures,
+        "remarks": verdict.remarks,
+        "goal": verdict.goal,
+        "goal_unit": verdict.goal_unit,
+        "objective_stated": verdict.objective_stated,
+        "objective": _finite(verdict.objective),
+        "bound_stated": verdict.bound_stated,
+        "bound_certified": _finite(verdict.bound_certified),
+        "gap_stated": _finite(verdict.gap_stated),
+        "gap_certified": _finite(verdict.gap_certified),
+        "certificate": verdict.kind,
+        "num_files": verdict.num_files,
+        "rows_checked": verdict.num_rows,
+        "seconds": round(verdict.seconds, 3),
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Stored runs verified without the engine: the plan from the raw tables, the bound from multipliers."""

@@ -1,0 +1,408 @@
+"""Verify a stored run: files untouched, plan and figures from the raw tables, bound from multipliers."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optimize.checking import CheckReport
+from optimize.errors import InputFaults, UnreadablePlan, UsageError
+from optimize.io.instance_folder import instance_files, read_instance
+from optimize.io.run_store import (
+    altered_files,
+    file_digest,
+    read_manifest,
+    read_summary,
+    read_text_table,
+)
+from optimize.milp import BlockNames, FloatArray, IntArray
+from optimize.programme import Programme
+from optimize.result import KeptGoal, relative_gap
+from optimize.schema import InstanceData
+from optimize.verification.bound import ProvenBound, prove_bound
+
+# The checker's figures are the same sums over the same numbers: only their last digits may move.
+_SAME_FIGURE = 1e-9
+# What an engine calls its objective is a sum in another order, over rows met to a millionth.
+_SAME_OBJECTIVE = 1e-6
+# Room between a claimed bound and the one recomputed with outward rounding.
+_SAME_BOUND = 1e-8
+_LISTED = 10
+
+
+@dataclass
+class Verdict:
+    """What was found out about one run.
+
+    Attributes
+    ----------
+    failures : everything that is not as the run says; empty: verified.
+    remarks : what a reader should know besides.
+    objective_stated, objective : of the summary; recomputed from the plan's tables and the instance.
+    bound_stated, bound_certified : of the summary; recomputed from the multipliers (None: none).
+    kind : of the certificate, None where there is none.
+    num_files, num_rows : files with the right hash; rows and figures recomputed by the checker.
+    num_groups, num_blocks, num_multipliers : what the bound was put together from.
+    """
+
+    run: Path
+    programme: str = ""
+    goal: str = ""
+    goal_unit: str = ""
+    instance: str = ""
+    failures: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    objective_stated: float | None = None
+    objective: float | None = None
+    bound_stated: float | None = None
+    bound_certified: float | None = None
+    kind: str | None = None
+    num_files: int = 0
+    num_rows: int = 0
+    num_groups: int = 0
+    num_blocks: int = 0
+    num_multipliers: int = 0
+    seconds: float = 0.0
+
+    @property
+    def verified(self) -> bool:
+        return not self.failures
+
+    @property
+    def gap_stated(self) -> float | None:
+        return relative_gap(self.objective_stated, self.bound_stated)
+
+    @property
+    def gap_certified(self) -> float | None:
+        return relative_gap(self.objective, self.bound_certified)
+
+
+def verify_run(run: Path, programmes: Sequence[Programme], instance: Path | None = None) -> Verdict:
+    """Verify one run folder.
+
+    Parameters
+    ----------
+    programmes : all there are; the run names its own.
+    instance : folder of the instance; None: where the run says it lies.
+
+    Raises
+    ------
+    UsageError : there is no run, or its instance is not there or no longer the same.
+    """
+    began = time.monotonic()
+    manifest, summary = read_manifest(run), read_summary(run)
+    programme = next((p for p in programmes if p.name == summary.get("programme")), None)
+    if programme is None:
+        raise UsageError(f"{run} is a run of '{summary.get('programme')}', which is no programme")
+    verdict = Verdict(run, programme.name)
+    verdict.failures += altered_files(run, manifest)
+    verdict.num_files = len(manifest.get("files", ()))
+    goals = _goals(programme, manifest, summary, verdict)
+    data = _find_instance(run, programme, manifest, instance, verdict)
+    loaded = programme.load(data)
+    tables = {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
+    report = _check_plan(programme, loaded, tables, verdict)
+    if report is not None:
+        _compare(summary, report, goals, verdict)
+        _check_bound(programme, loaded, manifest, tables, goals, report, verdict)
+    verdict.seconds = time.monotonic() - began
+    return verdict
+
+
+def _goals(
+    programme: Programme, manifest: Mapping[str, Any], summary: Mapping[str, Any], verdict: Verdict
+) -> tuple[str, ...]:
+    """The goals solved for; those the manifest and the summary name have to be the same."""
+    asked = manifest.get("options", {}).get("goal")
+    told = summary.get("goal")
+    known = {goal.name for goal in programme.goals}
+    if not isinstance(told, list) or not told or not set(told) <= known:
+        raise UsageError(f"{verdict.run} names no goal of {programme.name}")
+    if asked != told:
+        verdict.failures.append(f"summary.json names the goals {told}, manifest.json {asked}")
+    goal = programme.goal(told[-1])
+    verdict.goal, verdict.goal_unit = goal.name, goal.unit
+    if summary.get("maximise") is not goal.maximise:
+        verdict.failures.append(f"summary.json has the sense of {goal.name} wrong")
+    return tuple(told)
+
+
+# --- the instance ---------------------------------------------------------------------------------
+
+
+def _find_instance(
+    run: Path,
+    programme: Programme,
+    manifest: Mapping[str, Any],
+    given: Path | None,
+    verdict: Verdict,
+) -> InstanceData:
+    """The instance as it was when the run was made."""
+    folder = _folder(run, manifest, given)
+    verdict.instance = folder.as_posix()
+    changed = _changed_tables(folder, programme, manifest)
+    again = "give the instance as it was with --instance"
+    if changed:
+        raise UsageError(f"{folder} is not the instance of {run}: {'; '.join(changed)}; {again}")
+    try:
+        loaded = read_instance(folder, [programme], [programme.name], manifest.get("overrides", {}))
+    except InputFaults as error:
+        raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
+    data = loaded.programmes[0].data
+    if data.fingerprint != manifest.get("fingerprint"):
+        raise UsageError(
+            f"{folder} with the run's overrides is not the instance of {run}: its fingerprint is "
+            f"{data.fingerprint}, the run's is {manifest.get('fingerprint')}; {again}"
+        )
+    return data
+
+
+def _folder(run: Path, manifest: Mapping[str, Any], given: Path | None) -> Path:
+    if given is not None:
+        return given
+    places = [Path(str(manifest.get("instance", "")))]
+    if "instance_from_run" in manifest:
+        places.append(Path(os.path.normpath(run.resolve() / str(manifest["instance_from_run"]))))
+    for place in places:
+        if place.is_dir():
+            return place
+    raise UsageError(f"the instance of {run} ({places[0]}) is not there; name it with --instance")
+
+
+def _changed_tables(folder: Path, programme: Programme, manifest: Mapping[str, Any]) -> list[str]:
+    then = manifest.get("instance_files")
+    if not isinstance(then, Mapping):
+        return []  # the fingerprint decides
+    now = dict(instance_files(folder, programme))
+    changed = [f"{name} is missing" for name in then if name not in now]
+    changed += [f"{name} was added" for name in now if name not in then]
+    return changed + [
+        f"{name} was changed"
+        for name, path in now.items()
+        if name in then and (not path.is_file() or file_digest(path) != then[name])
+    ]
+
+
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def _check_plan(
+    programme: Programme, instance: Any, tables: Mapping[str, pd.DataFrame], verdict: Verdict
+) -> CheckReport | None:
+    try:
+        report = programme.check(instance, programme.read_plan(tables))
+    except UnreadablePlan as error:
+        verdict.failures.append(f"plan: {error}")
+        return None
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        # The checkers trust ids and types; a plan that breaks them is no plan of this instance.
+        verdict.failures.append(f"plan: cannot be followed: {type(error).__name__} {error}")
+        return None
+    verdict.num_rows = report.num_rows_checked
+    verdict.failures += [f"plan: {violation}" for violation in report.violations[:_LISTED]]
+    if len(report.violations) > _LISTED:
+        verdict.failures.append(f"plan: {len(report.violations) - _LISTED} more violations")
+    return report
+
+
+def _compare(
+    summary: Mapping[str, Any], report: CheckReport, goals: tuple[str, ...], verdict: Verdict
+) -> None:
+    """Every figure of the summary against the recomputed one."""
+    figures = report.figures
+    verdict.objective = figures[goals[-1]]
+    verdict.objective_stated = _number(summary.get("objective"))
+    verdict.bound_stated = _number(summary.get("bound"))
+    expect = _Expectations(verdict.failures)
+    expect.same("objective", verdict.objective_stated, verdict.objective, _SAME_OBJECTIVE)
+    expect.same("gap", _number(summary.get("gap")), verdict.gap_stated)
+    told = summary.get("figures", {})
+    for name, value in figures.items():
+        expect.same(f"figure {name}", _number(told.get(name)), value)
+    _compare_clauses(summary, report, expect)
+    _compare_money(summary, report, expect)
+    if summary.get("status") != "solved" or summary.get("checked") is not True:
+        verdict.failures.append("summary.json: status is not that of a checked plan")
+
+
+def _compare_money(summary: Mapping[str, Any], report: CheckReport, expect: _Expectations) -> None:
+    money = report.money
+    keys = zip(money["source"].astype(str), money["year"].astype(int), strict=True)
+    amounts = money[["spent_cny", "budget_cny"]].to_numpy(np.float64).tolist()
+    true = dict(zip(keys, amounts, strict=True))
+    told = {(str(row.get("source")), row.get("year")): row for row in summary.get("money", ())}
+    for key in sorted(set(true) | set(told), key=str):
+        row, where = told.get(key, {}), f"money {key[0]} {key[1]}"
+        spent, budget = true.get(key, (None, None))
+        expect.same(f"{where} spent", _number(row.get("spent_cny")), spent)
+        expect.same(f"{where} budget", _number(row.get("budget_cny")), budget)
+
+
+def _compare_clauses(summary: Mapping[str, Any], report: CheckReport, expect: _Expectations) -> None:
+    told = summary.get("clauses", [])
+    if len(told) != len(report.clauses):
+        expect.failures.append(f"summary.json: {len(told)} clauses, the instance has {len(report.clauses)}")
+        return
+    for row, outcome in zip(told, report.clauses, strict=True):
+        name = f"clause {outcome.target.id} {outcome.where}".strip()
+        if row.get("id") != outcome.target.id or row.get("met") != bool(outcome.met):
+            expect.failures.append(f"summary.json: {name} is not as recomputed (met: {outcome.met})")
+        expect.same(f"{name} reached", _number(row.get("reached")), outcome.reached)
+        expect.same(f"{name} required", _number(row.get("required")), outcome.target.required)
+
+
+@dataclass
+class _Expectations:
+    failures: list[str]
+
+    def same(
+        self, name: str, told: float | None, true: float | None, tolerance: float = _SAME_FIGURE
+    ) -> None:
+        """``told`` by the summary is ``true``; what is not a finite number is None there."""
+        if true is not None and not math.isfinite(true):
+            true = None
+        if told is None and true is None:
+            return
+        if told is None or true is None or abs(told - true) > tolerance * max(1.0, abs(true)):
+            self.failures.append(f"summary.json: {name} is {_shown(told)}, recomputed {_shown(true)}")
+
+
+# --- the bound ------------------------------------------------------------------------------------
+
+
+def _check_bound(
+    programme: Programme,
+    instance: Any,
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    goals: tuple[str, ...],
+    report: CheckReport,
+    verdict: Verdict,
+) -> None:
+    claim = manifest.get("certificate")
+    if verdict.bound_stated is None and claim is None:
+        verdict.remarks.append("the run states no bound")
+        return
+    if claim is None or programme.state_arrays is None:
+        verdict.remarks.append("bound not certified by multipliers: it rests on the solver's word")
+        return
+    stated = programme.state_arrays(instance, goals)
+    # What the plan itself reaches of the earlier goals, not what the run says it does.
+    kept = [KeptGoal(name, report.figures[name]) for name in goals[:-1]]
+    _compare_kept(claim, kept, verdict)
+    milp = stated.for_goals(goals, kept)
+    assert isinstance(milp.row_names, BlockNames)
+    multipliers = np.zeros(milp.num_rows)
+    rows, values = _read_rows(tables, "multipliers", "multiplier", milp.row_names, verdict)
+    multipliers[rows] = values
+    block_rows, block_claims = _read_rows(tables, "blocks", "block_bound", milp.row_names, verdict)
+    proven = prove_bound(milp, multipliers, block_rows)
+    verdict.kind, verdict.bound_certified = str(claim.get("kind")), proven.bound
+    verdict.num_multipliers = len(rows)
+    verdict.num_groups, verdict.num_blocks = proven.num_groups, proven.num_blocks
+    names = [milp.row_names[int(row)] for row in proven.left_out[:_LISTED]]
+    if names:
+        verdict.failures.append(
+            f"multipliers.csv: wrong sign for the row, left out: {', '.join(names)}"
+            + (f" and {len(proven.left_out) - _LISTED} more" if len(proven.left_out) > _LISTED else "")
+        )
+    block_names = [milp.row_names[int(row)] for row in block_rows]
+    _compare_blocks(block_names, block_claims, proven, verdict)
+    _compare_bounds(claim, programme.goal(goals[-1]).maximise, verdict)
+
+
+def _compare_kept(claim: Mapping[str, Any], kept: Sequence[KeptGoal], verdict: Verdict) -> None:
+    told = {row.get("goal"): _number(row.get("reached")) for row in claim.get("kept", ())}
+    expect = _Expectations(verdict.failures)
+    if len(told) != len(kept):
+        verdict.failures.append(f"manifest.json: the certificate keeps {list(told)}, not the earlier goals")
+    for goal in kept:
+        expect.same(f"kept goal {goal.goal}", told.get(goal.goal), goal.reached, _SAME_OBJECTIVE)
+
+
+def _read_rows(
+    tables: Mapping[str, pd.DataFrame], table: str, column: str, names: BlockNames, verdict: Verdict
+) -> tuple[IntArray, FloatArray]:
+    """Rows and figures of a table of the certificate; what cannot be used is left out and told."""
+    none = np.zeros(0, np.int64), np.zeros(0)
+    if table not in tables:
+        if table == "multipliers":
+            verdict.failures.append(f"{table}.csv is missing")
+        return none
+    frame = tables[table]
+    if not {"row", column} <= set(frame.columns):
+        verdict.failures.append(f"{table}.csv has no columns row, {column}")
+        return none
+    values = np.array([_parsed(cell) for cell in frame[column]], dtype=np.float64)
+    rows = names.find(list(frame["row"]))
+    usable = (rows >= 0) & np.isfinite(values) & ~frame["row"].duplicated().to_numpy()
+    for position in np.flatnonzero(~usable)[:_LISTED]:
+        verdict.failures.append(
+            f"{table}.csv: '{frame['row'].iloc[position]}' = '{frame[column].iloc[position]}' is no row of "
+            "the programme, stands twice, or has no number; left out"
+        )
+    return rows[usable], values[usable]
+
+
+def _parsed(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _compare_blocks(names: Sequence[str], claims: FloatArray, proven: ProvenBound, verdict: Verdict) -> None:
+    true = proven.block_bounds
+    tolerance = _SAME_BOUND * np.maximum(1.0, np.abs(claims))
+    wrong = np.flatnonzero(np.isnan(true) | (np.abs(claims - true) > tolerance))
+    for position in wrong[:_LISTED]:
+        found = "cannot be solved as a block" if np.isnan(true[position]) else f"{true[position]:.17g}"
+        verdict.failures.append(
+            f"blocks.csv: {names[position]} claims {claims[position]:.17g}, recomputed {found}"
+        )
+    if len(wrong) > _LISTED:
+        verdict.failures.append(f"blocks.csv: {len(wrong) - _LISTED} more blocks differ")
+
+
+def _compare_bounds(claim: Mapping[str, Any], maximise: bool, verdict: Verdict) -> None:
+    """The recomputed bound against what the certificate claims, the plan and the stated bound."""
+    certified, claimed = verdict.bound_certified, _number(claim.get("bound"))
+    assert certified is not None
+    sign = 1.0 if maximise else -1.0
+    size = max(1.0, abs(certified) if math.isfinite(certified) else 1.0)
+    if claimed is None or sign * (certified - claimed) > _SAME_BOUND * size:
+        verdict.failures.append(
+            f"bound: the certificate claims {_shown(claimed)}, its multipliers prove {_shown(certified)}"
+        )
+    if verdict.objective is not None and sign * (verdict.objective - certified) > _SAME_OBJECTIVE * size:
+        verdict.failures.append(
+            f"bound: the plan ({_shown(verdict.objective)}) is better than the multipliers allow "
+            f"({_shown(certified)})"
+        )
+    stated = verdict.bound_stated
+    if stated is None:
+        return
+    if verdict.objective is not None and sign * (verdict.objective - stated) > _SAME_OBJECTIVE * size:
+        verdict.failures.append(f"bound: the plan is better than the stated bound {_shown(stated)}")
+    if sign * (stated - certified) > _SAME_OBJECTIVE * size:
+        verdict.failures.append(
+            f"bound: {_shown(stated)} is stated, although the multipliers prove {_shown(certified)}"
+        )
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return None
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.12g}"
