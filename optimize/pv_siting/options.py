@@ -112,14 +112,17 @@ def derive_options(instance: Instance, sites: IntArray | None = None) -> Options
     """All options of the sites at the ascending positions ``sites`` (None: all sites)."""
     sites = np.arange(len(instance.sites)) if sites is None else sites
     room, curves = derive_connection_room(instance), Curves(instance)
-    parts: list[Options] = []
-    num_options = 0
+    options: Options | None = None
     for first in range(0, max(len(sites), 1), _SITES_PER_PART):
         layouts = derive_layouts(instance, sites[first : first + _SITES_PER_PART], room)
-        part = _options_of_layouts(instance, _unlocked(instance, layouts), curves, num_options)
-        num_options += len(part)
-        parts.append(part)
-    return _joined(parts)
+        num_before = 0 if options is None else len(options)
+        part = _options_of_layouts(instance, _unlocked(instance, layouts), curves, num_before)
+        if options is None:
+            options = part
+        else:
+            _append(options, part)
+    assert options is not None
+    return options
 
 
 def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, num_before: int) -> Options:
@@ -145,19 +148,14 @@ def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, nu
     return _finish(instance, layouts, energy, figures, joined, mix_names, num_before)
 
 
-def _joined(parts: list[Options]) -> Options:
-    """One after the other; each part is let go of as it is copied."""
-    if len(parts) == 1:
-        return parts[0]
-    names = {f.name for f in fields(Options)} - {"mix_names", "source_names"}
-    mix_names, source_names = parts[0].mix_names, parts[0].source_names
-    columns = [{name: getattr(part, name) for name in names} for part in parts]
-    parts.clear()
-    return Options(
-        **{name: np.concatenate([part.pop(name) for part in columns]) for name in sorted(names)},
-        mix_names=mix_names,
-        source_names=source_names,
-    )
+def _append(options: Options, part: Options) -> None:
+    """Lengthen every column of ``options`` in place: joining parts at the end would hold all twice."""
+    for field in fields(Options):
+        column = getattr(options, field.name)
+        if isinstance(column, np.ndarray):
+            end, more = len(column), getattr(part, field.name)
+            column.resize(end + len(more), refcheck=False)
+            column[end:] = more
 
 
 def derive_site_type_flags(instance: Instance) -> tuple[BoolArray, BoolArray]:
