@@ -165,7 +165,7 @@ class MilpBuilder:
         self._integral: list[BoolArray] = []
         self._row_lower: list[FloatArray] = []
         self._row_upper: list[FloatArray] = []
-        self._entries: list[tuple[IntArray, IntArray, FloatArray]] = []
+        self._parts: list[sp.csr_array] = []
         self._column_blocks: list[tuple[str, int]] = []
         self._row_blocks: list[tuple[str, int]] = []
         self.num_columns = 0
@@ -215,13 +215,7 @@ class MilpBuilder:
         size = int(np.prod(dims))
         first = self.num_rows
         own = np.arange(size, dtype=np.int64).reshape(dims)
-        for rows, columns, coefficients in terms:
-            r, c, v = np.broadcast_arrays(
-                own if rows is None else np.asarray(rows, dtype=np.int64),
-                np.asarray(columns, dtype=np.int64),
-                np.asarray(coefficients, dtype=np.float64),
-            )
-            self._entries.append((r.ravel() + first, c.ravel(), v.ravel()))
+        self._parts.append(_rows_as_csr(size, self.num_columns, own, terms))
         self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=np.float64), dims).ravel())
         self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=np.float64), dims).ravel())
         self._row_blocks.append((name, size))
@@ -229,16 +223,8 @@ class MilpBuilder:
         return own + first
 
     def build(self) -> Milp:
-        """The programme; entries given twice for one cell are added up."""
-        rows, columns, values = (
-            (np.concatenate(parts) for parts in zip(*self._entries, strict=True))
-            if self._entries
-            else (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-        )
-        matrix = sp.csr_array(
-            sp.coo_array((values, (rows, columns)), shape=(self.num_rows, self.num_columns))
-        )
-        matrix.eliminate_zeros()
+        """The programme; entries given twice for one cell are added up. Empties the builder."""
+        matrix = _stacked(self._parts, self.num_columns)
 
         def join(parts: list[FloatArray]) -> FloatArray:
             return np.concatenate(parts) if parts else np.zeros(0)
@@ -255,6 +241,39 @@ class MilpBuilder:
             column_names=BlockNames(self._column_blocks),
             row_names=BlockNames(self._row_blocks),
         )
+
+
+def _rows_as_csr(size: int, num_columns: int, own: IntArray, terms: Sequence[Term]) -> sp.csr_array:
+    """Rows of one block: 32-bit indices, ascending in each row, no zeros."""
+    parts = []
+    for rows, columns, coefficients in terms:
+        r, c, v = np.broadcast_arrays(
+            own if rows is None else np.asarray(rows),
+            np.asarray(columns),
+            np.asarray(coefficients, dtype=np.float64),
+        )
+        parts.append((r.ravel().astype(np.int32), c.ravel().astype(np.int32), v.ravel()))
+    if not parts:
+        return sp.csr_array((size, num_columns))
+    r, c, v = parts[0] if len(parts) == 1 else (np.concatenate(part) for part in zip(*parts, strict=True))
+    block = sp.csr_array(sp.coo_array((v, (r, c)), shape=(size, num_columns)))
+    block.eliminate_zeros()
+    return block
+
+
+def _stacked(parts: list[sp.csr_array], num_columns: int) -> sp.csr_array:
+    """The blocks one below the other; each is let go of as it is copied, so that they lie there once."""
+    counts = [np.diff(part.indptr) for part in parts]
+    starts = np.concatenate([np.zeros(1, np.int64), *counts]).cumsum()
+    index = np.int32 if starts[-1] <= np.iinfo(np.int32).max else np.int64
+    indices, data = np.empty(starts[-1], dtype=index), np.empty(starts[-1])
+    end = int(starts[-1])
+    while parts:
+        part = parts.pop()
+        first = end - part.nnz
+        indices[first:end], data[first:end] = part.indices, part.data
+        end = first
+    return sp.csr_array((data, indices, starts.astype(index)), shape=(len(starts) - 1, num_columns))
 
 
 class BlockNames(Sequence[str]):
