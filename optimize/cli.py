@@ -22,6 +22,7 @@ from rich.live import Live
 from rich.text import Text
 
 from optimize import __version__
+from optimize.bench.command import bench
 from optimize.errors import ExitCode, InputFaults, OptimizeError, UsageError
 from optimize.io.instance_folder import LoadedInstance, LoadedProgramme, read_instance
 from optimize.io.run_store import read_summary, save_run
@@ -145,6 +146,28 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_show)
     command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     command.add_argument("--json", action="store_true")
+
+    command = commands.add_parser("bench", help="race the product against other solvers on one instance")
+    command.set_defaults(run=bench)
+    command.add_argument("programme", choices=names)
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("--size", help="generate an instance of this size (see generate)")
+    what.add_argument("--instance", type=Path, metavar="FOLDER", help="take this instance folder")
+    command.add_argument("--family", default="", help="family of the generated instance (see generate)")
+    command.add_argument(
+        "--against",
+        default="pyomo-highs,highs,scip,cp-sat,linopy",
+        metavar="A,B",
+        help="default: %(default)s",
+    )
+    command.add_argument("--goal", default="npv", help="one goal (npv)")
+    command.add_argument("--gap", type=_share, default=1e-4, help="stop at this proven relative gap (0.0001)")
+    command.add_argument(
+        "--time-limit", type=_positive, default=60.0, metavar="S", help="seconds for each contender (60)"
+    )
+    command.add_argument("--threads", type=_count, default=1, help="cores for each contender (1)")
+    command.add_argument("--seed", type=_seed, default=1, help="of the instance and of the solvers (1)")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     command = commands.add_parser(
         "verify", help="check stored runs again from the raw tables and the stored multipliers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +87,7 @@ def solve_milp(
     info = solver.getInfo()
     x = None
     if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
-        x = _integral_solution(milp, np.array(solver.getSolution().col_value), watch)
+        x = integral_solution(milp, np.array(solver.getSolution().col_value), watch)
     objective = None if x is None else milp.value(x)
     if status in (highspy.HighsModelStatus.kInfeasible,):
         return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
@@ -142,6 +142,73 @@ def solve_lp(milp: Milp, watch: Watch, method: LpMethod = "choose") -> LpOutcome
     raise SolverError(f"HiGHS stopped with '{solver.modelStatusToString(status)}' on an LP")
 
 
+def solve_plainly(milp: Milp, watch: Watch, on_built: Callable[[], None] = lambda: None) -> MilpOutcome:
+    """HiGHS as it comes: the arrays as they stand, its own settings, as many threads as were asked for.
+
+    What `optimize bench` compares with; the product itself calls `solve_milp`.  ``on_built`` is called
+    when HiGHS has the model.  The plan is what HiGHS returns, integers not rounded.
+    """
+    solver = highspy.Highs()
+    _set(solver, "output_flag", False)
+    _pass(solver, milp, integer=True)
+    on_built()
+    return run_plainly(solver, watch)
+
+
+def run_plainly(solver: Any, watch: Watch) -> MilpOutcome:
+    """Run a ``highspy.Highs`` that holds a model as `solve_plainly` does."""
+    prepare_plainly(solver, watch)
+    _run(solver)
+    return read_plainly(solver, watch)
+
+
+def prepare_plainly(solver: Any, watch: Watch) -> None:
+    """Limits, gap, seed and threads of ``watch`` for a solver that holds a model, and its progress."""
+    _set(solver, "threads", watch.options.threads)
+    _set(solver, "random_seed", watch.options.seed)
+    _set(solver, "time_limit", max(watch.remaining(), 1e-3))
+    _set(solver, "mip_rel_gap", watch.gap)
+
+    def on_values(event: Any) -> None:
+        plan, bound = _finite(event.data_out.mip_primal_bound), _finite(event.data_out.mip_dual_bound)
+        if plan is not None:
+            watch.offer_plan(plan)
+        if bound is not None:
+            watch.offer_bound(bound)
+
+    # the log is written every few seconds only; the interrupt callback comes at every step
+    for source in (solver.cbMipLogging, solver.cbMipImprovingSolution, solver.cbMipInterrupt):
+        source.subscribe(on_values)
+
+
+def read_plainly(solver: Any, watch: Watch) -> MilpOutcome:
+    """Plan and bound of a solver that has run.
+
+    Raises
+    ------
+    SolverError : on any status that is not one of plan, bound, infeasible or limit.
+    """
+    status = solver.getModelStatus()
+    if status == highspy.HighsModelStatus.kInfeasible:
+        return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
+    if status not in _MILP_STATUSES:
+        raise SolverError(f"HiGHS stopped with '{solver.modelStatusToString(status)}'")
+    info = solver.getInfo()
+    x, objective = None, None
+    if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
+        x, objective = np.array(solver.getSolution().col_value), float(info.objective_function_value)
+        watch.offer_plan(objective)
+    optimal = status == highspy.HighsModelStatus.kOptimal
+    # without integers there is no branch and bound: the optimum of the linear programme is the bound
+    bound = objective if optimal and info.mip_node_count < 0 else _finite(info.mip_dual_bound)
+    if bound is not None:
+        watch.offer_bound(bound)
+    stop = watch.stop_reason()
+    if optimal and stop is not StopReason.OPTIMAL:
+        stop = StopReason.GAP_REACHED
+    return MilpOutcome(stop, x, objective, bound)
+
+
 class GrowingLp:
     """A minimisation that gains rows and changes bounds between solves, warm from the last basis."""
 
@@ -176,14 +243,23 @@ class GrowingLp:
 
     def solve(self, seconds: float) -> tuple[FloatArray, float] | None:
         """Optimal point and value, or None where the solver did not end with one."""
-        _set(self._solver, "time_limit", self._solver.getRunTime() + max(seconds, 1e-3))
+        deadline = self._solver.getRunTime() + max(seconds, 1e-3)
+        _set(self._solver, "time_limit", deadline)
         _run(self._solver)
+        if self._solver.getModelStatus() not in (highspy.HighsModelStatus.kOptimal, *_LIMIT_STATUSES):
+            # A basis that has gone bad: once more from none.
+            _expect_ok(self._solver.clearSolver(), "clearSolver")
+            _run(self._solver)
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         return (
             np.array(self._solver.getSolution().col_value),
             float(self._solver.getInfo().objective_function_value),
         )
+
+    def row_duals(self, first: int, last: int) -> FloatArray:
+        """Duals (>= 0) of rows first..last-1 at the last optimal point."""
+        return np.array(self._solver.getSolution().row_dual[first:last], dtype=np.float64)
 
 
 def write_model(milp: Milp, path: Path) -> None:
@@ -333,7 +409,7 @@ def _run(solver: Any) -> None:
         raise SolverError("HiGHS could not run the model")
 
 
-def _integral_solution(milp: Milp, x: FloatArray, watch: Watch) -> FloatArray:
+def integral_solution(milp: Milp, x: FloatArray, watch: Watch) -> FloatArray:
     """``x`` with exact integers, the continuous rest solved again where rounding moved a row."""
     whole = np.where(milp.integral, np.round(x), x)
     whole = np.clip(whole, milp.lower, milp.upper)

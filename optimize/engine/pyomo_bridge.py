@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from pyomo.contrib.solver.solvers.highs import Highs
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.environ import ConcreteModel, Objective, maximize
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from optimize.engine import goals
+from optimize.engine.highs import MilpOutcome, prepare_plainly, read_plainly
 from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
 from optimize.milp import ElasticRows, Milp
@@ -28,6 +30,7 @@ class CompiledModel:
 
     def __init__(self, model: ConcreteModel) -> None:
         info = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
+        self._variables = info.columns
         self._columns = {id(var): j for j, var in enumerate(info.columns)}
         self._rows: dict[int, list[int]] = {}
         sides = np.array([row.bound_type for row in info.rows], dtype=np.int64)
@@ -96,6 +99,12 @@ class CompiledModel:
             index: float(x[self._columns[id(data)]]) if id(data) in self._columns else _idle_value(data)
             for index, data in variable.items()
         }
+
+    def present_point(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The values that the model's variables hold now, shape (n,)."""
+        return np.array(
+            [_idle_value(var) if var.value is None else float(var.value) for var in self._variables]
+        )
 
 
 def compile_model(model: ConcreteModel) -> CompiledModel:
@@ -176,6 +185,48 @@ def solve_model(
     )
 
 
+class _WatchedHighs(Highs):
+    """Pyomo's own interface to HiGHS, which tells ``watch`` of plans and bounds as they come."""
+
+    # Pyomo calls __init__ once more when it takes a model, so these are set from outside.
+    watch: Watch
+    on_built: Callable[[], None]
+    outcome: MilpOutcome
+
+    def _solve(self) -> Any:
+        self.on_built()
+        prepare_plainly(self._solver_model, self.watch)
+        results = super()._solve()
+        self.outcome = read_plainly(self._solver_model, self.watch)
+        return results
+
+
+def solve_as_users_do(
+    model: ConcreteModel, goal: str, watch: Watch, on_built: Callable[[], None] = lambda: None
+) -> MilpOutcome:
+    """What ``SolverFactory("highs").solve(model)`` does, with nothing of ours between; for comparisons.
+
+    The plan is loaded into the model's variables.
+
+    Parameters
+    ----------
+    on_built : called when Pyomo has handed the model over to HiGHS.
+
+    Raises
+    ------
+    SolverError : see `optimize.engine.highs.read_plainly`.
+    """
+    for objective in model.component_data_objects(Objective, active=True):
+        if objective.local_name != GOAL_PREFIX + goal:
+            objective.deactivate()
+    solver = _WatchedHighs()
+    solver.watch, solver.on_built = watch, on_built
+    results = solver.solve(model, load_solutions=False, raise_exception_on_nonoptimal_result=False)
+    if solver.outcome.x is not None:
+        results.solution_loader.load_vars()
+    return solver.outcome
+
+
 def _idle_value(variable: Any) -> float:
     if variable.fixed:
         return float(variable.value)
@@ -190,5 +241,6 @@ __all__ = [
     "ModelOutcome",
     "Objective",
     "compile_model",
+    "solve_as_users_do",
     "solve_model",
 ]

@@ -1,0 +1,159 @@
+"""A race as a table for people and as one JSON object for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+from optimize.bench.child import Task
+from optimize.bench.marks import MARKS
+from optimize.bench.race import Entry, Race
+from optimize.programme import Goal, Programme
+from optimize.report import text
+
+CLOCK = "seconds from after the tables are read; deriving options and building the model count"
+_TITLES = (
+    "contender", "first plan", *(f"to {100 * mark:g} %" for mark in MARKS), "gap", "plan", "bound",
+    "build", "peak memory", "ended",
+)  # fmt: skip
+
+
+def head_lines(programme: Programme, task: Task, case: str) -> list[str]:
+    """What is raced and how."""
+    goal = programme.goal(task.goal)
+    plural = "" if task.threads == 1 else "s"
+    return [
+        f"{programme.en} · {programme.zh} · {case} · {goal.en} · {task.threads} thread{plural}, "
+        f"limit {task.time_limit_s:g} s, gap {100 * task.gap:g} %, seed {task.seed}",
+        f"{CLOCK}; each contender in its own process, one after the other",
+    ]
+
+
+def progress_line(entry: Entry) -> str:
+    """One row as soon as it is known."""
+    took = "" if entry.seconds is None else f" after {entry.seconds:.1f} s"
+    gap = "" if entry.marks.gap is None else f", gap {_gap(entry.marks.gap)}"
+    return f"{entry.contender}: {entry.status}{took}{gap}"
+
+
+def table_lines(race: Race, goal: Goal) -> list[str]:
+    """The table, then what is to be said about single rows."""
+    first = race.entries[0].marks.time_to
+    rows = [_TITLES, *(_cells(entry, first, goal) for entry in race.entries)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(_TITLES))]
+    lines = [
+        "  "
+        + "  ".join(_aligned(cell, width, k) for k, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    lines = [line.rstrip() for line in lines]
+    lines.append("  (n×): times what optimize took")
+    lines += [f"  {entry.contender}: {entry.note}" for entry in race.entries if entry.note]
+    versions = {name: version for entry in race.entries for name, version in entry.versions.items()}
+    lines.append(
+        "  " + ", ".join(f"{name} {version}" for name, version in versions.items()) + f"; {_machine()}"
+    )
+    if race.contradictions:
+        lines.append("  CONTRADICTION: a bound and a better plan cannot both be true")
+        lines += [f"    {one}" for one in race.contradictions]
+    return lines
+
+
+def race_record(race: Race, programme: Programme, task: Task, case: str) -> dict[str, Any]:
+    """The whole race as one JSON object."""
+    return {
+        "programme": programme.name,
+        "case": case,
+        "fingerprint": next((e.fingerprint for e in race.entries if e.fingerprint), None),
+        "goal": task.goal,
+        "unit": programme.goal(task.goal).unit,
+        "maximise": programme.goal(task.goal).maximise,
+        "threads": task.threads,
+        "time_limit_s": task.time_limit_s,
+        "gap": task.gap,
+        "seed": task.seed,
+        "clock": CLOCK,
+        "machine": _machine(),
+        "interrupted": race.interrupted,
+        "contradictions": [str(one) for one in race.contradictions],
+        "contenders": [_record(entry) for entry in race.entries],
+    }
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    marks = entry.marks
+    return {
+        "contender": entry.contender,
+        "time_to": {_key(mark): _rounded(marks.time_to[mark]) for mark in MARKS},
+        "gap": marks.gap,
+        "first_plan_s": _rounded(marks.first_plan_s),
+        "build_s": _rounded(entry.build_s),
+        "peak_mb": _rounded(entry.peak_mb),
+        "start_mb": _rounded(entry.start_mb),
+        "status": entry.status,
+        "note": entry.note,
+        "engine": entry.engine,
+        "plan": entry.plan,
+        "bound": entry.bound,
+        "checked": entry.checked,
+        "seconds": _rounded(entry.seconds),
+        "versions": dict(entry.versions),
+    }
+
+
+def _key(mark: float) -> str:
+    return f"{mark:f}".rstrip("0")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _cells(entry: Entry, first: Any, goal: Goal) -> tuple[str, ...]:
+    marks = entry.marks
+    times = (_against(marks.time_to[mark], first[mark]) for mark in MARKS)
+    took = "" if entry.seconds is None else f" {entry.seconds:.1f} s"
+    return (
+        entry.contender,
+        _seconds(marks.first_plan_s),
+        *times,
+        _gap(marks.gap),
+        _amount(entry.plan, goal.unit),
+        _amount(entry.bound, goal.unit),
+        _seconds(entry.build_s),
+        "–" if entry.peak_mb is None else f"{text.grouped(entry.peak_mb)} MB",
+        f"{entry.status}{took}",
+    )
+
+
+def _aligned(cell: str, width: int, column: int) -> str:
+    """Words to the left, figures to the right."""
+    return cell.ljust(width) if column in (0, len(_TITLES) - 1) else cell.rjust(width)
+
+
+def _against(seconds: float | None, first: float | None) -> str:
+    if seconds is None or not first or seconds == first:
+        return _seconds(seconds)
+    return (
+        f"{_seconds(seconds)} ({seconds / first:.2g}×)"
+        if seconds < 10 * first
+        else (f"{_seconds(seconds)} ({seconds / first:.0f}×)")
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def _gap(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.3f} %" if value < 0.1 else text.percent(value)
+
+
+def _amount(value: float | None, unit: str) -> str:
+    return "–" if value is None else text.amount(value, unit)
+
+
+def _machine() -> str:
+    cores = os.cpu_count() or 1
+    return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}"
