@@ -140,13 +140,10 @@ def _bound_block(first, last, group_start, option, must, upward, weight, is_open
     if high * capacity + best.sum() - slack <= plan:
         return high * capacity + best.sum() + slack
     plan = _fill(first, count, group_start, option, upward, weight, is_open, picked, capacity - used, plan)
-    return (
-        _enumerate(
-            first, count, group_start, option, must, upward, weight, is_open, capacity, high, best,
-            picked, plan, slack,
-        )
-        + slack
-    )  # fmt: skip
+    listed = _enumerate(
+        first, count, group_start, option, must, upward, weight, is_open, capacity, high, best, plan, slack
+    )
+    return min(listed, high * capacity + best.sum()) + slack
 
 
 @compiled
@@ -171,9 +168,8 @@ def _fill(first, count, group_start, option, upward, weight, is_open, picked, ro
 
 @compiled
 def _enumerate(  # type: ignore[no-untyped-def]
-    first, count, group_start, option, must, upward, weight, is_open, capacity, price, best, picked,
-    plan, slack,
-):  # fmt: skip
+    first, count, group_start, option, must, upward, weight, is_open, capacity, price, best, plan, slack
+):
     """Best value over all choices that fit: states (weight, value) group by group.
 
     States that cannot beat ``plan`` are dropped; where too many are left, neighbours are merged
