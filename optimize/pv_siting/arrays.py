@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,13 @@ class Arrays:
     elastic: tuple[ElasticRows, ...]
 
 
-def build_arrays(instance: Instance, candidates: Options, limits: Limits) -> Arrays:
+GOALS = ("npv", "cost", "energy", "co2", "capacity")
+
+
+def build_arrays(
+    instance: Instance, candidates: Options, limits: Limits, goals: Sequence[str] = GOALS
+) -> Arrays:
+    """All rows, and the objectives of ``goals``."""
     builder = MilpBuilder(maximise=True)
     x = builder.add_columns("option_chosen", len(candidates), upper=1.0, integral=True)
     elastic = [
@@ -44,7 +51,7 @@ def build_arrays(instance: Instance, candidates: Options, limits: Limits) -> Arr
         chosen=x,
         carried=carried,
         carried_pairs=pairs,
-        objectives=_objectives(milp.num_columns, candidates, limits, x, shortfall),
+        objectives={goal: _objective(goal, milp.num_columns, candidates, x, shortfall) for goal in goals},
         elastic=(*elastic, *of_targets, *of_budgets),
     )
 
@@ -52,8 +59,9 @@ def build_arrays(instance: Instance, candidates: Options, limits: Limits) -> Arr
 def _add_choice(
     builder: MilpBuilder, instance: Instance, candidates: Options, limits: Limits, x: IntArray
 ) -> list[ElasticRows]:
-    sites, row = np.unique(candidates.site, return_inverse=True)
-    builder.add_rows("one_option_per_site", len(sites), [(row, x, 1.0)], upper=1.0)  # (P3)
+    is_first = np.diff(candidates.site, prepend=-1) > 0  # options are ordered by site
+    row = np.cumsum(is_first) - 1
+    builder.add_rows("one_option_per_site", int(is_first.sum()), [(row, x, 1.0)], upper=1.0)  # (P3)
     elastic = []
     position = np.full(len(instance.sites), -1, dtype=np.int64)
     required = np.array([r.site for r in limits.required], dtype=np.int64)
@@ -70,7 +78,7 @@ def _add_choice(
         ("not_together", limits.not_together, 1.0, -np.inf, 1.0),
     ):
         for a, b in pairs:
-            of_a, of_b = x[candidates.site == a], x[candidates.site == b]
+            of_a, of_b = (x[slice(*np.searchsorted(candidates.site, [site, site + 1]))] for site in (a, b))
             zero_a, zero_b = np.zeros_like(of_a), np.zeros_like(of_b)
             builder.add_rows(name, 1, [(zero_a, of_a, 1.0), (zero_b, of_b, sign)], lower=lower, upper=upper)
     return elastic
@@ -171,9 +179,14 @@ def _add_grid(builder: MilpBuilder, candidates: Options, limits: Limits, x: IntA
         ("substation_hosts", limits.substation, limits.substation_left_kw),
     ):
         members = np.flatnonzero(group >= 0)
-        present, row = np.unique(group[members], return_inverse=True)
+        present = np.flatnonzero(np.bincount(group[members], minlength=len(left)))
+        row = np.zeros(len(left), dtype=np.int32)
+        row[present] = np.arange(len(present))
         builder.add_rows(
-            name, len(present), [(row, x[members], candidates.hosting_kw[members])], upper=left[present]
+            name,
+            len(present),
+            [(row[group[members]], x[members], candidates.hosting_kw[members])],
+            upper=left[present],
         )
 
 
@@ -211,27 +224,18 @@ def _add_order_and_capacities(
     return elastic
 
 
-def _objectives(
-    num_columns: int,
-    candidates: Options,
-    limits: Limits,
-    x: IntArray,
-    shortfall: list[tuple[int, TargetRow]],
-) -> dict[str, Objective]:
-    penalty = np.zeros(num_columns)
+def _objective(
+    goal: str, num_columns: int, candidates: Options, x: IntArray, shortfall: list[tuple[int, TargetRow]]
+) -> Objective:
+    figure, maximise, of_penalty = {
+        "npv": (candidates.npv_cny, True, -1.0),
+        "cost": (candidates.cost_cny, False, 1.0),
+        "energy": (candidates.energy_mwh, True, 0.0),
+        "co2": (candidates.co2_t, True, 0.0),
+        "capacity": (candidates.kw, True, 0.0),
+    }[goal]
+    cost = np.zeros(num_columns)
     for column, row in shortfall:
-        penalty[column] = row.target.penalty_cny_per_unit
-
-    def objective(name: str, figure: FloatArray, maximise: bool, of_penalty: float) -> Objective:
-        cost = of_penalty * penalty
-        cost[x] = figure
-        return Objective(name, cost, maximise)
-
-    found = (
-        objective("npv", candidates.npv_cny, True, -1.0),
-        objective("cost", candidates.cost_cny, False, 1.0),
-        objective("energy", candidates.energy_mwh, True, 0.0),
-        objective("co2", candidates.co2_t, True, 0.0),
-        objective("capacity", candidates.kw, True, 0.0),
-    )
-    return {goal.name: goal for goal in found}
+        cost[column] = of_penalty * row.target.penalty_cny_per_unit
+    cost[x] = figure
+    return Objective(goal, cost, maximise)

@@ -17,7 +17,7 @@ from optimize.pv_siting.arrays import Arrays, build_arrays
 from optimize.pv_siting.extraction import extract_solution
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.limits import derive_limits
-from optimize.pv_siting.options import Options, derive_options
+from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options, source_names
 from optimize.pv_siting.solution import Solution
 from optimize.result import Result
 
@@ -45,8 +45,10 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     watch = Watch(options, maximise)
     candidates = derive_options(instance)
     derived_s = watch.seconds()
-    limits = derive_limits(instance, candidates)
-    programme = build_arrays(instance, candidates, limits)
+    programme = build_arrays(instance, candidates, derive_limits(instance, candidates), options.goal)
+    # Figures of all options together are as large as the programme: those chosen are derived again.
+    keys = OptionKeys.of(candidates)
+    del candidates
     built_s = watch.seconds()
     outcome = solve_goals(
         programme.milp,
@@ -59,8 +61,8 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     solution = None
     if outcome.x is not None:
         chosen = np.flatnonzero(outcome.x[programme.chosen] > 0.5)
-        carried = _carried_over(instance, candidates, programme, outcome.x)
-        solution = extract_solution(instance, candidates, chosen, carried)
+        carried = _carried_over(instance, programme, outcome.x)
+        solution = extract_solution(instance, *derive_chosen_options(instance, keys.take(chosen)), carried)
     return Result(
         stop=outcome.stop,
         solution=solution,
@@ -76,9 +78,10 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     )
 
 
-def _carried_over(instance: Instance, candidates: Options, programme: Arrays, x: FloatArray) -> pd.DataFrame:
+def _carried_over(instance: Instance, programme: Arrays, x: FloatArray) -> pd.DataFrame:
+    names = source_names(instance)
     rows = [
-        (candidates.source_names[f], instance.base_year + t, float(x[column]))
+        (names[f], instance.base_year + t, float(x[column]))
         for (f, t), column in zip(programme.carried_pairs, programme.carried, strict=False)
         if x[column] > 0.0
     ]

@@ -21,6 +21,7 @@ from optimize.pv_siting.site_codes import positions
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int32]
 
 # Clauses by the equation that states them.
 CAPACITY, LEAD, FUND = "PV-50MW", "PV-LEAD", "PV-FUND"
@@ -75,15 +76,15 @@ class Limits:
 
     budget_cny: FloatArray
     limited_sources: IntArray
-    feeder: IntArray
+    feeder: CodeArray
     feeder_left_kw: FloatArray
-    substation: IntArray
+    substation: CodeArray
     substation_left_kw: FloatArray
     installer_kw: FloatArray
     minimum_district: IntArray
     minimum_kw: FloatArray
     minimum_year: IntArray
-    district: IntArray
+    district: CodeArray
     first: NDArray[np.bool_]
     targets: tuple[TargetRow, ...]
     required: tuple[Requirement, ...]
@@ -94,17 +95,17 @@ class Limits:
 def derive_limits(instance: Instance, options: Options) -> Limits:
     """All sides and coefficients of the rows."""
     feeder_left, substation_left = derive_hosting_left(instance)
-    feeder_of_site = positions(instance.feeders["feeder"], instance.sites["feeder"])
+    feeder_of_site = instance.site_codes.feeder
     substation_of_feeder = np.append(
         positions(instance.substations["substation"], instance.feeders["substation"]), -1
-    )
+    ).astype(np.int32)
     budget = _budgets(instance)
     minima = instance.district_minima
     by_year = minima["by_year"].to_numpy(np.int64)
     return Limits(
         budget_cny=budget,
-        limited_sources=np.intersect1d(
-            np.flatnonzero(np.isfinite(budget).any(axis=1)), options.payment_source
+        limited_sources=np.flatnonzero(
+            np.isfinite(budget).any(axis=1) & (np.bincount(options.payment_source, minlength=len(budget)) > 0)
         ),
         feeder=_where_it_can_bind(options, feeder_of_site, feeder_left),
         feeder_left_kw=feeder_left,
@@ -114,7 +115,7 @@ def derive_limits(instance: Instance, options: Options) -> Limits:
         minimum_district=positions(instance.districts["district"], minima["district"]),
         minimum_kw=minima["capacity_kw"].to_numpy(np.float64),
         minimum_year=np.where(by_year > 0, by_year - instance.base_year, instance.num_years - 1),
-        district=positions(instance.districts["district"], instance.sites["district"])[options.site],
+        district=instance.site_codes.district[options.site],
         first=derive_site_type_flags(instance)[1][options.site],
         targets=tuple(_target_row(instance, options, target) for target in instance.targets.values()),
         required=_requirements(instance),
@@ -142,15 +143,14 @@ def _installers(instance: Instance) -> FloatArray:
     return capacity
 
 
-def _where_it_can_bind(options: Options, group_of_site: IntArray, left_kw: FloatArray) -> IntArray:
+def _where_it_can_bind(options: Options, group_of_site: CodeArray, left_kw: FloatArray) -> CodeArray:
     """Group of each option; -1 where even the largest option of every site fits together."""
-    group = group_of_site[options.site]
     largest = np.zeros(len(group_of_site))
     np.maximum.at(largest, options.site, options.hosting_kw)
     grouped = group_of_site >= 0
     wanted = np.bincount(group_of_site[grouped], largest[grouped], minlength=len(left_kw))
     binds = np.append(wanted > left_kw, False)
-    return np.where(binds[group], group, -1)
+    return np.where(binds[group_of_site], group_of_site, -1).astype(np.int32)[options.site]
 
 
 def _target_row(instance: Instance, options: Options, target: ClauseTarget) -> TargetRow:
@@ -189,15 +189,13 @@ def _requirements(instance: Instance) -> tuple[Requirement, ...]:
     must = np.flatnonzero(instance.sites["must_choose"].to_numpy(np.bool_))
     reasons.update(dict.fromkeys(must.tolist(), "must choose"))
     for kind in ("force_in", "fix"):
-        locked = instance.locks.loc[instance.locks["kind"] == kind, "id"]
-        for site in positions(instance.sites["site"], locked).tolist():
+        locked = (instance.locks["kind"] == kind).to_numpy(np.bool_)
+        for site in instance.site_codes.of_lock[locked].tolist():
             reasons.setdefault(site, f"lock {kind}")
     return tuple(Requirement(site, reasons[site]) for site in sorted(reasons))
 
 
 def _pairs(instance: Instance, kind: str) -> IntArray:
-    rows = instance.locks[instance.locks["kind"] == kind]
-    return np.stack(
-        [positions(instance.sites["site"], rows["id"]), positions(instance.sites["site"], rows["other"])],
-        axis=1,
-    )
+    rows = (instance.locks["kind"] == kind).to_numpy(np.bool_)
+    codes = instance.site_codes
+    return np.stack([codes.of_lock[rows], codes.of_lock_other[rows]], axis=1)

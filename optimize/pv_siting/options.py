@@ -108,6 +108,39 @@ class Options:
         return len(self.site)
 
 
+@dataclass(frozen=True)
+class OptionKeys:
+    """What tells the options apart, without their figures; shape (n,), as in `Options`."""
+
+    site: CodeArray
+    configuration: CodeArray
+    offer: CodeArray
+    year: CodeArray
+    mix: CodeArray
+
+    @classmethod
+    def of(cls, options: Options) -> OptionKeys:
+        return cls(**{f.name: getattr(options, f.name) for f in fields(cls)})
+
+    def take(self, index: IntArray) -> OptionKeys:
+        return OptionKeys(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+def derive_chosen_options(instance: Instance, keys: OptionKeys) -> tuple[Options, IntArray]:
+    """Options of the sites among ``keys``, and which of them the keys name (one a site)."""
+    sites = np.unique(keys.site).astype(np.int64)
+    options = derive_options(instance, sites)
+    row_of_site = np.full(len(instance.sites), -1, dtype=np.int64)
+    row_of_site[keys.site] = np.arange(len(keys.site))
+    row = row_of_site[options.site]
+    named = np.ones(len(options), dtype=np.bool_)
+    for f in fields(OptionKeys):
+        named &= getattr(options, f.name) == getattr(keys, f.name)[row]
+    chosen = np.flatnonzero(named)
+    assert len(chosen) == len(keys.site) == len(sites)
+    return options, chosen
+
+
 def derive_options(instance: Instance, sites: IntArray | None = None) -> Options:
     """All options of the sites at the ascending positions ``sites`` (None: all sites)."""
     sites = np.arange(len(instance.sites)) if sites is None else sites
