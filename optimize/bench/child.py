@@ -73,6 +73,7 @@ def run_task(task: Task, telling: _Telling) -> None:
     importlib.import_module(contender.module)  # an optional one is not loaded yet; loading is not solving
     telling.tell("ready", fingerprint=part.data.fingerprint, start_mb=_peak_mb())
     telling.began = time.monotonic()
+    cpu_before_s = time.process_time()
 
     def on_point(point: TracePoint) -> None:
         telling.tell("point", seconds=telling.seconds(), plan=point.plan, bound=point.bound)
@@ -95,6 +96,7 @@ def run_task(task: Task, telling: _Telling) -> None:
     telling.tell(
         "ended",
         seconds=seconds,
+        cpu_s=time.process_time() - cpu_before_s,
         stop=finish.stop.value,
         plan=finish.objective,
         bound=finish.bound,

@@ -63,6 +63,7 @@ class Entry:
     checked: bool | None = None
     build_s: float | None = None
     seconds: float | None = None
+    cpu_s: float | None = None
     start_mb: float | None = None
     peak_mb: float | None = None
     fingerprint: str = ""
@@ -225,7 +226,7 @@ def _note(entry: Entry, event: str, said: Mapping[str, Any]) -> None:
         bound = last.bound if said["bound"] is None else said["bound"]
         entry.points.append(TracePoint(said["seconds"], plan, bound))
         entry.status, entry.seconds, entry.engine = said["stop"], said["seconds"], said["engine"]
-        entry.peak_mb = said["peak_mb"]
+        entry.cpu_s, entry.peak_mb = said["cpu_s"], said["peak_mb"]
     elif event == "verified":
         entry.checked, entry.plan, entry.note = said["passed"], said["objective"], said["note"]
     elif event == "failed":

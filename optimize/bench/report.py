@@ -15,7 +15,7 @@ from optimize.report import text
 CLOCK = "seconds from after the tables are read; deriving options and building the model count"
 _TITLES = (
     "contender", "first plan", *(f"to {100 * mark:g} %" for mark in MARKS), "gap", "plan", "bound",
-    "build", "peak memory", "ended",
+    "build", "processor", "peak memory", "ended",
 )  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "bound": entry.bound,
         "checked": entry.checked,
         "seconds": _rounded(entry.seconds),
+        "cpu_s": _rounded(entry.cpu_s),
         "versions": dict(entry.versions),
     }
 
@@ -122,6 +123,7 @@ def _cells(entry: Entry, first: Any, goal: Goal) -> tuple[str, ...]:
         _amount(entry.plan, goal.unit),
         _amount(entry.bound, goal.unit),
         _seconds(entry.build_s),
+        _seconds(entry.cpu_s),
         "–" if entry.peak_mb is None else f"{text.grouped(entry.peak_mb)} MB",
         f"{entry.status}{took}",
     )

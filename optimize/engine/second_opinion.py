@@ -15,7 +15,7 @@ from optimize.engine.highs import MilpOutcome
 from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
 from optimize.milp import Milp
-from optimize.result import StopReason
+from optimize.result import StopReason, relative_gap
 
 Solver = Literal["gscip", "cp_sat", "highs"]
 
@@ -28,6 +28,8 @@ _SOLVERS = {
 # For CP-SAT: steps of a continuous column per unit, and the largest value of a column (money in CNY).
 _STEPS_PER_UNIT = 1e3
 _LARGEST_VALUE = 1e10
+# Relative; a bound this near the plan is the plan's value in other arithmetic.
+_ROUNDING = 1e-6
 # SCIP's table has 18 columns between bars: time first, dual bound, primal bound, gap, completed last.
 _SCIP_COLUMNS = 18
 _SCIP_FIGURE = re.compile(r"([+-]?\d\.(\d+))e([+-]\d+)")
@@ -90,9 +92,15 @@ def solve_with(
     values = result.variable_values()
     x = np.array([values[v] for v in sorted(values, key=lambda v: v.id)])
     x = np.where(milp.integral, np.round(x), x)
-    watch.offer_plan(milp.value(x))
-    optimal = reason is mathopt.TerminationReason.OPTIMAL
-    return MilpOutcome(StopReason.GAP_REACHED if optimal else StopReason.TIME_LIMIT, x, milp.value(x), proven)
+    value = milp.value(x)
+    watch.offer_plan(value)
+    stop = StopReason.TIME_LIMIT
+    if reason is mathopt.TerminationReason.OPTIMAL:
+        # CP-SAT ends with an optimum of its rounded programme; what that proves may be less
+        gap = relative_gap(value, proven)
+        closed = gap is not None and gap <= max(watch.gap, _ROUNDING)
+        stop = StopReason.GAP_REACHED if closed else StopReason.SEARCH_ENDED
+    return MilpOutcome(stop, x, value, proven)
 
 
 def _reporting(

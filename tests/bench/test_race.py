@@ -46,7 +46,7 @@ def ended(plan: float, bound: float, objective: float, passed: bool = True) -> s
     """A script that claims ``plan`` and ``bound`` after one second and is verified at ``objective``."""
     lines = (
         {"event": "ready", "fingerprint": "f", "start_mb": 1.0},
-        {"event": "ended", "seconds": 1.0, "stop": "optimal", "plan": plan, "bound": bound, "peak_mb": 2.0, "engine": ""},
+        {"event": "ended", "seconds": 1.0, "stop": "optimal", "plan": plan, "bound": bound, "cpu_s": 0.9, "peak_mb": 2.0, "engine": ""},
         {"event": "verified", "passed": passed, "objective": objective, "note": "" if passed else "broken"},
     )  # fmt: skip
     return "\n".join(f"print({json.dumps(line)!r})" for line in lines)
@@ -86,6 +86,7 @@ def test_the_object_has_the_promised_shape(played: dict[str, Any]) -> None:
         times = [row["first_plan_s"], *row["time_to"].values(), row["seconds"]]
         assert all(0 < earlier <= later for earlier, later in itertools.pairwise(times)), row
         assert 0 < row["build_s"] < row["seconds"]
+        assert 0 < row["cpu_s"] < 4 * row["seconds"]
         assert 50 < row["start_mb"] <= row["peak_mb"] < 4_000
         assert row["versions"]
 
