@@ -12,7 +12,7 @@ Blankenship 1975), started from the multipliers of a linear relaxation over a sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from optimize.engine import choice_kernels as kernels
 from optimize.engine.certificate import row_names
-from optimize.engine.choice_exchange import Exchange
+from optimize.engine.choice_clusters import Clusters, cluster_blocks, split_clusters
+from optimize.engine.choice_polish import Polish
+from optimize.engine.choice_search import PlanSearch, Prices
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
@@ -32,11 +34,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _SAMPLE_COLUMNS = 12_000
-_CLUSTERS = 24
+# Parts of the cutting-plane model: more of them need fewer rounds, each of which costs more.
+_PARTS = 150
 _MAX_ROUNDS = 150
 _ROUND_TOLERANCE = 1e-6
-_EXCHANGE_MOVES = 5_000
-_EXCHANGE_PASSES = 5
 
 
 def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
@@ -49,7 +50,16 @@ def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -
     if multipliers is None:
         return None
     watch.offer_certificate(bound.certificate(milp, multipliers))
-    return solve_relaxed(milp, watch, bound.relaxation(milp, multipliers), start)
+    relaxed = bound.relaxation(milp, multipliers)
+    search = PlanSearch(structure, bound.prices(multipliers), bound.clusters, watch.options.seed)
+    polish = Polish(milp, structure, search, bound.clusters, bound.others, watch)
+    found = polish.first_plan()
+    if found is not None and (start is None or milp.violation(start) > 1e-6 or polish.better(found, start)):
+        start = found
+    if start is not None:
+        watch.offer_plan(milp.value(start))
+        start = polish.improved(start)
+    return solve_relaxed(milp, watch, replace(relaxed, improve=polish.exchanged), start)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,11 @@ class LagrangianBound:
         self._local_price = np.empty(s.num_blocks)
         # blocks without a local row never look at the price, but inf * 0 would poison the sums
         self._capacity = np.where(np.isfinite(s.capacity), s.capacity, 1e300)
-        self._cluster_of_group = _clusters(s)
-        self.num_clusters = int(self._cluster_of_group.max()) + 1
+        self.clusters: Clusters = cluster_blocks(s)
+        self._part_of_group = split_clusters(s, self.clusters, _PARTS)
+        self._num_parts = int(self._part_of_group.max(initial=0)) + 1
+        # The columns outside the groups as the last cutting-plane model had them.
+        self.others = s.others_lower.copy()
 
     def evaluate(self, multipliers: FloatArray) -> _Evaluation | None:
         """L and the row use of its maximiser by cluster; None when a block holds no choice at all."""
@@ -84,10 +97,10 @@ class LagrangianBound:
         )  # fmt: skip
         if empty:
             return None
-        use = np.zeros((self.num_clusters, len(s.side)))
-        worth = np.zeros(self.num_clusters)
+        use = np.zeros((self._num_parts, len(s.side)))
+        worth = np.zeros(self._num_parts)
         kernels.add_use(
-            self._chosen, self._cluster_of_group, s.value, s.link_start, s.link_row,
+            self._chosen, self._part_of_group, s.value, s.link_start, s.link_row,
             s.link_coefficient, use, worth,
         )  # fmt: skip
         reduced = s.others_value - s.others_link.T @ multipliers
@@ -113,18 +126,23 @@ class LagrangianBound:
         width = 0.3 * scale
         columns = np.arange(m, dtype=np.int32)
         for _ in range(_MAX_ROUNDS):
-            self._add_cuts(master, evaluation)
+            if evaluation is not None:
+                self._add_cuts(master, evaluation)
             master.set_bounds(columns, np.maximum(floor, best - width), best + width)
             solved = master.solve(watch.remaining())
             if solved is None or watch.must_stop:
                 break
             point, model = solved[0][:m], solved[1]
+            self.others = np.clip(
+                s.others_lower + master.row_duals(0, len(s.others)), s.others_lower, s.others_upper
+            )
             predicted = best_bound - model
             at_edge = (np.abs(point - best) >= width * (1 - 1e-9)) & (point > floor + 1e-12)
             if predicted <= _ROUND_TOLERANCE * max(1.0, abs(best_bound)):
                 if not at_edge.any():
                     break
                 width *= 2.0
+                evaluation = None
                 continue
             evaluation = self.evaluate(point)
             if evaluation is None:
@@ -153,17 +171,39 @@ class LagrangianBound:
             block_bounds=s.sign * self._upper[: len(s.local_rows)],
         )
 
+    def prices(self, multipliers: FloatArray) -> Prices:
+        """Regrets of every choice column at ``multipliers``."""
+        evaluation = self.evaluate(multipliers)
+        assert evaluation is not None
+        regret, _ = self._regrets()
+        return Prices(multipliers, regret, self._idle_regret(regret), self._chosen.copy())
+
+    def _regrets(self) -> tuple[FloatArray, FloatArray]:
+        """Regret of each column at the last evaluation, and the Lagrangian bound of each block."""
+        s = self.structure
+        regret, block_bound = np.empty(len(s.columns)), np.empty(s.num_blocks)
+        kernels.regrets(
+            s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._local_price,
+            regret, block_bound, self._capacity,
+        )  # fmt: skip
+        return regret, block_bound
+
+    def _idle_regret(self, regret: FloatArray) -> FloatArray:
+        """Regret of choosing nothing in each group; infinite where something must be chosen."""
+        s = self.structure
+        price = self._local_price[s.block_of_group[s.group_of_column]]
+        best = regret + self._reduced - s.weight * price
+        idle = np.zeros(s.num_groups)
+        filled = np.flatnonzero(np.diff(s.group_start) > 0)
+        idle[filled] = np.maximum(best[s.group_start[filled]], 0.0)
+        return np.where(s.must_choose, np.inf, idle)
+
     def relaxation(self, milp: Milp, multipliers: FloatArray) -> Relaxation:
         """The maximiser at ``multipliers`` with each column's distance from it and proven loss."""
         s = self.structure
         evaluation = self.evaluate(multipliers)
         assert evaluation is not None
-        regret = np.empty(len(s.columns))
-        block_bound = np.empty(s.num_blocks)
-        kernels.regrets(
-            s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._local_price,
-            regret, block_bound, self._capacity,
-        )  # fmt: skip
+        regret, block_bound = self._regrets()
         # Forcing a column costs its regret off the block's Lagrangian bound, which may lie above
         # the block's exact one by `surplus`.
         surplus = np.maximum(block_bound - self._upper, 0.0)
@@ -177,11 +217,7 @@ class LagrangianBound:
         nearest = np.full(s.num_groups, np.inf)
         nearest[filled] = np.minimum.reduceat(distance, s.group_start[filled])
         # leaving a group empty is an alternative too
-        idle = np.full(s.num_groups, np.inf)
-        optional = ~s.must_choose
-        best = regret + self._reduced - s.weight * self._local_price[s.block_of_group[group]]
-        idle[filled] = np.where(optional[filled], best[s.group_start[filled]], np.inf)
-        distance[picked] = np.minimum(nearest, np.maximum(idle, 0.0))[group[picked]]
+        distance[picked] = np.minimum(nearest, self._idle_regret(regret))[group[picked]]
         x = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
         x[s.columns[picked]] = 1.0
         full_distance = np.zeros(milp.num_columns)
@@ -190,16 +226,14 @@ class LagrangianBound:
         fixed = milp.lower == milp.upper
         full_distance[fixed] = np.inf
         cluster = np.full(milp.num_columns, -1, dtype=np.int64)
-        cluster[s.columns] = self._cluster_of_group[group]
+        cluster[s.columns] = self.clusters.of_group[group]
         bound = s.sign * evaluation.bound + s.offset
-
-        search = Exchange(milp, s, full_distance, max(_EXCHANGE_MOVES, s.num_groups), _EXCHANGE_PASSES)
-        return Relaxation(x, bound, full_distance, full_loss, cluster, search.improve)
+        return Relaxation(x, bound, full_distance, full_loss, cluster)
 
     def _master(self, watch: Watch) -> GrowingLp:
         """Columns: multipliers (m), one epigraph value per cluster, one box excess per other column."""
         s = self.structure
-        m, c, o = len(s.side), self.num_clusters, len(s.others)
+        m, c, o = len(s.side), self._num_parts, len(s.others)
         at_lower = s.others_link @ s.others_lower if o else np.zeros(m)
         cost = np.concatenate([s.side - at_lower, np.ones(c), s.others_upper - s.others_lower])
         lower = np.concatenate([np.where(s.equal, -np.inf, 0.0), np.full(c, -np.inf), np.zeros(o)])
@@ -212,7 +246,7 @@ class LagrangianBound:
 
     def _add_cuts(self, master: GrowingLp, evaluation: _Evaluation) -> None:
         o = len(self.structure.others)
-        c = self.num_clusters
+        c = self._num_parts
         rows = sp.hstack([sp.csr_array(evaluation.use), sp.eye_array(c), sp.csr_array((c, o))])
         # the constant of the boxes rides on the first cluster
         worth = evaluation.worth.copy()
@@ -225,30 +259,6 @@ def _typical(multipliers: FloatArray, s: ChoiceStructure) -> float:
     if len(positive):
         return float(np.median(positive))
     return float(np.median(np.abs(s.value))) if len(s.value) else 1.0
-
-
-def _clusters(s: ChoiceStructure) -> IntArray:
-    """Cluster of each group: blocks that use the same narrow linking row are alike."""
-    counts = np.bincount(s.link_row, minlength=max(len(s.side), 1))
-    entries = np.diff(s.link_start)
-    signature = np.full(len(s.columns), len(s.side), dtype=np.int64)
-    used = np.flatnonzero(entries)
-    if len(used):
-        # rank of the narrowest row that is not a rarity: rare rows (counts of pilots) tell nothing
-        rarity = np.where(counts >= 0.01 * max(len(s.columns), 1), counts, counts.max() + 1)
-        rank = np.argsort(np.argsort(rarity, kind="stable"), kind="stable")
-        narrow = np.minimum.reduceat(rank[s.link_row], s.link_start[:-1][used])
-        signature[used] = narrow
-    first = s.group_start[:-1][s.block_start[:-1]]
-    of_block = signature[np.minimum(first, len(signature) - 1)] if len(signature) else first
-    # years of one district share the district's blocks: split evenly where there are too many
-    _, compact = np.unique(of_block, return_inverse=True)
-    if compact.max(initial=0) + 1 > _CLUSTERS:
-        compact = compact * _CLUSTERS // (compact.max() + 1)
-    elif compact.max(initial=0) + 1 < _CLUSTERS // 2:
-        compact = np.arange(s.num_blocks) * min(_CLUSTERS, s.num_blocks) // s.num_blocks
-    _, compact = np.unique(compact, return_inverse=True)
-    return compact.astype(np.int64)[s.block_of_group]
 
 
 def _sample_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:

@@ -1,0 +1,334 @@
+"""Plans of a choice problem from its multipliers: repair, exchanges by cluster, landing on wide rows.
+
+At good multipliers the Lagrangian maximiser is nearly a plan: a few rows are over-used a little.
+What separates a plan from the bound is regret (columns that are not the best of their group at the
+multipliers) and priced slack (rows not filled to the brim).  `PlanSearch` works on both:
+
+1. *repair* moves the groups that lose least until every row holds;
+2. *exchange* changes one, two or three groups of a cluster at once, among the columns of least regret;
+3. both are done first with the wide rows priced instead of kept, where clusters do not get in each
+   other's way; what breaks a wide row then is taken back by the exchanges that lose least for it
+   (*landing*), and a last exchange with all rows uses what is left.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from optimize.engine import choice_search_kernels as kernels
+from optimize.engine.choice_clusters import Clusters
+from optimize.engine.choice_structure import ChoiceStructure
+from optimize.engine.stopping import Watch
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+# Columns of a group that a repair may choose from.
+_NEAR_PER_GROUP = 8
+_REPAIR_STEPS = 2_000
+_REPAIR_STEPS_PER_GROUP = 20
+_REPAIR_ATTEMPTS = 3
+_ROUNDING = 1e-9
+# Moves of a cluster that meet in pairs, and those of least regret that meet in triples.
+_PAIRED_MOVES = 4_000
+_TRIPLED_MOVES = 300
+_PASSES = 3
+_LEAST_GAIN = 1e-9
+# Landing: what a broken row costs, as a share of its multiplier, from first to last.
+_FIRST_PREMIUM = 0.004
+_LAST_PREMIUM = 3.0
+_PREMIUM_GROWTH = 2.0
+_UNLIMITED = 1e300
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What the multipliers say of every choice column.
+
+    Attributes
+    ----------
+    multipliers : shape (rows,), of the linking rows.
+    regret : shape (k,), Lagrangian loss of a column against the best of its group.
+    idle_regret : shape (groups,), of choosing nothing; infinite where something must be chosen.
+    chosen : shape (groups,), column of the Lagrangian maximiser (-1: nothing).
+    """
+
+    multipliers: FloatArray
+    regret: FloatArray
+    idle_regret: FloatArray
+    chosen: IntArray
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Moves of least regret of one cluster, least first; ``num_rows`` they may touch."""
+
+    group: IntArray
+    column: IntArray
+    num_rows: int
+
+
+@dataclass(frozen=True)
+class _Scratch:
+    """Working arrays of the exchanges, shape (rows,): see the kernels."""
+
+    place: IntArray
+    floor: FloatArray
+    ceiling: FloatArray
+
+
+class PlanSearch:
+    """Search for plans of one structure, the columns outside the groups held.
+
+    A plan is the column chosen in each group (-1: nothing), shape (groups,).
+
+    Attributes
+    ----------
+    multipliers, wide : shape (rows,), of the linking rows and the mirror images of equations.
+    """
+
+    def __init__(self, s: ChoiceStructure, prices: Prices, clusters: Clusters, seed: int) -> None:
+        self._s, self._prices, self._seed = s, prices, seed
+        self._block = s.block_of_group
+        self._mirrored = np.flatnonzero(s.equal)
+        self._link = _with_mirror_images(s)
+        self._link_arrays = (
+            self._link.indptr.astype(np.int64),
+            self._link.indices.astype(np.int64),
+            self._link.data,
+        )
+        mirror = -prices.multipliers[self._mirrored]
+        self.multipliers = np.maximum(np.concatenate([prices.multipliers, mirror]), 0.0)
+        self._side = np.concatenate([s.side, -s.side[self._mirrored]])
+        self._room = _ROUNDING * np.maximum(1.0, np.abs(self._side))
+        # Where every row is wide, all rows are kept from the start.
+        self.wide = np.zeros(len(self._side), dtype=np.bool_)
+        if clusters.number > 1 and len(clusters.wide) < np.count_nonzero(self._row_sizes()):
+            self.wide[clusters.wide] = True
+            self.wide[len(s.side) :] = self.wide[self._mirrored]
+        self._capacity = np.where(np.isfinite(s.capacity), s.capacity, _UNLIMITED)
+        self._near_start, self._near_column = _near_columns(s, prices)
+        self._row_start, self._row_group = self._groups_by_row()
+        self._moves = self._moves_by_cluster(clusters)
+
+    @property
+    def has_wide_rows(self) -> bool:
+        return bool(self.wide.any())
+
+    def near_columns(self, cluster: int, number: int) -> IntArray:
+        """The ``number`` columns of least regret of a cluster."""
+        column = self._moves[cluster].column
+        return column[column >= 0][:number]
+
+    def priced_values(self) -> FloatArray:
+        """Value of every choice column less what it takes of the wide rows; shape (k,)."""
+        return np.asarray(self._s.value - self._link.T @ np.where(self.wide, self.multipliers, 0.0))
+
+    def value(self, chosen: IntArray) -> float:
+        """Value of the groups."""
+        return float(self._s.value[chosen[chosen >= 0]].sum())
+
+    def find(self, others: FloatArray, watch: Watch) -> IntArray | None:
+        """A plan from the multipliers alone; None: no repair ended well.
+
+        Parameters
+        ----------
+        others : shape (o,), the columns outside the groups, held.
+        """
+        chosen = self._prices.chosen
+        if self.has_wide_rows:
+            repaired = self.repaired(chosen, others, keep_wide=False)
+            if repaired is not None:
+                chosen = self.exchanged(repaired, others, watch, wide_priced=True)
+        return self.landed(chosen, others, watch)
+
+    def landed(self, chosen: IntArray, others: FloatArray, watch: Watch) -> IntArray | None:
+        """A plan close to ``chosen``, which may break rows; None: not found.
+
+        Broken rows cost a little more than their multiplier at first, then more and more, so that
+        the exchanges which lose least for what they free come first.
+        """
+        premium = _FIRST_PREMIUM
+        least = 0.25 * _typical(self.multipliers)
+        while premium <= _LAST_PREMIUM and not watch.must_stop:
+            broken = self._slack(chosen, others) < -self._room
+            if not broken.any():
+                break
+            price = np.where(broken, premium * np.maximum(self.multipliers, least), 0.0)
+            chosen = self.exchanged(chosen, others, watch, price=price, num_triples=0)
+            if not (self._slack(chosen, others)[broken] >= -self._room[broken]).any():
+                premium *= _PREMIUM_GROWTH
+        repaired = self.repaired(chosen, others)
+        return None if repaired is None else self.exchanged(repaired, others, watch)
+
+    def repaired(self, chosen: IntArray, others: FloatArray, *, keep_wide: bool = True) -> IntArray | None:
+        """``chosen`` with groups moved until every row (but the wide ones, if these need not) holds."""
+        s = self._s
+        typical = _typical(self.multipliers)
+        for attempt in range(_REPAIR_ATTEMPTS):
+            found = chosen.copy()
+            slack, space = self._slack(found, others), self._space(found)
+            if not keep_wide:
+                slack[self.wide] = _UNLIMITED
+            broken = kernels.repair(
+                self._near_start, self._near_column, self._row_start, self._row_group, self._block,
+                s.weight, self._prices.regret, self._prices.idle_regret, *self._link_arrays, self._room,
+                found, slack, space, np.maximum(2.0 * self.multipliers, 0.25 * typical),
+                _REPAIR_STEPS + _REPAIR_STEPS_PER_GROUP * s.num_groups, self._seed + attempt,
+            )  # fmt: skip
+            if broken == 0:
+                return found
+        return None
+
+    def exchanged(
+        self,
+        chosen: IntArray,
+        others: FloatArray,
+        watch: Watch,
+        *,
+        wide_priced: bool = False,
+        price: FloatArray | None = None,
+        num_triples: int = _TRIPLED_MOVES,
+    ) -> IntArray:
+        """Exchanges cluster by cluster until none is left or time is up; broken rows get no worse.
+
+        Parameters
+        ----------
+        wide_priced : wide rows cost their multiplier and need not be kept.
+        price : shape (rows,), cost of using a row, e.g. of one that is broken.
+        """
+        s = self._s
+        chosen = chosen.copy()
+        slack, space = self._slack(chosen, others), self._space(chosen)
+        value = s.value
+        if wide_priced:
+            slack[self.wide] = _UNLIMITED
+            value = self.priced_values()
+        if price is not None:
+            value = value - self._link.T @ price
+        total = abs(self.value(chosen))
+        least = _LEAST_GAIN * max(1.0, total) / len(self._moves)
+        broken = np.flatnonzero(slack < -self._room)
+        scratch = _Scratch(
+            place=np.full(len(slack), -1, dtype=np.int64),
+            floor=np.full(len(slack), -np.inf),
+            ceiling=np.where(slack < -self._room, -self._room, np.inf),
+        )
+        for _ in range(_PASSES):
+            gained = 0.0
+            for moves in self._moves:
+                while not watch.must_stop:
+                    gain = self._exchange(moves, value, chosen, slack, space, scratch, least, num_triples)
+                    gained += gain
+                    if gain <= least:
+                        break
+                    if (slack[broken] >= -self._room[broken]).any():
+                        return chosen  # the price of a row that holds again is out of date
+            if gained <= 1e-6 * total or watch.must_stop:
+                break
+        return chosen
+
+    def _exchange(
+        self,
+        moves: _Moves,
+        value: FloatArray,
+        chosen: IntArray,
+        slack: FloatArray,
+        space: FloatArray,
+        scratch: _Scratch,
+        least: float,
+        num_triples: int,
+    ) -> float:
+        s, size = self._s, len(moves.group)
+        group, column = moves.group.copy(), moves.column.copy()
+        gain, load = np.empty(size), np.empty(size)
+        rows, change = np.empty(moves.num_rows, dtype=np.int64), np.empty((size, moves.num_rows))
+        count, kept = kernels.gather(
+            group, column, value, s.weight, *self._link_arrays, chosen, slack, scratch.place, rows,
+            change, gain, load, scratch.floor,
+        )  # fmt: skip
+        dirty = np.zeros(s.num_groups, dtype=np.bool_)
+        gained = kernels.exchange(
+            count, kept, group, column, gain, load, change, rows, self._block, *self._link_arrays,
+            chosen, slack, space, dirty, scratch.floor, scratch.ceiling, least, num_triples,
+        )  # fmt: skip
+        return float(gained)
+
+    def _row_sizes(self) -> IntArray:
+        return np.bincount(self._s.link_row, minlength=len(self._s.side))
+
+    def _slack(self, chosen: IntArray, others: FloatArray) -> FloatArray:
+        s = self._s
+        use = kernels.use_of(chosen, s.link_start, s.link_row, s.link_coefficient, len(s.side))
+        slack = s.side - use - s.others_link @ others
+        return np.concatenate([slack, -slack[self._mirrored]])
+
+    def _space(self, chosen: IntArray) -> FloatArray:
+        s = self._s
+        some = chosen >= 0
+        load = np.bincount(self._block[some], s.weight[chosen[some]], minlength=s.num_blocks)
+        return self._capacity - load
+
+    def _groups_by_row(self) -> tuple[IntArray, IntArray]:
+        """Groups with a near column in each row."""
+        s = self._s
+        group = np.repeat(np.arange(s.num_groups), np.diff(self._near_start))
+        real = self._near_column >= 0
+        link = self._link[:, self._near_column[real]]
+        of_entry = np.repeat(group[real], np.diff(link.indptr))
+        key = np.unique(link.indices.astype(np.int64) * s.num_groups + of_entry)
+        start = np.searchsorted(key // s.num_groups, np.arange(self._link.shape[0] + 1))
+        return start.astype(np.int64), key % s.num_groups
+
+    def _moves_by_cluster(self, clusters: Clusters) -> list[_Moves]:
+        s, prices = self._s, self._prices
+        idle = np.flatnonzero(~s.must_choose)
+        group = np.concatenate([s.group_of_column, idle])
+        column = np.concatenate([np.arange(len(s.columns)), np.full(len(idle), -1)])
+        loss = np.concatenate([prices.regret, prices.idle_regret[idle]])
+        cluster = clusters.of_group if self.has_wide_rows else np.zeros(s.num_groups, dtype=np.int64)
+        order = np.lexsort((loss, cluster[group]))
+        start = np.searchsorted(cluster[group[order]], np.arange(int(cluster.max(initial=0)) + 2))
+        row_start, row_group, _ = self._link_arrays
+        found = []
+        for first, last in itertools.pairwise(start):
+            own = order[first : min(first + _PAIRED_MOVES, last)]
+            num_rows = kernels.count_rows(
+                np.unique(group[own]), s.group_start, row_start, row_group, self._link.shape[0]
+            )
+            found.append(_Moves(group[own].astype(np.int64), column[own].astype(np.int64), num_rows))
+        return found
+
+
+def _with_mirror_images(s: ChoiceStructure) -> sp.csc_array:
+    """Linking rows, then each equation once more with its sign turned: all are ``use <= side``."""
+    link = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(len(s.side), len(s.columns)))
+    if not s.equal.any():
+        return link
+    return sp.csc_array(sp.vstack([link, -link.tocsr()[np.flatnonzero(s.equal)]], format="csc"))
+
+
+def _near_columns(s: ChoiceStructure, prices: Prices) -> tuple[IntArray, IntArray]:
+    """The columns of least regret of each group, choosing nothing (-1) among them where allowed."""
+    idle = np.flatnonzero(~s.must_choose)
+    group = np.concatenate([s.group_of_column, idle])
+    column = np.concatenate([np.arange(len(s.columns)), np.full(len(idle), -1)])
+    loss = np.concatenate([prices.regret, prices.idle_regret[idle]])
+    order = np.lexsort((loss, group))
+    start = np.searchsorted(group[order], np.arange(s.num_groups + 1))
+    rank = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
+    order = order[(rank < _NEAR_PER_GROUP) | (column[order] < 0)]
+    start = np.searchsorted(group[order], np.arange(s.num_groups + 1))
+    return start.astype(np.int64), column[order].astype(np.int64)
+
+
+def _typical(multipliers: FloatArray) -> float:
+    largest = float(multipliers.max(initial=0.0))
+    positive = multipliers[multipliers > 1e-9 * largest]
+    return float(np.median(positive)) if len(positive) else 1.0
