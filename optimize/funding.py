@@ -1,10 +1,14 @@
-"""How a project's CAPEX is split over funding sources by one of its eligible mixes."""
+"""Funding sources: how a project's CAPEX is split over them, and their budgets where they must give way."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from optimize.milp import MONEY, ElasticRows, FloatArray, IntArray
 
 SOURCE_CLASSES = ("municipal", "district", "owner")
 
@@ -45,3 +49,42 @@ def split_capex(
             rest_to = column
     paid[:, rest_to] += capex_cny - paid.sum(axis=1)
     return paid
+
+
+def elastic_budgets(
+    names: Sequence[str], limit_cny: FloatArray, rows: IntArray, carry_rows: IntArray, carry_share: float
+) -> list[ElasticRows]:
+    """Budgets that may give way: all in proportion, then each.
+
+    What is granted more may be carried over like the budget itself, so the carry-over row
+    ``carried <= carry_share * (budget + carried in - spent)`` gives way with the budget's own.
+
+    Parameters
+    ----------
+    names, limit_cny, rows : source and year, limit and row of each budget.
+    carry_rows : shape of ``rows``, the carry-over row of the year, -1 where there is none.
+    """
+    total = float(limit_cny.sum())
+    part = limit_cny / total if total > 0 else np.full(len(rows), 1.0 / max(len(rows), 1))
+    some = part > 0
+    carrying = some & (carry_rows >= 0)
+
+    def giving(where: str, ids: IntArray, required: float, per_unit: FloatArray) -> ElasticRows:
+        return ElasticRows("budget", where, "CNY", ids, required, per_unit=per_unit, is_cap=True, rank=MONEY)
+
+    together = giving(
+        "all sources and years in proportion",
+        np.concatenate([rows[some], carry_rows[carrying]]),
+        total,
+        np.concatenate([part[some], carry_share * part[carrying]]),
+    )
+    each = [
+        giving(
+            name,
+            np.array([row] if carried < 0 else [row, carried]),
+            float(limit),
+            np.array([1.0] if carried < 0 else [1.0, carry_share]),
+        )
+        for name, limit, row, carried in zip(names, limit_cny, rows, carry_rows, strict=True)
+    ]
+    return [together, *each] if len(each) > 1 else each

@@ -8,10 +8,12 @@ import numpy as np
 
 from optimize.datacenter import linking
 from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.kinds import NONE
 from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.datacenter.options import Options
 from optimize.datacenter.payments import derive_payments
-from optimize.milp import ElasticRows, Milp, MilpBuilder, Objective
+from optimize.funding import elastic_budgets
+from optimize.milp import OTHER, ElasticRows, Milp, MilpBuilder, Objective
 
 MONEY_GOALS = ("npv", "cost")
 _ROOM = 1e-6
@@ -85,6 +87,7 @@ def _elastic_caps(label: str, use: linking.Use, rows: IntArray) -> list[ElasticR
             rows=np.array([row]),
             required=float(limit),
             is_cap=True,
+            rank=OTHER,
         )
         for (name, year), row, limit in zip(use.keys, rows, use.limit, strict=True)
     ]
@@ -97,8 +100,11 @@ def _add_budgets(builder: MilpBuilder, instance: Instance, options: Options) -> 
     share = float(instance.parameters["budgets.carry_over_share"])
     sources = len(use.limit) // years
     carried_in: list[Any] = []
+    carry_row = np.full(len(use.limit), NONE)
     if share > 0 and years > 1 and sources:
-        carry = builder.add_columns("carried_over", (sources, years - 1))
+        budget = use.limit.reshape(sources, years)[:, :-1]
+        most = share * np.cumsum(budget, axis=1)
+        carry = builder.add_columns("carried_over", (sources, years - 1), upper=most)
         place = np.arange(sources)[:, None] * years + np.arange(1, years)[None, :]
         carried_in.append((place, carry, -1.0))
         position = np.arange(sources)[:, None] * (years - 1) + np.arange(years - 1)[None, :]
@@ -110,12 +116,15 @@ def _add_budgets(builder: MilpBuilder, instance: Instance, options: Options) -> 
             (row_of[use.row[paid]], use.option[paid], share * use.amount[paid]),
             (position[:, 1:], carry[:, :-1], -share),
         ]
-        limit = use.limit.reshape(sources, years)[:, :-1].ravel() * share
-        builder.add_rows("R3_carried_over", sources * (years - 1), carry_rows, upper=limit)
+        added = builder.add_rows(
+            "R3_carried_over", sources * (years - 1), carry_rows, upper=share * budget.ravel()
+        )
+        carry_row = np.where(row_of >= 0, added[row_of], NONE)
     rows = builder.add_rows(
         "R3_budget", len(use.limit), [(use.row, use.option, use.amount), *carried_in], upper=use.limit
     )
-    return _elastic_caps("budget", use, rows)
+    names = [f"{name} {year}" for name, year in use.keys]
+    return elastic_budgets(names, use.limit, rows, carry_row, share)
 
 
 def _add_clause(
@@ -128,7 +137,7 @@ def _add_clause(
     zeros = np.zeros(len(clause.option), dtype=np.int64)
     terms: list[tuple[IntArray, IntArray, FloatArray]] = [(zeros, clause.option, clause.amount)]
     if not target.hard:
-        short = builder.add_columns(f"shortfall_{target.id}", 1)
+        short = builder.add_columns(f"shortfall_{target.id}", 1, upper=_most_short(clause, is_cap))
         penalties.append((int(short[0]), target.penalty_cny_per_unit))
         terms.append(
             (np.zeros(1, dtype=np.int64), short, np.array([-clause.scale if is_cap else clause.scale]))
@@ -153,6 +162,13 @@ def _add_clause(
             is_cap=is_cap,
         )
     ]
+
+
+def _most_short(clause: linking.ClauseRow, is_cap: bool) -> float:
+    """No plan misses the clause by more, in its own unit."""
+    reach = np.where(clause.amount > 0, clause.amount, 0.0) if is_cap else np.minimum(clause.amount, 0.0)
+    side = clause.target.required * clause.scale
+    return float(max(reach.sum() - side if is_cap else side - reach.sum(), 0.0) / clause.scale)
 
 
 def _add_pair_locks(builder: MilpBuilder, instance: Instance, options: Options) -> None:

@@ -13,7 +13,7 @@ from optimize.datacenter.solution import Solution
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
-from optimize.result import Result, StopReason
+from optimize.result import Result
 
 # Pyomo builds about 20 000 options a second: beyond a few thousand it costs more than the solve.
 _FAST_FROM_CENTRES = 25
@@ -39,10 +39,15 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     group[: len(choices)] = choices.centre
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, choices))] = 0.0
-    outcome = solve_goals(milp.with_bounds(milp.lower, upper), objectives, options, group=group, watch=watch)
-    if outcome.stop is StopReason.INFEASIBLE:
-        # Asked again on all options: what gives way may make room for an impossible one.
-        outcome = solve_goals(milp, objectives, options, elastic=elastic, group=group, watch=watch)
+    outcome = solve_goals(
+        milp.with_bounds(milp.lower, upper),
+        objectives,
+        options,
+        elastic=elastic,
+        group=group,
+        watch=watch,
+        whole=milp,  # what gives way may make room for an impossible option
+    )
     solution = None
     if outcome.x is not None:
         selected = np.flatnonzero(outcome.x[: len(choices)] > 0.5)

@@ -51,8 +51,9 @@ from optimize.datacenter.options import Options, derive_options
 from optimize.datacenter.payments import derive_payments
 from optimize.datacenter.plan import plan_from_choice
 from optimize.datacenter.solution import Solution
-from optimize.engine.pyomo_bridge import ElasticConstraint, solve_model
+from optimize.engine.pyomo_bridge import ElasticConstraint, elastic_budgets, solve_model
 from optimize.engine.stopping import Watch
+from optimize.milp import OTHER
 from optimize.programme import SolveOptions
 from optimize.result import Result
 
@@ -124,6 +125,7 @@ def _budgets(model, instance, options):
         rule=lambda m, f, t: m.carried_over[f, t] <= share * (available(m, f, t) - spent.get((f, t), 0.0)),
     )
     model.budget_cny = budget
+    model.carry_over_share = share
 
 
 def _physical_limits(model, instance, options):
@@ -204,17 +206,24 @@ def _goals(model, instance, options):
 
 def elastic_constraints(model: pyo.ConcreteModel) -> list[ElasticConstraint]:
     """Statements that may give way when the plan asked for does not exist."""
-    elastic = [
-        ElasticConstraint("budget", f"{f} {t}", "CNY", row, model.budget_cny[f, t], is_cap=True)
-        for (f, t), row in model.spent_within_budget.items()
-    ]
+    budgets = list(model.spent_within_budget)
+    carried = dict(model.carried_over_is_unspent.items())
+    elastic = elastic_budgets(
+        [f"{f} {t}" for f, t in budgets],
+        [float(model.budget_cny[key]) for key in budgets],
+        [model.spent_within_budget[key] for key in budgets],
+        [carried.get(key) for key in budgets],
+        model.carry_over_share,
+    )
     for name, label, unit in (
         ("weeks_within_trade", "contractor weeks", "week"),
         ("works_within_zone_share", "zone works share", "kW"),
         ("moved_within_host", "host capacity", "kW"),
     ):
         elastic += [
-            ElasticConstraint(label, f"{key} {t}", unit, row, model.limits[name][key, t], is_cap=True)
+            ElasticConstraint(
+                label, f"{key} {t}", unit, row, model.limits[name][key, t], is_cap=True, rank=OTHER
+            )
             for (key, t), row in model.component(name).items()
         ]
     for component, is_cap in ((model.target_met, False), (model.cap_kept, True)):

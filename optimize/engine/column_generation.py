@@ -218,11 +218,13 @@ def relax_by_columns(
     price = _BREAKING * max(float(np.abs(milp.cost).max(initial=0.0)), 1.0)
     for _ in range(_PRICE_RAISES):
         found = _generate(milp, group, watch, inside, price)
-        if found is None or not found.ended:
+        if found is None:
             break
         inside = found.inside
         if found.broken <= _UNBROKEN:
             return ColumnRelaxation(_read_off(milp, found), False, inside)
+        if not found.ended:
+            break
         # Rows break at this price: because they cannot all hold, or because the price is too low.
         infeasible, inside = prove_infeasible(milp, group, watch, inside)
         if infeasible:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.choice import solve_by_choice
-from optimize.engine.column_generation import solve_by_columns
+from optimize.engine.column_generation import candidates_of, prove_infeasible, solve_by_columns
 from optimize.engine.core import solve_by_core
 from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_milp, write_model
@@ -27,6 +27,10 @@ Strategy = Literal["auto", "milp", "core"]
 
 # A plain solve closes smaller programmes before the relaxation-and-core detour has paid off.
 _CORE_FROM = 8_000
+# A large programme that ends without a plan is asked whether it can have one: within this share of the
+# time the solve had.
+_PROOF_SHARE = 0.25
+_LEAST_PROOF_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def solve_goals(
     strategy: Strategy = "auto",
     watch: Watch | None = None,
     group: IntArray | None = None,
+    whole: Milp | None = None,
 ) -> GoalsOutcome:
     """Solve for ``objectives`` in order; each later goal keeps what the earlier ones reached.
 
@@ -63,6 +68,8 @@ def solve_goals(
     ----------
     group : shape (n,), candidate of each column (-1: of none); given where candidates have so many
         columns that the relaxation is better solved by generating them.
+    whole : the programme to ask for relaxations where ``milp`` leaves out columns that only a
+        relaxation makes possible (same columns and rows, wider bounds).
 
     Raises
     ------
@@ -89,8 +96,10 @@ def solve_goals(
         parts.append(part)
         outcome = _solve_one(goal_milp, part, start, strategy, group)
         timings[f"solve_{objective.name}_s"] = watch.seconds() - began
-        if outcome.stop is StopReason.INFEASIBLE:
-            stop, ways = _explain_infeasible(milp, elastic, options)
+        if outcome.stop is StopReason.INFEASIBLE or (outcome.x is None and _cannot_hold(milp, group, watch)):
+            stop, ways = _explain_infeasible(
+                whole if position == 0 and whole else milp, elastic, options, group
+            )
             return GoalsOutcome(stop, None, None, None, tuple(watch.trace), timings, ways)
         if outcome.x is None:
             break
@@ -140,12 +149,22 @@ def _keeping(milp: Milp, objective: Objective, x: FloatArray) -> Milp:
     return milp.with_row(objective.cost, lower, upper, f"keep_{objective.name}")
 
 
+def _cannot_hold(milp: Milp, group: IntArray | None, watch: Watch) -> bool:
+    """Whether a large programme without a plan is proven to have none; takes a part of the solve's time."""
+    if watch.interrupted or int(milp.integral.sum()) <= _CORE_FROM:
+        return False
+    seconds = max(_PROOF_SHARE * watch.options.time_limit_s, _LEAST_PROOF_SECONDS)
+    options = dataclasses.replace(watch.options, progress=None, time_limit_s=seconds)
+    candidate = candidates_of(milp) if group is None else group
+    return prove_infeasible(milp, candidate, Watch(options, maximise=False))[0]
+
+
 def _explain_infeasible(
-    milp: Milp, elastic: Sequence[ElasticRows], options: SolveOptions
+    milp: Milp, elastic: Sequence[ElasticRows], options: SolveOptions, group: IntArray | None
 ) -> tuple[StopReason, tuple[Relaxation, ...]]:
     # The explanation has the time of the solve once more: without it the answer is of no use.
     watch = Watch(dataclasses.replace(options, progress=None), maximise=False)
-    relaxed = smallest_relaxations(milp, elastic, watch)
+    relaxed = smallest_relaxations(milp, elastic, watch, candidate=group)
     if relaxed.confirmed is False:
         raise SolverError(
             "HiGHS calls the programme infeasible, but the elastic programme needs no relaxation; "

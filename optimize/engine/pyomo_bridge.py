@@ -17,7 +17,7 @@ from optimize.engine import goals
 from optimize.engine.highs import MilpOutcome, prepare_plainly, read_plainly
 from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
-from optimize.milp import ElasticRows, Milp
+from optimize.milp import MONEY, TARGET, ElasticRows, Milp
 from optimize.milp import Objective as Goal
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason, TracePoint
@@ -88,8 +88,11 @@ class CompiledModel:
         }
 
     def rows(self, constraint: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Row ids of a constraint component or of one constraint of it."""
-        members = [constraint] if isinstance(constraint, ConstraintData) else list(constraint.values())
+        """Row ids of a constraint component, of one constraint of it, or of a list of such."""
+        if isinstance(constraint, list):
+            members = constraint
+        else:
+            members = [constraint] if isinstance(constraint, ConstraintData) else list(constraint.values())
         found = [row for member in members for row in self._rows.get(id(member), ())]
         return np.array(found, dtype=np.int64)
 
@@ -114,15 +117,54 @@ def compile_model(model: ConcreteModel) -> CompiledModel:
 
 @dataclass(frozen=True)
 class ElasticConstraint:
-    """`elastic.ElasticRows` in terms of a Pyomo constraint (component or one member)."""
+    """`elastic.ElasticRows` in terms of a Pyomo constraint (component, one member, or a list of members).
+
+    ``per_unit``: one figure for all rows, or one for each of a list.
+    """
 
     clause: str
     where: str
     unit: str
     constraint: Any
     required: float
-    per_unit: float = 1.0
+    per_unit: float | np.ndarray[Any, np.dtype[np.float64]] = 1.0
     is_cap: bool = False
+    rank: int = TARGET
+
+
+def elastic_budgets(
+    names: Sequence[str],
+    limit_cny: Sequence[float],
+    spent: Sequence[Any],
+    carried: Sequence[Any | None],
+    carry_share: float,
+) -> list[ElasticConstraint]:
+    """Budgets that may give way: all in proportion, then each; `funding.elastic_budgets` on Pyomo rows.
+
+    Parameters
+    ----------
+    spent : constraint of each budget.
+    carried : carry-over constraint of the same source and year, None where there is none.
+    """
+    total = float(sum(limit_cny))
+    share = [limit / total if total > 0 else 1.0 / len(limit_cny) for limit in limit_cny]
+
+    def giving(
+        where: str, required: float, members: Sequence[int], parts: Sequence[float]
+    ) -> ElasticConstraint:
+        rows, per_unit = [spent[k] for k in members], list(parts)
+        for k, part in zip(members, parts, strict=True):
+            if carried[k] is not None:
+                rows.append(carried[k])
+                per_unit.append(carry_share * part)
+        return ElasticConstraint(
+            "budget", where, "CNY", rows, required, np.array(per_unit), is_cap=True, rank=MONEY
+        )
+
+    each = [giving(name, limit_cny[k], [k], [1.0]) for k, name in enumerate(names)]
+    some = [k for k, part in enumerate(share) if part > 0]
+    everywhere = giving("all sources and years in proportion", total, some, [share[k] for k in some])
+    return [everywhere, *each] if len(each) > 1 else each
 
 
 @dataclass(frozen=True)
@@ -167,6 +209,7 @@ def solve_model(
             required=e.required,
             per_unit=e.per_unit,
             is_cap=e.is_cap,
+            rank=e.rank,
         )
         for e in elastic
     ]

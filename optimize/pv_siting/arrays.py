@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.milp import ElasticRows, Milp, MilpBuilder, Objective
+from optimize.funding import elastic_budgets
+from optimize.milp import OTHER, ElasticRows, Milp, MilpBuilder, Objective
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.limits import Limits, TargetRow
 from optimize.pv_siting.options import Options
@@ -72,7 +73,7 @@ def _add_choice(
     )
     for requirement, r in zip(limits.required, rows, strict=True):
         site = str(instance.sites["site"].iloc[requirement.site])
-        elastic.append(ElasticRows(requirement.reason, site, "count", r.reshape(1), 1.0))
+        elastic.append(ElasticRows(requirement.reason, site, "count", r.reshape(1), 1.0, rank=OTHER))
     for name, pairs, sign, lower, upper in (
         ("together", limits.together, -1.0, 0.0, 0.0),
         ("not_together", limits.not_together, 1.0, -np.inf, 1.0),
@@ -139,6 +140,7 @@ def _add_budgets(
     if share == 0 or not pairs:
         rows = builder.add_rows("spending_within_budget", len(pairs), terms, upper=side)
         carried = np.zeros(0, dtype=np.int64)
+        carry_rows = np.full(len(pairs), -1, dtype=np.int64)
     else:
         most = [share * float(budget[f, : t + 1][np.isfinite(budget[f, : t + 1])].sum()) for f, t in pairs]
         carried = builder.add_columns("carried_over", len(pairs), upper=most)
@@ -148,7 +150,7 @@ def _add_budgets(
         rows = builder.add_rows(
             "spending_within_budget", len(pairs), [*terms, (received, from_before, -1.0)], upper=side
         )
-        builder.add_rows(
+        carry_rows = builder.add_rows(
             "carry_within_unspent",
             len(pairs),
             [
@@ -158,17 +160,8 @@ def _add_budgets(
             ],
             upper=share * side,
         )
-    elastic = [
-        ElasticRows(
-            "budget",
-            f"{candidates.source_names[f]} {instance.base_year + t}",
-            "CNY",
-            r.reshape(1),
-            float(budget[f, t]),
-            is_cap=True,
-        )
-        for (f, t), r in zip(pairs, rows, strict=True)
-    ]
+    names = [f"{candidates.source_names[f]} {instance.base_year + t}" for f, t in pairs]
+    elastic = elastic_budgets(names, side, rows, carry_rows, share)
     return carried, pairs, elastic
 
 
@@ -205,7 +198,9 @@ def _add_order_and_capacities(
                 "first_share", 1, [(np.zeros_like(built), x[built], coefficient)], lower=0.0
             )
             elastic.append(
-                ElasticRows("order", year, "share", rows, share, instance.pv.reference_capacity_kw)
+                ElasticRows(
+                    "order", year, "share", rows, share, instance.pv.reference_capacity_kw, rank=OTHER
+                )
             )
     for district, least, last in zip(
         limits.minimum_district, limits.minimum_kw, limits.minimum_year, strict=True
@@ -220,7 +215,7 @@ def _add_order_and_capacities(
         terms = [(np.zeros_like(built), x[built], candidates.kw[built])]
         most = float(limits.installer_kw[t])
         rows = builder.add_rows("installers", 1, terms, upper=most)
-        elastic.append(ElasticRows("installers", years[t], "kW", rows, most, is_cap=True))
+        elastic.append(ElasticRows("installers", years[t], "kW", rows, most, is_cap=True, rank=OTHER))
     return elastic
 
 

@@ -64,8 +64,9 @@ from pyomo.environ import (
     minimize,
 )
 
-from optimize.engine.pyomo_bridge import ElasticConstraint, solve_model
+from optimize.engine.pyomo_bridge import ElasticConstraint, elastic_budgets, solve_model
 from optimize.engine.stopping import Watch
+from optimize.milp import OTHER
 from optimize.programme import SolveOptions
 from optimize.pv_siting.extraction import extract_solution
 from optimize.pv_siting.instance import Instance
@@ -296,18 +297,20 @@ def elastic_constraints(instance: Instance, m: ConcreteModel, limits: Limits) ->
                 )
             )
     sources = ("municipal", *instance.districts["district"], "owner")
-    for f, t in m.spending_within_budget:
-        elastic.append(
-            ElasticConstraint(
-                "budget", f"{sources[f]} {instance.base_year + t}", "CNY",
-                m.spending_within_budget[f, t], float(limits.budget_cny[f, t]), is_cap=True,
-            )
-        )  # fmt: skip
+    budgets = list(m.spending_within_budget)
+    carried = m.component("carry_within_unspent")
+    elastic += elastic_budgets(
+        [f"{sources[f]} {instance.base_year + t}" for f, t in budgets],
+        [float(limits.budget_cny[key]) for key in budgets],
+        [m.spending_within_budget[key] for key in budgets],
+        [carried[key] if carried is not None and key in carried else None for key in budgets],
+        instance.carry_over_share,
+    )
     for t in m.first_share:
         elastic.append(
             ElasticConstraint(
                 "order", str(instance.base_year + t), "share", m.first_share[t],
-                instance.pv.first_share, per_unit=instance.pv.reference_capacity_kw,
+                instance.pv.first_share, per_unit=instance.pv.reference_capacity_kw, rank=OTHER,
             )
         )  # fmt: skip
     for k in m.district_minimum:
@@ -321,13 +324,15 @@ def elastic_constraints(instance: Instance, m: ConcreteModel, limits: Limits) ->
         elastic.append(
             ElasticConstraint(
                 "installers", str(instance.base_year + t), "kW", m.installers[t],
-                float(limits.installer_kw[t]), is_cap=True,
+                float(limits.installer_kw[t]), is_cap=True, rank=OTHER,
             )
         )  # fmt: skip
     for k in m.required_sites_get_one:
         required = limits.required[k]
         site = str(instance.sites["site"].iloc[required.site])
-        elastic.append(ElasticConstraint(required.reason, site, "count", m.required_sites_get_one[k], 1.0))
+        elastic.append(
+            ElasticConstraint(required.reason, site, "count", m.required_sites_get_one[k], 1.0, rank=OTHER)
+        )
     return elastic
 
 

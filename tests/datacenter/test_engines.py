@@ -195,7 +195,7 @@ def test_column_generation_reaches_the_optimum() -> None:
     milp = milp.with_objective(objective.cost, objective.maximise)
     group = np.full(milp.num_columns, -1)
     group[: len(options)] = options.centre
-    relaxed = relax_by_columns(milp, group, Watch(EXACT, True))
+    relaxed = relax_by_columns(milp, group, Watch(EXACT, True)).relaxation
     plain = solve_milp(milp, Watch(EXACT, True))
     found = solve_by_columns(milp, group, Watch(EXACT, True))
     assert relaxed is not None and plain.objective is not None
