@@ -266,3 +266,38 @@ def regrets(block_start, group_start, must, reduced, weight, local_price, regret
             for j in range(group_start[g], group_start[g + 1]):
                 regret[j] = best - (reduced[j] - mu * weight[j])
         block_bound[b] = total
+
+
+@compiled
+def sum_rows(start, end, data):  # type: ignore[no-untyped-def]
+    """Sum of the absolute entries of each row."""
+    sums = np.zeros(start.shape[0])
+    for r in range(start.shape[0]):
+        for p in range(start[r], end[r]):
+            sums[r] += abs(data[p])
+    return sums
+
+
+@compiled
+def count_links(rows, start, column, position, num_columns):  # type: ignore[no-untyped-def]
+    """Entries of ``rows`` in each choice column; ``position``: choice column of a column, or -1."""
+    count = np.zeros(num_columns, np.int64)
+    for r in rows:
+        for p in range(start[r], start[r + 1]):
+            j = position[column[p]]
+            if j >= 0:
+                count[j] += 1
+    return count
+
+
+@compiled
+def fill_links(rows, scale, start, column, data, position, place, link_row, link_coefficient):  # type: ignore[no-untyped-def]
+    """Write the entries of ``rows`` column by column; ``place`` is where each column goes on."""
+    for k in range(rows.shape[0]):
+        r = rows[k]
+        for p in range(start[r], start[r + 1]):
+            j = position[column[p]]
+            if j >= 0:
+                link_row[place[j]] = k
+                link_coefficient[place[j]] = scale[k] * data[p]
+                place[j] += 1

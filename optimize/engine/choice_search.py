@@ -99,8 +99,8 @@ class PlanSearch:
         self._mirrored = np.flatnonzero(s.equal)
         self._link = _with_mirror_images(s)
         self._link_arrays = (
-            self._link.indptr.astype(np.int64),
-            self._link.indices.astype(np.int64),
+            self._link.indptr.astype(np.int64, copy=False),
+            self._link.indices.astype(np.int32, copy=False),
             self._link.data,
         )
         mirror = -prices.multipliers[self._mirrored]

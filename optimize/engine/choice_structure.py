@@ -7,11 +7,13 @@ groups tied together by one local knapsack row; *linking rows* are all other row
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from optimize.engine.choice_kernels import count_links, fill_links, sum_rows
 from optimize.milp import Milp
 
 FloatArray = NDArray[np.float64]
@@ -73,7 +75,7 @@ class ChoiceStructure:
     def num_blocks(self) -> int:
         return len(self.block_start) - 1
 
-    @property
+    @cached_property
     def group_of_column(self) -> IntArray:
         return np.repeat(np.arange(self.num_groups), np.diff(self.group_start))
 
@@ -83,7 +85,7 @@ class ChoiceStructure:
         np.add.at(rows, self.origin, multipliers * self.scale)
         return rows
 
-    @property
+    @cached_property
     def block_of_group(self) -> IntArray:
         return np.repeat(np.arange(self.num_blocks), np.diff(self.block_start))
 
@@ -121,18 +123,17 @@ def find_structure(milp: Milp) -> ChoiceStructure | None:
 
 def group_rows(milp: Milp, binary: BoolArray) -> IntArray:
     """Rows of which no two share a column: at most (or exactly) one of their binary columns is chosen."""
-    matrix = milp.matrix
-    counts = np.diff(matrix.indptr)
-    row_of = np.repeat(np.arange(milp.num_rows), counts)
-    odd = (matrix.data != 1.0) | ~binary[matrix.indices]
-    num_odd = np.bincount(row_of[odd], minlength=milp.num_rows)
+    counts = np.diff(milp.matrix.indptr)
     fits = (milp.row_upper == 1) & ((milp.row_lower <= 0) | (milp.row_lower == 1))
-    candidates = np.flatnonzero(fits & (counts > 1) & (num_odd == 0))
+    rows = np.flatnonzero(fits & (counts > 1))
+    matrix = milp.matrix[rows]
+    row_of = np.repeat(np.arange(len(rows)), counts[rows])
+    odd = (matrix.data != 1.0) | ~binary[matrix.indices]
+    candidates = rows[np.bincount(row_of[odd], minlength=len(rows)) == 0]
     # A column may stand in several such rows (a pair that must not meet): the row listed first keeps it.
-    owner = _first_row_of(matrix, candidates, milp.num_columns)
-    sizes = np.diff(matrix.indptr)[candidates]
+    owner = _first_row_of(milp.matrix, candidates, milp.num_columns)
     kept = np.bincount(owner[owner >= 0], minlength=milp.num_rows)[candidates]
-    return np.asarray(candidates[kept == sizes], dtype=np.int64)
+    return np.asarray(candidates[kept == counts[candidates]], dtype=np.int64)
 
 
 def _first_row_of(matrix: sp.csr_array, rows: IntArray, num_columns: int) -> IntArray:
@@ -146,17 +147,25 @@ def _first_row_of(matrix: sp.csr_array, rows: IntArray, num_columns: int) -> Int
 
 
 def _without(milp: Milp, rows: IntArray) -> IntArray:
+    """Rows that say something, but those of ``rows``."""
     keep = np.ones(milp.num_rows, dtype=np.bool_)
     keep[rows] = False
     keep &= np.isfinite(milp.row_lower) | np.isfinite(milp.row_upper)
+    # A row on one column that holds at both its bounds says nothing.
+    single = np.flatnonzero(np.diff(milp.matrix.indptr) == 1)
+    entry = milp.matrix.indptr[single]
+    column, amount = milp.matrix.indices[entry], milp.matrix.data[entry]
+    ends = np.sort(np.stack([amount * milp.lower[column], amount * milp.upper[column]]), axis=0)
+    keep[single[(ends[0] >= milp.row_lower[single]) & (ends[1] <= milp.row_upper[single])]] = False
     return np.flatnonzero(keep)
 
 
 def _local_rows(milp: Milp, rows: IntArray, group_of: IntArray, num_groups: int) -> tuple[IntArray, IntArray]:
     """Rows solved inside blocks (one a block), and the block of each group."""
+    most = np.bincount(group_of[group_of >= 0], minlength=1).max()
+    rows = rows[np.diff(milp.matrix.indptr)[rows] <= _LOCAL_GROUPS * most]
     matrix = milp.matrix[rows]
-    counts = np.diff(matrix.indptr)
-    row_of = np.repeat(np.arange(len(rows)), counts)
+    row_of = np.repeat(np.arange(len(rows)), np.diff(matrix.indptr))
     groups = group_of[matrix.indices]
     bad = np.bincount(row_of[(groups < 0) | (matrix.data < 0)], minlength=len(rows)) > 0
     pairs = np.unique(row_of * np.int64(num_groups + 1) + np.maximum(groups, 0))
@@ -194,15 +203,27 @@ def _assemble(
     group = rank[group_of[order]]
     num_groups, num_blocks = len(must), int(block_of_group.max()) + 1
     block = block_of_group[group_order]
-    local_matrix = milp.matrix[local].tocsc()[:, order]
-    weight = np.zeros(len(order))
+    position = np.full(milp.num_columns, -1, dtype=np.int64)
+    position[order] = np.arange(len(order))
     # every column lies in the local row of its own block only
-    weight[:] = np.asarray(local_matrix.sum(axis=0)).ravel()
+    local_matrix = milp.matrix[local]
+    weight = np.zeros(len(order))
+    inside = position[local_matrix.indices] >= 0
+    weight[position[local_matrix.indices[inside]]] = local_matrix.data[inside]
     capacity = np.full(num_blocks, np.inf)
     # A choice that fills the row to the last digit must not be lost to the rounding of its sum.
     capacity[: len(local)] = milp.row_upper[local] * (1.0 + 1e-12)
-    rows, side, equal, origin, scale = _as_upper_rows(milp, linking)
-    linked = rows[:, order].tocsc()
+    origin, scale, side, equal = _as_upper_rows(milp, linking)
+    matrix = milp.matrix
+    count = count_links(origin, matrix.indptr, matrix.indices, position, len(order))
+    link_start = np.concatenate([[0], np.cumsum(count)]).astype(np.int64)
+    link_row = np.empty(link_start[-1], dtype=np.int32)
+    link_coefficient = np.empty(link_start[-1])
+    fill_links(
+        origin, scale, matrix.indptr, matrix.indices, matrix.data, position, link_start[:-1].copy(),
+        link_row, link_coefficient,
+    )  # fmt: skip
+    others_link = sp.diags_array(scale) @ sp.csc_array(matrix[origin][:, others]) if len(others) else None
     return ChoiceStructure(
         columns=order,
         local_rows=local,
@@ -212,9 +233,9 @@ def _assemble(
         weight=weight,
         capacity=capacity,
         value=sign * milp.cost[order],
-        link_start=linked.indptr.astype(np.int64),
-        link_row=linked.indices.astype(np.int64),
-        link_coefficient=np.asarray(linked.data, dtype=np.float64),
+        link_start=link_start,
+        link_row=link_row,
+        link_coefficient=link_coefficient,
         side=side,
         equal=equal,
         origin=origin,
@@ -223,26 +244,24 @@ def _assemble(
         others_value=sign * milp.cost[others],
         others_lower=milp.lower[others],
         others_upper=milp.upper[others],
-        others_link=sp.csc_array(rows[:, others]),
+        others_link=sp.csc_array((len(side), 0)) if others_link is None else sp.csc_array(others_link),
         sign=sign,
         offset=milp.offset,
     )
 
 
-def _as_upper_rows(
-    milp: Milp, linking: IntArray
-) -> tuple[sp.csr_array, FloatArray, BoolArray, IntArray, FloatArray]:
-    """Linking rows as ``row <= side`` (or ``==``), each scaled to a mean coefficient of one."""
+def _as_upper_rows(milp: Milp, linking: IntArray) -> tuple[IntArray, FloatArray, FloatArray, BoolArray]:
+    """Linking rows as ``scale * row <= side`` (or ``==``), scaled to a mean coefficient of one.
+
+    Returns (programme row, scale, side, equal); a row with two sides stands twice.
+    """
     low, high = milp.row_lower[linking], milp.row_upper[linking]
     equal = low == high
-    as_upper = linking[np.isfinite(high)]
-    as_lower = linking[np.isfinite(low) & ~equal]
-    matrix = sp.vstack([milp.matrix[as_upper], -milp.matrix[as_lower]], format="csr")
-    side = np.concatenate([milp.row_upper[as_upper], -milp.row_lower[as_lower]])
-    sums = np.asarray(abs(matrix).sum(axis=1)).ravel()
-    counts = np.maximum(np.diff(matrix.indptr), 1)
-    scale = np.where(sums > 0, counts / np.where(sums > 0, sums, 1.0), 1.0)
-    matrix = sp.csr_array(sp.diags_array(scale) @ matrix)
-    flags = np.concatenate([equal[np.isfinite(high)], np.zeros(len(as_lower), dtype=np.bool_)])
-    signed = np.concatenate([scale[: len(as_upper)], -scale[len(as_upper) :]])
-    return matrix, side * scale, flags, np.concatenate([as_upper, as_lower]), signed
+    upper, lower = np.isfinite(high), np.isfinite(low) & ~equal
+    origin = np.concatenate([linking[upper], linking[lower]])
+    start, end = milp.matrix.indptr[origin].astype(np.int64), milp.matrix.indptr[origin + 1].astype(np.int64)
+    sums = sum_rows(start, end, milp.matrix.data)
+    scale = np.where(sums > 0, np.maximum(end - start, 1) / np.where(sums > 0, sums, 1.0), 1.0)
+    scale[int(upper.sum()) :] *= -1.0
+    side = np.concatenate([high[upper], low[lower]]) * scale
+    return origin, scale, side, np.concatenate([equal[upper], np.zeros(int(lower.sum()), dtype=np.bool_)])
