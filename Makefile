@@ -22,8 +22,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "installing (about a minute the first time) …"
+	@echo "installing and compiling (about two minutes the first time) …"
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	$(BIN)/python -m optimize.compile_kernels
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

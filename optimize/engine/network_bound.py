@@ -19,6 +19,7 @@ import numpy as np
 from optimize.engine.network_data import Floats, Ints
 from optimize.engine.network_search import compiled, inlined
 from optimize.engine.stopping import Watch
+from optimize.programme import SolveOptions
 
 ROUNDING = 1e-9  # outward, relative to the gross sum of the terms
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.002, 0.1  # of the newest subgradient in the volume direction
@@ -515,3 +516,22 @@ class LagrangianBound:
             mix = (spend @ price).argmin(axis=0)
             spent += spend[mix, np.arange(spend.shape[1])].sum(axis=0)
         return spent
+
+
+def compile_kernels() -> None:
+    """Compile (or load from the cache on disk) the kernels of the bound, on a network of one pipe."""
+    one, whole = np.ones(1), np.zeros(1, np.int64)
+    steps = np.array([[[0.0, 2.0]]])
+    network = AveragedNetwork(
+        tail=whole, head=whole + 1, flow_cost=np.zeros((1, 2)), size_capacity=steps, pipe_cost=steps,
+        pipe_spend=np.zeros((1, 1, 1, 2, 1)), source_node=whole, unit_cost=np.zeros((1, 1)),
+        raw_available=9 * one, raw_per_unit=np.ones((1, 1)), step_capacity=steps, step_cost=steps,
+        step_spend=np.zeros((1, 1, 1, 2, 1)), customer_node=whole + 1, connect_cost=one,
+        connect_spend=np.zeros((1, 1, 1)), idle_cost=np.zeros(1), haul_node=whole - 1, haul_cost=one,
+        haul_spend=np.zeros((1, 1, 1)), haul_unit_cost=one, first_requirement=np.array([0, 1]), demand=one,
+        least_take=np.zeros(1), unit_value=9 * one, grade_start=np.array([0, 1]), requirement_of=whole,
+        first_commodity=np.array([0, 1]), commodities_of=whole, budget=9 * one, effect_need=np.zeros(0),
+        effect_delivered=np.zeros((1, 0)), effect_made=np.zeros((1, 1, 0)),
+    )  # fmt: skip
+    bound = LagrangianBound(network, np.zeros((2, 1)), np.zeros(1), np.zeros(1), np.zeros(0))
+    bound.run(Watch(SolveOptions(time_limit_s=600.0), maximise=True), 0.0, 2)

@@ -30,6 +30,8 @@ from optimize.programme import SolveOptions
 
 FIRST_PRICES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 BOLDNESS = 1.0
+CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
+SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
 
 
@@ -60,7 +62,7 @@ class DesignSearch:
         self.iterations = 0
         value = network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight)
         worth = np.bincount(network.customer_of, weights=value, minlength=len(network.customer_node))
-        self._order = np.argsort(-worth, kind="stable").astype(np.int64)
+        self._order = _with_asked_first(network, np.argsort(-worth, kind="stable").astype(np.int64))
 
     @property
     def violation(self) -> float:
@@ -70,18 +72,39 @@ class DesignSearch:
     def net(self) -> float:
         return float(self._best_value[1])
 
-    def construct(self, watch: Watch) -> None:
-        """First designs at rising prices of money until one fits the budgets, then shed customers."""
+    def construct(self, watch: Watch, effect_share: float = 0.0) -> None:
+        """First designs at rising prices of money until one fits the budgets, then shed customers.
+
+        Parameters
+        ----------
+        effect_share : price of what has to be reached, as a share of its penalty.
+        """
         for price in FIRST_PRICES:
             self._clear()
             self.prices.of_purse[:] = price
-            self._call(kernel.construct, self._work, self._plan, self._spare, self._order, BOLDNESS, 1)
-            fits = kernel.violation(self.network, self.loads) == 0.0
-            if not fits:
+            self.prices.of_effect[:] = effect_share * self.network.effect_price
+            self._insert_all(watch)
+            within = (self.loads.spent <= self.network.budget).all()
+            if not within:
                 kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
             self._keep()
-            if watch.must_stop or fits:
+            if watch.must_stop or within:
+                return  # dearer money reaches no more
+
+    def _insert_all(self, watch: Watch) -> None:
+        """Every customer in turn, in slices so that the clock is seen, then tidied up."""
+        slices = [
+            self._order[first : first + CONSTRUCT_SLICE]
+            for first in range(0, len(self._order), CONSTRUCT_SLICE)
+        ]
+        for part in slices:
+            if watch.must_stop:
                 return
+            self._call(kernel.construct, self._work, self._plan, self._spare, part, BOLDNESS, 0)
+        for part in reversed(slices):
+            if watch.must_stop:
+                return
+            self._call(kernel.tidy, self._work, self._plan, self._spare, part, len(part), False)
 
     def improve(
         self, watch: Watch, iterations: int, on_better: Callable[[float], None] | None = None
@@ -135,7 +158,7 @@ class DesignSearch:
 
     def _chunk(self) -> int:
         """Iterations between looks at the clock."""
-        return 50 if len(self._order) <= 500 else 10
+        return 50 if len(self._order) <= 500 else (10 if len(self._order) <= 2_000 else 2)
 
     def _refresh(self) -> None:
         """Recompute the loads: sums of differences drift."""
@@ -160,6 +183,21 @@ class DesignSearch:
 
     def _call(self, function: Callable[..., None], *rest: object) -> None:
         function(self.network, self.loads, self.prices, *rest)
+
+
+def _with_asked_first(network: Network, order: Ints) -> Ints:
+    """The order with customers of each hard group at the head, some more than it asks for."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    member = np.repeat(np.arange(len(order)), np.diff(network.first_group))
+    asked = [np.zeros(0, np.int64)]
+    for group in np.flatnonzero(network.group_hard):
+        own = member[network.group_of == group]
+        num = int(np.ceil(SPARE_MEMBERS * network.group_need[group]))
+        asked.append(own[np.argsort(place[own], kind="stable")][:num])
+    head = np.unique(np.concatenate(asked))
+    head = head[np.argsort(place[head], kind="stable")]
+    return np.concatenate([head, order[~np.isin(order, head)]])
 
 
 def compile_kernels() -> None:

@@ -1,4 +1,4 @@
-"""Bound on the net present value: the averaged year, first as a linear, then as a Lagrangian relaxation.
+"""Bound on a goal: the averaged year, first as a linear, then as a Lagrangian relaxation.
 
 What the bound leaves out only forbids plans or costs money: pilots, quota, caps, prices, single feeds,
 minimum takes of single months, the peak day, penalties.  What adds possibilities is in: tankers,
@@ -7,6 +7,7 @@ cascades, existing works, every funding mix.  Storage cannot help over one avera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,12 @@ from optimize.engine.network_bound import AveragedNetwork, LagrangianBound
 from optimize.engine.stopping import Watch
 from optimize.result import StopReason
 from optimize.water.coefficients import Coefficients, FlowRates
+from optimize.water.fast_goal import Kept, Weights, weights_of
+from optimize.water.fast_layout import FlowModel, Part
 from optimize.water.fast_locks import LockedDecisions
-from optimize.water.fast_model import FlowModel, Part, averaged, build_flow_model, dead_end_use
+from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_network import purses_of
+from optimize.water.fast_rows import dead_end_use
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
 
@@ -27,29 +31,34 @@ MOST_MULTIPLIERS = 60_000_000
 """Above this the Lagrangian takes too much memory (four arrays of this size)."""
 
 
-def gross_bound(instance: Instance, c: Coefficients) -> float:
+def gross_bound(c: Coefficients, weights: Weights) -> float:
     """Bound without any network: every demand met from the plant that makes its water best."""
-    parameters = instance.parameters
-    weight = float(c.stage_weight[0])
-
-    def worth(rates: FlowRates) -> FloatArray:
-        return rates.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg)
-
+    worth = weights.per_m3
     best_make = np.where(c.can_treat, worth(c.production), -np.inf).max(axis=0, initial=-np.inf)
     reuse = worth(c.reuse)
     for i, quality in enumerate(c.cascade_quality):
         best_make[quality] = max(best_make[quality], reuse[i])
     make = np.where(c.accepts, best_make[None, :], -np.inf).max(axis=1, initial=-np.inf)
     haulage = np.maximum(worth(c.haulage), 0.0)
-    margin = np.maximum(worth(c.delivery) + haulage + np.where(np.isfinite(make), make, -np.inf), 0.0)
-    return float(weight * (c.demand_m3_per_d[0] @ c.days) @ margin)
+    delivery = worth(c.delivery, delivers=True)
+    margin = np.maximum(delivery + haulage + np.where(np.isfinite(make), make, -np.inf), 0.0)
+    return float((c.demand_m3_per_d[0] @ c.days) @ margin)
 
 
 class WaterBound:
-    """The bound of one instance, improved in slices of time."""
+    """The bound of one goal, improved in slices of time; goals to be minimised count negatively.
 
-    def __init__(self, instance: Instance, c: Coefficients, locks: LockedDecisions) -> None:
+    Parameters
+    ----------
+    kept : earlier goals of a list and what they reached; only the linear relaxation knows them.
+    """
+
+    def __init__(
+        self, instance: Instance, c: Coefficients, locks: LockedDecisions, goal: str = "npv",
+        kept: Sequence[Kept] = (),
+    ) -> None:  # fmt: skip
         self._instance = instance
+        self._goal, self._kept = goal, kept
         self._c = averaged(c, [np.flatnonzero(c.days > 0)])
         self._locks = locks
         self._lagrangian: LagrangianBound | None = None
@@ -57,12 +66,13 @@ class WaterBound:
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
         instance, c = self._instance, self._c
-        thin = c if (self._locks.pipe_must.any() or not self._locks.pipe_may.all()) else one_size(c)
+        thin = c if names_pipes(self._locks) else one_size(c)
         model = build_flow_model(instance, thin, Part.whole(thin), relaxed=True)
-        outcome = solve_lp(model.milp, watch)
+        outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
         budget = c.budgets.amount_cny[:, 0]
         finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
-        network = averaged_network(instance, c, self._locks, purses)
+        weights = weights_of(instance, c, self._goal)
+        network = averaged_network(instance, c, self._locks, purses, weights)
         potentials = np.zeros((len(c.node_ids), len(c.quality_ids)))
         price, raw = np.zeros(len(purses)), np.zeros(len(network.source_node))
         effect = np.zeros(len(network.effect_need))
@@ -85,12 +95,18 @@ class WaterBound:
         return self._lagrangian.run(watch, target, most_iterations)
 
 
+def names_pipes(locks: LockedDecisions) -> bool:
+    """Whether a lock speaks of the pipes of a corridor: then diameters may not be melted into one."""
+    return bool(locks.pipe_must.any() or not locks.pipe_may.all() or len(locks.any_pipe_of))
+
+
 def one_size(c: Coefficients) -> Coefficients:
     """The same network with one diameter, as wide as the widest, at the best price per capacity of any.
 
     With y_d built of diameter d, cost is sum cost_d y_d >= min_d (cost_d / cap_d) * sum cap_d y_d, which
     is at least that price times the flow; present cost and each purse take their own minimum.  So the
-    linear relaxation over it is one of the original, with a ninth of the columns.
+    linear relaxation over it is one of the original, with a ninth of the columns.  Not so where some
+    pipe has to be laid whatever flows (`names_pipes`): the widest costs more than a narrow one.
     """
     shape = c.shape
     if shape["D"] <= 1:
@@ -146,16 +162,15 @@ def _spend_by_mix(investments: Investments, c: Coefficients, purses: IntArray, n
 
 
 def averaged_network(
-    instance: Instance, c: Coefficients, locks: LockedDecisions, purses: IntArray
+    instance: Instance, c: Coefficients, locks: LockedDecisions, purses: IntArray, weights: Weights
 ) -> AveragedNetwork:
     """Arrays of the Lagrangian relaxation from averaged coefficients."""
     shape = c.shape
     num_edges, num_grades, num_sizes = shape["E"], shape["G"], shape["D"]
-    weight, parameters = float(c.stage_weight[0]) * float(c.days[0]), instance.parameters
+    money, days = weights.money, float(c.days[0])
 
-    def worth(rates) -> FloatArray:  # type: ignore[no-untyped-def]
-        value = rates.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg)
-        return np.asarray(weight * value)
+    def worth(rates: FlowRates, *, delivers: bool = False) -> FloatArray:
+        return days * weights.per_m3(rates, delivers=delivers)
 
     q = np.argsort(c.demand_user, kind="stable")
     demand = c.demand_m3_per_d[0][q, 0]
@@ -166,7 +181,7 @@ def averaged_network(
     num_mixes = max(len(i.mixes) for i in (c.pipes, c.modules, c.connections, c.tankers, c.cascades))
     pipe_cost = np.zeros((num_edges, num_grades, num_sizes + 1))
     pipe_cost[:, :, 1:] = np.where(
-        locks.pipe_may, c.pipes.present_cost_cny[0].reshape(num_edges, num_grades, num_sizes), np.inf
+        locks.pipe_may, money * c.pipes.present_cost_cny[0].reshape(num_edges, num_grades, num_sizes), np.inf
     )
     forced = locks.pipe_must.any(axis=2)
     pipe_cost[forced] = np.where(
@@ -178,10 +193,11 @@ def averaged_network(
     pipe_spend[:, :, :, 1:] = _spend_by_mix(c.pipes, c, purses, num_mixes).reshape(
         num_mixes, num_edges, num_grades, num_sizes, len(purses)
     )
-    connect = c.connections.present_cost_cny[0].copy()
+    connect = money * c.connections.present_cost_cny[0]
     connect[locks.connected_must] = -np.inf
     connect[~locks.connected_may] = np.inf
-    sources = _source_arrays(c, locks, worth, purses, num_mixes)
+    idle = money * _idle_cost(instance, c)
+    sources = _source_arrays(c, locks, weights, purses, num_mixes)
     effects = _effects(instance, c, q, len(sources["source_node"]))
     return AveragedNetwork(
         tail=c.corridor_from.astype(np.int64), head=c.corridor_to.astype(np.int64),
@@ -193,15 +209,15 @@ def averaged_network(
         **sources,
         customer_node=c.user_node.astype(np.int64),
         connect_cost=connect, connect_spend=_spend_by_mix(c.connections, c, purses, num_mixes),
-        idle_cost=_idle_cost(instance, c),
+        idle_cost=idle,
         haul_node=np.where(
-            locks.tanker_may & (c.tanker_plant >= 0) & (_idle_cost(instance, c) == 0.0), c.plant_node[np.maximum(c.tanker_plant, 0)], -1
+            locks.tanker_may & (c.tanker_plant >= 0) & (idle == 0.0), c.plant_node[np.maximum(c.tanker_plant, 0)], -1
         ).astype(np.int64) if shape["P"] else np.full(shape["U"], -1, np.int64),
-        haul_cost=c.tankers.present_cost_cny[0], haul_spend=_spend_by_mix(c.tankers, c, purses, num_mixes),
+        haul_cost=money * c.tankers.present_cost_cny[0], haul_spend=_spend_by_mix(c.tankers, c, purses, num_mixes),
         haul_unit_cost=np.ascontiguousarray(-worth(c.haulage)[q]),
         first_requirement=np.searchsorted(c.demand_user[q], np.arange(shape["U"] + 1)).astype(np.int64),
         demand=np.ascontiguousarray(demand), least_take=np.ascontiguousarray(demand * c.min_take_share[q]),
-        unit_value=np.ascontiguousarray(worth(c.delivery)[q]),
+        unit_value=np.ascontiguousarray(worth(c.delivery, delivers=True)[q]),
         grade_start=np.searchsorted(grade[by_grade], np.arange(num_grades + 1)).astype(np.int64),
         requirement_of=requirement[by_grade].astype(np.int64),
         first_commodity=np.searchsorted(
@@ -213,8 +229,11 @@ def averaged_network(
     )  # fmt: skip
 
 
-def _source_arrays(c: Coefficients, locks: LockedDecisions, worth, purses: IntArray, num_mixes: int):  # type: ignore[no-untyped-def]
+def _source_arrays(
+    c: Coefficients, locks: LockedDecisions, weights: Weights, purses: IntArray, num_mixes: int
+) -> dict[str, Any]:
     """Plants first, then every cascade."""
+    days, money = float(c.days[0]), weights.money
     shape = c.shape
     num_plants, num_grades, num_cascades = shape["P"], shape["G"], len(c.cascades)
     num = num_plants + num_cascades
@@ -233,7 +252,7 @@ def _source_arrays(c: Coefficients, locks: LockedDecisions, worth, purses: IntAr
         s = place[at]
         capacity[(*at, s)] = c.module_capacity_m3_per_d[k]
         if locks.module_may[k]:
-            cost[(*at, s)] = c.modules.present_cost_cny[0, k]
+            cost[(*at, s)] = money * c.modules.present_cost_cny[0, k]
         if locks.module_must[k]:
             cost[(*at, 0)] = np.inf
         spend[(slice(None), *at, s)] = module_spend[:, k]
@@ -241,15 +260,15 @@ def _source_arrays(c: Coefficients, locks: LockedDecisions, worth, purses: IntAr
     per_unit = np.full((num, num_grades), np.inf)
     per_unit[:num_plants] = np.where(c.can_treat, 1.0 / c.recovery, np.inf)
     unit = np.full((num, num_grades), np.inf)
-    unit[:num_plants] = np.where(c.can_treat, -worth(c.production), np.inf)
+    unit[:num_plants] = np.where(c.can_treat, -days * weights.per_m3(c.production), np.inf)
     cascade_spend = _spend_by_mix(c.cascades, c, purses, num_mixes)
-    reuse = -worth(c.reuse)
+    reuse = -days * weights.per_m3(c.reuse)
     for i in range(num_cascades):
         at = (num_plants + i, c.cascade_quality[i])
         per_unit[at], unit[at] = 1.0, reuse[i]
         capacity[(*at, 1)] = c.cascade_limit_m3_per_d[0, i, 0]
         if locks.cascade_may[i]:
-            cost[(*at, 1)] = c.cascades.present_cost_cny[0, i]
+            cost[(*at, 1)] = money * c.cascades.present_cost_cny[0, i]
         spend[(slice(None), *at, 1)] = cascade_spend[:, i]
     return {
         "source_node": np.concatenate([c.plant_node, c.user_node[c.cascade_user]]).astype(np.int64),

@@ -15,6 +15,15 @@ from optimize.water.locks import ProjectRef, resolve_locks
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two projects of which both or none are done (``together``), or at most one."""
+
+    first: ProjectRef
+    second: ProjectRef
+    together: bool
+
+
+@dataclass(frozen=True)
 class LockedDecisions:
     """What must and may be built; ``any_of_*`` name projects of which something must be built.
 
@@ -36,11 +45,16 @@ class LockedDecisions:
     any_pipe_of: IntArray
     any_module_of: IntArray
     any_way_of: IntArray
-    unsupported: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def paired_projects(self) -> list[ProjectRef]:
+        """Every project of a pair once."""
+        return list(dict.fromkeys(project for pair in self.pairs for project in (pair.first, pair.second)))
 
 
 def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
-    """Resolve the locks that name one project; pairs are reported as unsupported."""
+    """Resolve the locks; storage is never built here, so what forces it in is left to others."""
     shape = c.shape
     sizes = {
         "pipe": (shape["E"], shape["G"], shape["D"]), "module": (len(c.modules),),
@@ -52,17 +66,17 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
     may["tanker"] &= c.tanker_plant >= 0
     steps = (instance.modules["quality"] + ":" + instance.modules["step"]).to_numpy()
     any_of: dict[str, list[int]] = {"corridors": [], "plants": [], "users": []}
-    unsupported = []
+    pairs = []
     for lock in resolve_locks(instance):
         project = lock.project
         parts = _parts(project, c)
-        if lock.kind in ("together", "not_together"):
-            unsupported.append(f"lock {lock.kind}")
+        if lock.other is not None:
+            pairs.append(Pair(project, lock.other, lock.kind == "together"))
         elif lock.kind == "force_out" or (lock.kind == "fix" and lock.value == "none"):
             for name, at in parts:
                 may[name][at] = False
         elif project.table == "storage_sites":
-            unsupported.append("storage forced in")
+            continue
         elif lock.kind == "fix":
             name, at = _named_part(project, lock.value, c, steps)
             must[name][at] = True
@@ -75,7 +89,7 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
         must["pipe"], may["pipe"], must["module"], may["module"], must["connected"], may["connected"],
         must["tanker"], may["tanker"], must["cascade"], may["cascade"], must["zld"], may["zld"],
         np.array(any_of["corridors"], np.int64), np.array(any_of["plants"], np.int64),
-        np.array(any_of["users"], np.int64), tuple(unsupported),
+        np.array(any_of["users"], np.int64), tuple(pairs),
     )  # fmt: skip
 
 

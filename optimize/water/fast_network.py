@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from optimize.engine.network_data import Network, arcs_of
 from optimize.water.coefficients import Coefficients
+from optimize.water.fast_goal import Weights
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
@@ -101,12 +102,13 @@ def _spend(investments: Investments, c: Coefficients, purses: IntArray) -> Float
 
 def derive_network(
     instance: Instance, c: Coefficients, locks: LockedDecisions, wishes: Wishes, reserved_cny: FloatArray,
-    price_weight: float = 0.0,
+    weights: Weights, price_weight: float = 0.0,
 ) -> Network:  # fmt: skip
     """Arrays of the search.
 
     Parameters
     ----------
+    weights : what a plan is worth.
     reserved_cny : (F,) money by source kept back for works the search does not decide on.
     price_weight : weight of a supplier's balance (revenue at the highest price less cost) added to
         the worth of a plan, so that systems which lose money are avoided [W-PRICE].
@@ -115,18 +117,15 @@ def derive_network(
     num_edges, num_grades, num_sizes = shape["E"], shape["G"], shape["D"]
     budget = c.budgets.amount_cny[:, 0] - reserved_cny
     purses = purses_of(c, budget)
-    weight = float(c.stage_weight[0])
     parameters = instance.parameters
     values = {
-        name: weight * rates.net_value_cny(parameters.carbon_cny_per_t, parameters.tn_value_cny_per_kg)
-        for name, rates in (
-            ("production", c.production), ("carriage", c.carriage), ("delivery", c.delivery),
-            ("reuse", c.reuse),
-        )
+        "production": weights.per_m3(c.production), "carriage": weights.per_m3(c.carriage),
+        "delivery": weights.per_m3(c.delivery, delivers=True), "reuse": weights.per_m3(c.reuse),
     }  # fmt: skip
     order = np.argsort(c.pipe_capacity_m3_per_d, kind="stable")
     pipe_cost = np.zeros((num_edges, num_grades, num_sizes + 2))
-    pipe_cost[:, :, 1:-1] = c.pipes.present_cost_cny[0].reshape(num_edges, num_grades, num_sizes)[:, :, order]
+    present = weights.money * c.pipes.present_cost_cny[0]
+    pipe_cost[:, :, 1:-1] = present.reshape(num_edges, num_grades, num_sizes)[:, :, order]
     pipe_cost[:, :, -1] = PROHIBITIVE
     pipe_spend = np.zeros((num_edges, num_grades, num_sizes + 2, len(purses)))
     pipe_spend[:, :, 1:-1] = _spend(c.pipes, c, purses).reshape(num_edges, num_grades, num_sizes, -1)[
@@ -138,11 +137,11 @@ def derive_network(
     pipe_max = np.where(pipe_min > 0, pipe_min, pipe_max)
     against = np.where(c.directed, 1e12, -values["carriage"][1])
     first_arc, arc_tip, arc_edge, arc_sign = arcs_of(len(c.node_ids), c.corridor_from, c.corridor_to)
-    sources = _source_arrays(c, locks, values, purses)
+    sources = _source_arrays(c, locks, values, purses, weights.money)
     delivery = np.repeat(values["delivery"][:, None], num_grades, axis=1)
-    connect_price = c.connections.present_cost_cny[0]
+    connect_price = weights.money * c.connections.present_cost_cny[0]
     if price_weight > 0.0:
-        balance = price_weight * weight
+        balance = price_weight * weights.stage_weight
         delivery = delivery + balance * c.max_price_cny_per_m3[:, None]
         yearly = _recovered_cny_per_a(c.pipes, parameters.price_capital_share)
         pipe_cost[:, :, 1:-1] += balance * yearly.reshape(num_edges, num_grades, num_sizes)[:, :, order]
@@ -150,8 +149,8 @@ def derive_network(
             c.connections, parameters.price_capital_share
         )
         sources["unit_cost"][: shape["P"]] += balance * c.production.cost_cny
-        # a step's yearly cost is close to its present cost over the years it is counted for
-        sources["step_cost"] *= 1.0 + price_weight
+        sources["step_cost"] += price_weight * sources["step_present"]
+    del sources["step_present"]
     users_of_group = [np.zeros(0, np.int64), *wishes.group_users]
     group = np.concatenate([np.full(len(users), k - 1) for k, users in enumerate(users_of_group)])
     member = np.concatenate(users_of_group)
@@ -206,7 +205,7 @@ def _recovered_cny_per_a(investments: Investments, capital_share: float) -> Floa
 
 
 def _source_arrays(
-    c: Coefficients, locks: LockedDecisions, values: dict[str, FloatArray], purses: IntArray
+    c: Coefficients, locks: LockedDecisions, values: dict[str, FloatArray], purses: IntArray, money: float
 ) -> dict[str, np.ndarray]:
     shape = c.shape
     num_plants, num_grades = shape["P"], shape["G"]
@@ -259,8 +258,9 @@ def _source_arrays(
         "raw_available": np.ascontiguousarray(
             np.concatenate([available, c.cascade_limit_m3_per_d[0][cascades]]), float
         ),
-        "raw_per_unit": per_unit, "step_existing": existing, "step_capacity": capacity, "step_cost": cost,
-        "step_spend": spend, "step_min": step_min, "step_max": step_max, "unit_cost": unit_cost,
+        "raw_per_unit": per_unit, "step_existing": existing, "step_capacity": capacity, "step_cost": money * cost,
+        # a step's yearly cost is close to its present cost over the years it is counted for
+        "step_present": cost, "step_spend": spend, "step_min": step_min, "step_max": step_max, "unit_cost": unit_cost,
     }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions
-from optimize.water.fast_model import pilot_requirements, pilot_users
 from optimize.water.fast_network import Wishes, cascade_sources
+from optimize.water.fast_policy import pilot_requirements, pilot_users
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray
 
@@ -28,12 +28,15 @@ class Asked:
     reserved_cny: FloatArray
 
 
-def ask(instance: Instance, c: Coefficients, locks: LockedDecisions, served: BoolArray) -> Asked:
+def ask(
+    instance: Instance, c: Coefficients, locks: LockedDecisions, served: BoolArray, money: float = 1.0
+) -> Asked:
     """Wishes that follow from the clauses and locks.
 
     Parameters
     ----------
     served : (U,) users served by the plan at hand, the starting point for choosing pilots.
+    money : worth of a present CNY; a goal that leaves money out does not mind penalties.
     """
     wishes = Wishes.none()
     targets = instance.targets
@@ -89,6 +92,8 @@ def ask(instance: Instance, c: Coefficients, locks: LockedDecisions, served: Boo
             volume = float(pilots["min_volume_m3_per_a"].iloc[i])
             volume_of(members[i], volume, price / max(volume, 1.0), target.hard)
     reserved = _reserve_for_zero_discharge(instance, c, locks, yearly, volume_of)
+    for prices, hard in ((wishes.group_price, wishes.group_hard), (wishes.effect_price, wishes.effect_hard)):
+        prices[:] = [price if must else money * price for price, must in zip(prices, hard, strict=True)]
     return Asked(wishes, reserved)
 
 

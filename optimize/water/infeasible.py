@@ -22,7 +22,8 @@ from optimize.programme import SolveOptions
 from optimize.result import Relaxation, RelaxedRow, Result, StopReason
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast import solve_fast
-from optimize.water.fast_bound import one_size
+from optimize.water.fast_bound import names_pipes, one_size
+from optimize.water.fast_locks import locked_decisions
 from optimize.water.formulation import build_model
 from optimize.water.instance import Instance
 from optimize.water.solution import Solution
@@ -52,7 +53,7 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
     watch = Watch(replace(options, time_limit_s=max(options.time_limit_s, PROOF_SECONDS)), maximise=False)
     averaged = _averaged(instance)
     coefficients = derive_coefficients(averaged)
-    if not instance.parameters.phased:
+    if not instance.parameters.phased and not names_pipes(locked_decisions(averaged, coefficients)):
         coefficients = one_size(coefficients)
     model = build_model(averaged, coefficients)
     compiled = compile_model(model.m)

@@ -42,14 +42,17 @@ def crf(life: float, rate: float = 0.06) -> float:
     return rate / (1 - (1 + rate) ** -life)
 
 
-def best_by_enumeration(town: Any) -> float:
-    """Best net present value over every choice of module, pipe diameters and connections."""
+def best_by_enumeration(town: Any, goal: str = "npv", least_m3_per_a: float = 0.0) -> float:
+    """Best value of a goal over every choice of module, pipe diameters and connections.
+
+    At least ``least_m3_per_a`` has to be delivered.
+    """
     rows = town.rows
     annuity = 1 / crf(20)
     budget = rows["budgets"]["m22"]["amount_cny"]
     sizes = [None, *rows["modules"].values()]
     diameters = [None, *rows["pipes"].values()]
-    best = 0.0
+    best = 0.0 if least_m3_per_a == 0.0 else -np.inf
     for module in sizes:
         for pipes in itertools.product(diameters, repeat=len(CORRIDORS)):
             pipe_capex = sum(
@@ -68,21 +71,29 @@ def best_by_enumeration(town: Any) -> float:
                     for name, joined in zip("AB", users, strict=True)
                     if joined
                 )
-                value = running_value(rows, module, pipes, users)
-                if value is not None:
+                value = running_value(rows, module, pipes, users, goal, least_m3_per_a)
+                if value is None:
+                    continue
+                if goal == "volume":
+                    best = max(best, value)
+                else:
                     best = max(best, value * annuity - fixed - on_site * (crf(20) + 0.01) * annuity)
-    return best
+    return -best if goal == "cost" else best
 
 
-def running_value(rows: Any, module: Any, pipes: Any, users: Any) -> float | None:
+def running_value(
+    rows: Any, module: Any, pipes: Any, users: Any, goal: str = "npv", least_m3_per_a: float = 0.0
+) -> float | None:
     """Best yearly value of a design; None if it cannot give its users their least take.
+
+    For ``cost`` the value is the running cost with its sign turned, for ``volume`` m3/a.
 
     Columns: product, flow along and against each corridor, delivery to A and B.
     """
     demands = [rows["user_demands"]["a"], rows["user_demands"]["b"]]
     capacity = min(module["capacity_m3_per_d"] if module else 0.0, rows["plants"]["P"]["effluent_m3_per_d"])
     tn_per_m3 = 10 / 1000 * 0.9
-    cost = [0.5 - 20.0 * tn_per_m3]
+    cost = [{"npv": 0.5 - 20.0 * tn_per_m3, "cost": 0.5, "volume": 0.0}[goal]]
     bounds = [(0.0, capacity)]
     nodes = ("P", "J", "A", "B")
     balance = {node: np.zeros(1 + 2 * len(CORRIDORS) + 2) for node in nodes}
@@ -92,7 +103,7 @@ def running_value(rows: Any, module: Any, pipes: Any, users: Any) -> float | Non
         start, end = ENDS[name]
         size = pipe["capacity_m3_per_d"] if pipe else 0.0
         kwh = 0.010 * rows["corridors"][name]["length_m"] / 1000
-        carriage = 0.70 * kwh + 0.055 * 0.42 * kwh
+        carriage = {"npv": 0.70 * kwh + 0.055 * 0.42 * kwh, "cost": 0.70 * kwh, "volume": 0.0}[goal]
         for way, sign in ((1 + 2 * k, 1.0), (2 + 2 * k, -1.0)):
             cost.append(carriage)
             bounds.append((0.0, size))
@@ -104,10 +115,15 @@ def running_value(rows: Any, module: Any, pipes: Any, users: Any) -> float | Non
         limits.append(size)
     for k, (name, demand, joined) in enumerate(zip("AB", demands, users, strict=True)):
         column = 1 + 2 * len(CORRIDORS) + k
-        cost.append(-(demand["alternative_cny_per_m3"] + 0.055 * 0.42 * 0.5))
+        avoided = demand["alternative_cny_per_m3"] + 0.055 * 0.42 * 0.5
+        cost.append({"npv": -avoided, "cost": 0.0, "volume": -1.0}[goal])
         most = demand["base_m3_per_d"] if joined else 0.0
         bounds.append((rows["users"][name]["min_take_share"] * most, most))
         balance[name][column] = -1.0
+    delivered = np.zeros(1 + 2 * len(CORRIDORS) + 2)
+    delivered[-2:] = -365.0
+    pairs.append(delivered)
+    limits.append(-least_m3_per_a)
     answer = linprog(
         np.array(cost) * 365, A_ub=np.array(pairs), b_ub=limits,
         A_eq=np.array(list(balance.values())), b_eq=np.zeros(4), bounds=bounds,

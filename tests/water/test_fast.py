@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from optimize.water.coefficients import derive_coefficients
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.water.fast_bound import WaterBound, one_size
+from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
-from optimize.water.fast_model import Part, averaged, build_flow_model
+from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import generate
 from optimize.water.instance import Instance, load
@@ -164,24 +166,20 @@ def test_locks_hold(small: Instance, free: Solution) -> None:
     assert pipe["corridor"] not in set(result.solution.pipes["corridor"])
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"phased": True}, "phased"),
-        ({"num_plants_exact": 2}, "number of plants"),
-    ],
-)
-def test_what_the_fast_path_cannot_take_is_named(change: dict[str, Any], named: str, small: Instance) -> None:
-    changed = replace(small, parameters=replace(small.parameters, **change))
-    assert named in str(unsupported_by_fast(changed, options()))
+def test_what_the_fast_path_cannot_take_is_named(small: Instance, tmp_path: Path) -> None:
+    phased = replace(small, parameters=replace(small.parameters, phased=True))
+    assert "phased" in str(unsupported_by_fast(phased, options()))
+    assert "writing" in str(unsupported_by_fast(small, options(write_model=tmp_path / "a.lp")))
     assert unsupported_by_fast(small, options()) is None
 
 
-def test_other_goals_and_soft_prices_are_left_to_the_formulation(small: Instance) -> None:
-    assert unsupported_by_fast(small, options(goal=("cost",))) is not None
-    assert unsupported_by_fast(with_target(small, "W-PRICE", 2.0), options()) is not None
-    feeds = small.users.assign(single_feed=True)
-    assert unsupported_by_fast(replace(small, users=feeds), options()) is not None
+def test_pairs_with_storage_are_left_to_the_formulation(town: Any) -> None:
+    town.add(
+        "storage_sites", "S", site="S", node="J", quality="lo", volume_m3=100.0, capex_cny=1.0, district="d"
+    )
+    assert unsupported_by_fast(town.instance(), options()) is None
+    town.lock("together", "A", other="S")
+    assert "storage" in str(unsupported_by_fast(town.instance(), options()))
 
 
 @pytest.mark.parametrize("size", ["s", "m"])

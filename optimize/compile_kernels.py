@@ -1,0 +1,46 @@
+"""``python -m optimize.compile_kernels``: compile all search kernels now, so that no solve has to wait.
+
+Part of the installation; takes about a minute once, and is kept on disk.  Without it the first solve
+of each programme compiles what it needs.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from optimize.datacenter.front import undominated
+from optimize.engine import network_bound, network_design
+from optimize.engine.choice import solve_by_choice
+from optimize.engine.stopping import Watch
+from optimize.milp import Milp, MilpBuilder
+from optimize.programme import SolveOptions
+
+
+def main() -> None:
+    """Compile everything and say how long it took."""
+    started = time.monotonic()
+    network_design.compile_kernels()
+    network_bound.compile_kernels()
+    solve_by_choice(_small_choice(), Watch(SolveOptions(gap=0.0, time_limit_s=600.0), maximise=True))
+    undominated(np.eye(2))
+    print(f"search kernels ready after {time.monotonic() - started:.0f} s")
+
+
+def _small_choice() -> Milp:
+    """Groups of options in blocks of four under a capacity, with a budget: enough to call every kernel."""
+    num_groups, num_options = 24, 3
+    rng = np.random.default_rng(0)
+    b = MilpBuilder(maximise=True)
+    value, size = rng.uniform(1.0, 9.0, (2, num_groups, num_options))
+    x = b.add_columns("x", (num_groups, num_options), upper=1.0, cost=value, integral=True)
+    group = np.arange(num_groups)[:, None]
+    b.add_rows("one", num_groups, [(group, x, 1.0)], upper=1.0)
+    b.add_rows("block", num_groups // 4, [(group // 4, x, size)], upper=12.0)
+    b.add_rows("budget", 1, [(0, x, size * rng.uniform(0.8, 1.2, size.shape))], upper=0.3 * size.sum())
+    return b.build()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Steps of the fast path for one goal: construct, certify, improve by search, improve by a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from optimize.engine.highs import solve_milp
+from optimize.engine.network_design import Design, DesignSearch
+from optimize.engine.stopping import Watch
+from optimize.result import StopReason
+from optimize.water.coefficients import Coefficients
+from optimize.water.fast_goal import MINIMISED, Kept, search_weights
+from optimize.water.fast_layout import FlowModel, Part, sign_of
+from optimize.water.fast_locks import LockedDecisions
+from optimize.water.fast_model import build_flow_model
+from optimize.water.fast_narrow import needed_besides, one_way_in, settle, without_pairs
+from optimize.water.fast_network import derive_network
+from optimize.water.fast_wishes import ask
+from optimize.water.instance import Instance
+from optimize.water.investments import FloatArray
+
+T = TypeVar("T")
+
+SEARCH_SHARE = 0.6
+CONSTRUCT_SHARE = 0.6
+PRICE_WEIGHTS = (4.0, 8.0)
+SETTLE_ROUNDS = 3
+CERTIFY_ATTEMPTS = 3
+REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
+WHOLE_MODEL_LANES = 4_000
+ITERATIONS_PER_USER = 20.0
+LEAST_ITERATIONS, MOST_ITERATIONS = 3_000, 20_000
+FIRST_PLAN_GRACE_S = 1.5
+"""A first plan in hand must be made certain even where the search used up the time."""
+FIRST_EFFECT_SHARE = 0.06
+"""First price of what is asked for, as a share of its penalty, where nothing else makes water worth its cost."""
+
+
+@dataclass
+class Solve:
+    """State of the solve for one goal; values count so that more is better."""
+
+    instance: Instance
+    c: Coefficients
+    locks: LockedDecisions
+    goals: tuple[str, ...]
+    kept: Sequence[Kept]
+    watch: Watch
+    timings: dict[str, float] = field(default_factory=dict)
+    model: FlowModel | None = None
+    x: FloatArray | None = None
+    value: float = -np.inf
+    narrowed: LockedDecisions = field(init=False)
+    """Locks of the network the search works on."""
+
+    def __post_init__(self) -> None:
+        self.narrowed = self.locks
+
+    @property
+    def goal(self) -> str:
+        """The goal at hand, the first of those left."""
+        return self.goals[0]
+
+    @property
+    def done(self) -> bool:
+        return self.watch.must_stop or self.watch.gap_reached
+
+    def timed(self, name: str, step: Callable[[], T]) -> T:
+        """Run a step and add its seconds to the timings."""
+        started = time.monotonic()
+        value = step()
+        self.timings[name] = self.timings.get(name, 0.0) + time.monotonic() - started
+        return value
+
+    def model_of(self, part: Part) -> FlowModel:
+        """The model over a part with this goal, earlier ones kept."""
+        return build_flow_model(self.instance, self.c, part).aimed_at(self.goal, self.kept)
+
+    def keep(self, model: FlowModel, x: FloatArray | None) -> bool:
+        """Hold a plan if it is the best so far."""
+        if x is None:
+            return False
+        value = model.milp.value(x)
+        if value <= self.value:
+            return False
+        self.model, self.x, self.value = model, x, value
+        self.watch.offer_plan(sign_of(self.goal) * value)
+        return True
+
+    def offer_bound(self, value: float) -> None:
+        self.watch.offer_bound(sign_of(self.goal) * value)
+
+
+def construct(solve: Solve) -> DesignSearch:
+    """First design, improved until it reaches what is asked, if it does, and certified.
+
+    Where suppliers have to balance [W-PRICE], their balance is weighed more until the plan holds.
+    """
+    price = solve.instance.targets.get("W-PRICE")
+    strict = price is not None and price.hard and price.required < 1
+    watch = solve.watch.child(seconds=CONSTRUCT_SHARE * solve.watch.remaining())
+    free = one_way_in(solve.c, solve.locks)
+    attempts = [(free, weight) for weight in (PRICE_WEIGHTS if strict else (0.0,))]
+    if any(pair.together for pair in solve.locks.pairs):
+        attempts.append((without_pairs(solve.c, free), attempts[-1][1]))
+    for attempt, (locks, price_weight) in enumerate(attempts):
+        search = _settled_search(solve, locks, price_weight, watch)
+        if _certify_after_repair(solve, search, watch, widen=attempt == len(attempts) - 1):
+            break
+    return search
+
+
+def _settled_search(
+    solve: Solve, locks: LockedDecisions, price_weight: float, watch: Watch
+) -> DesignSearch:  # fmt: skip
+    """A design that reaches what is asked, if one is found, with pairs and numbers of plants settled."""
+    nobody = np.zeros(len(solve.c.user_ids), bool)
+    weights = search_weights(solve.instance, solve.c, solve.goals)
+    for _ in range(SETTLE_ROUNDS):
+        solve.narrowed = locks
+        asked = ask(solve.instance, solve.c, locks, nobody, weights.money)
+        network = derive_network(
+            solve.instance, solve.c, locks, asked.wishes, asked.reserved_cny, weights, price_weight
+        )
+        search = DesignSearch(network, solve.watch.options.seed)
+        search.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
+        for _ in range(REPAIR_SLICES):
+            if search.violation == 0.0 or watch.must_stop:
+                break
+            search.improve(watch, REPAIR_ITERATIONS)
+        locks = settle(solve.instance, solve.c, locks, search.design())
+        if locks is solve.narrowed or watch.must_stop:
+            break
+    return search
+
+
+def _certify_after_repair(solve: Solve, search: DesignSearch, watch: Watch, *, widen: bool) -> bool:
+    """Certify the design, or one that more search makes of it; True also where the time is up."""
+    for attempt in range(CERTIFY_ATTEMPTS):
+        stops = watch.must_stop
+        last = widen and attempt == CERTIFY_ATTEMPTS - 1
+        if certify(solve, search.design(), widen=last or stops) or stops:
+            return True
+        search.improve(watch, 2 * REPAIR_ITERATIONS)
+    return False
+
+
+def improve_by_search(solve: Solve, search: DesignSearch) -> None:
+    """Large-neighbourhood search in its share of the time, and the plan it ends with."""
+    num = int(np.clip(ITERATIONS_PER_USER * len(solve.c.user_ids), LEAST_ITERATIONS, MOST_ITERATIONS))
+    search.improve(solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining()), num)
+
+
+def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
+    """The best volumes for a design's works, as a plan of the full model.
+
+    Pipes, modules and connections are fixed; pilots, refusals, parks and funding mixes are chosen.
+    Where that holds no plan, ``widen`` lets works be left out or taken one size off.
+    """
+    if design.violation > 0.0 and solve.x is not None:
+        return False
+    locks = solve.narrowed
+    part = _part_of(solve.c, locks, design, 0)
+    besides = needed_besides(solve.instance, solve.c, locks, design)
+    model = solve.model_of(_union(part, besides))
+    lower = model.milp.lower.copy()
+    for columns, own in (
+        (model.pipe, part.pipe[tuple(model.pipe_at.T)]),
+        (model.module, part.module[model.module_at]),
+        (model.connected, part.connected[model.connected_at]),
+    ):
+        lower[columns[own]] = 1.0
+    seconds = solve.watch.remaining()
+    if solve.x is None:
+        seconds = max(seconds, FIRST_PLAN_GRACE_S)
+    grace = Watch(replace(solve.watch.options, time_limit_s=seconds), True)
+    fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
+    outcome = solve_milp(fixed, grace.child(gap=1e-4))
+    if outcome.x is None and outcome.stop is StopReason.INFEASIBLE and widen and not grace.must_stop:
+        model = solve.model_of(_union(_part_of(solve.c, locks, design, 1), besides))
+        outcome = solve_milp(model.milp, grace.child(gap=1e-3, seconds=0.5 * grace.remaining()))
+    solve.keep(model, outcome.x)
+    return outcome.x is not None
+
+
+def _part_of(c: Coefficients, locks: LockedDecisions, design: Design, reach: int) -> Part:
+    """Works of a design and those whose size index is at most ``reach`` away."""
+    shape = c.shape
+    order = np.argsort(c.pipe_capacity_m3_per_d, kind="stable")
+    pipe = np.zeros((shape["E"], shape["G"], shape["D"]), bool)
+    e, g = np.nonzero(design.size)
+    for step in range(-reach, reach + 1):
+        at = np.clip(design.size[e, g] + step, 1, shape["D"]) - 1
+        pipe[e, g, order[at]] = True
+    module = np.zeros(len(c.modules), bool)
+    by_capacity = np.argsort(c.module_capacity_m3_per_d, kind="stable")
+    allowed = by_capacity[locks.module_may[by_capacity]]
+    key = c.module_plant[allowed] * shape["G"] + c.module_quality[allowed]
+    for p, quality in zip(*np.nonzero(design.step[: shape["P"]]), strict=True):
+        steps = allowed[key == p * shape["G"] + quality]
+        chosen = design.step[p, quality] - 1
+        module[steps[max(chosen - reach, 0) : chosen + reach + 1]] = True
+    connected = design.assignment.served > 0
+    return Part(pipe, module, connected, locks.tanker_must.copy())
+
+
+def _union(one: Part, other: Part) -> Part:
+    return Part(*(a | b for a, b in zip(vars(one).values(), vars(other).values(), strict=True)))
+
+
+def improve_by_model(solve: Solve, seconds: float) -> None:
+    """A model over the works near the best plan, started from it."""
+    model, x = solve.model, solve.x
+    assert model is not None and x is not None
+    part = _near(solve, model, x)
+    watch = solve.watch.child(seconds=seconds, maximise=True)
+    wider = solve.model_of(part)
+    outcome = solve_milp(wider.milp, watch, wider.start_from(model, x))
+    solve.keep(wider, outcome.x)
+    if outcome.bound is not None and _is_complete(solve, part):
+        solve.offer_bound(outcome.bound)
+
+
+def _is_complete(solve: Solve, part: Part) -> bool:
+    """Whether a model over this part is the formulation itself, so that its bound is one of all plans."""
+    whole = Part.whole(solve.c)
+    same = all(
+        (own == other).all() for own, other in zip(vars(part).values(), vars(whole).values(), strict=True)
+    )
+    return same and len(solve.c.storage) == 0
+
+
+def _near(solve: Solve, model: FlowModel, x: FloatArray) -> Part:
+    """Works of the plan, one size up and down, and for small networks all works."""
+    c = solve.c
+    shape = c.shape
+    whole = Part.whole(c)
+    if shape["E"] * shape["G"] * len(c.days) <= WHOLE_MODEL_LANES:
+        return whole
+    built = np.zeros_like(whole.pipe)
+    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
+    pipe = built.copy()
+    pipe[:, :, 1:] |= built[:, :, :-1]
+    pipe[:, :, :-1] |= built[:, :, 1:]
+    reached = np.zeros(shape["N"], bool)
+    e, _, _ = np.nonzero(built)
+    reached[c.corridor_from[e]] = True
+    reached[c.corridor_to[e]] = True
+    module = np.zeros(len(c.modules), bool)
+    key = c.module_plant * shape["G"] + c.module_quality
+    module[np.isin(key, key[model.module_at[x[model.module] > 0.5]])] = True
+    connected = np.zeros(shape["U"], bool)
+    connected[model.connected_at] = True
+    connected |= reached[c.user_node]
+    tanker = c.tanker_plant >= 0
+    return Part(pipe & whole.pipe, module, connected, tanker)
