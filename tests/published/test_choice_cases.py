@@ -66,6 +66,13 @@ def groups_of(kind: str, name: str) -> tuple[list[list[tuple[float, list[float]]
 def as_instance(kind: str, name: str) -> InstanceDraft:
     """The case as a PV instance."""
     groups, capacity = groups_of(kind, name)
+    return instance_of_groups(name, groups, capacity, must_choose=kind == "multiple_choice")
+
+
+def instance_of_groups(
+    name: str, groups: list[list[tuple[float, list[float]]]], capacity: list[float], *, must_choose: bool
+) -> InstanceDraft:
+    """Groups of (value, use of each capacity) as sites with offers."""
     years = range(FIRST_YEAR, FIRST_YEAR + len(capacity))
     offers, payments = [], []
     for g, options in enumerate(groups):
@@ -81,7 +88,7 @@ def as_instance(kind: str, name: str) -> InstanceDraft:
         district="all",
         annual_load_kwh=0.0,
         tariff="flat",
-        must_choose=kind == "multiple_choice",
+        must_choose=must_choose,
     )
     return InstanceDraft(
         programme="pv_siting",
