@@ -5,7 +5,7 @@ Imports neither options nor limits nor any solver; figures are re-derived in `ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,19 @@ def _slack(side: FloatArray) -> FloatArray:
     return np.where(np.isfinite(side), _RELATIVE * np.maximum(1.0, np.abs(side)), 0.0)
 
 
+class _Labels(Sequence[str]):
+    """Names of rows, written out only for those that do not hold."""
+
+    def __init__(self, ids: pd.Series, text: str = "{}") -> None:
+        self._ids, self._text = ids, text
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, position):  # type: ignore[no-untyped-def]
+        return self._text.format(self._ids.iloc[position])
+
+
 class _Rows:
     """Counts the rows looked at and keeps those that do not hold."""
 
@@ -70,19 +83,19 @@ class _Rows:
         self.count = 0
         self.violations: list[Violation] = []
 
-    def at_most(self, equation: str, where: list[str], found: ArrayLike, most: ArrayLike) -> None:
+    def at_most(self, equation: str, where: Sequence[str], found: ArrayLike, most: ArrayLike) -> None:
         value, side = _floats(found), _floats(most)
         self._keep(equation, where, value <= side + _slack(side), value, side, "at most")
 
-    def at_least(self, equation: str, where: list[str], found: ArrayLike, least: ArrayLike) -> None:
+    def at_least(self, equation: str, where: Sequence[str], found: ArrayLike, least: ArrayLike) -> None:
         value, side = _floats(found), _floats(least)
         self._keep(equation, where, value >= side - _slack(side), value, side, "at least")
 
-    def equal(self, equation: str, where: list[str], found: ArrayLike, true: ArrayLike) -> None:
+    def equal(self, equation: str, where: Sequence[str], found: ArrayLike, true: ArrayLike) -> None:
         value, side = _floats(found), _floats(true)
         self._keep(equation, where, np.abs(value - side) <= _slack(side), value, side, "")
 
-    def true(self, equation: str, where: list[str], holds: BoolArray, required: str) -> None:
+    def true(self, equation: str, where: Sequence[str], holds: BoolArray, required: str) -> None:
         self.count += len(where)
         for position in np.flatnonzero(~holds)[:_LISTED]:
             self.violations.append(Violation(equation, where[position], required, "not so"))
@@ -90,7 +103,7 @@ class _Rows:
     def _keep(
         self,
         equation: str,
-        where: list[str],
+        where: Sequence[str],
         holds: BoolArray,
         found: FloatArray,
         side: FloatArray,
@@ -122,16 +135,19 @@ def _unknown_ids(instance: Instance, projects: pd.DataFrame) -> Iterator[Violati
 
 def _check_choice(instance: Instance, projects: pd.DataFrame, rows: _Rows) -> None:
     count = projects.groupby("site").size()
-    rows.at_most("P3", list(count.index), count.to_numpy(np.float64), np.ones(len(count)))
+    rows.at_most("P3", _Labels(count.index.to_series()), count.to_numpy(np.float64), np.ones(len(count)))
     must = instance.sites.loc[instance.sites["must_choose"], "site"]
     rows.true("P3", list(must), must.isin(projects["site"]).to_numpy(), "one of its options")
 
 
 def _check_locks(instance: Instance, wide: pd.DataFrame, rows: _Rows) -> None:
-    year_of = dict(zip(wide["site"], wide["year"], strict=True))
+    locked = wide[wide["site"].isin([*instance.locks["id"], *instance.locks["other"]])]
+    year_of = dict(zip(locked["site"], locked["year"], strict=True))
     what_of = {
         site: offer or configuration
-        for site, offer, configuration in zip(wide["site"], wide["offer"], wide["configuration"], strict=True)
+        for site, offer, configuration in zip(
+            locked["site"], locked["offer"], locked["configuration"], strict=True
+        )
     }
     for lock in records(instance.locks):
         done, other_done = lock["id"] in year_of, lock["other"] in year_of
@@ -155,7 +171,7 @@ def _check_fit(
     instance: Instance, wide: pd.DataFrame, figures: Figures, projects: pd.DataFrame, rows: _Rows
 ) -> None:
     """(P2): the configuration fits the site in its year; offers are of the site and on time."""
-    where = list(wide["site"])
+    where = _Labels(wide["site"])
     offered = (wide["offer"] != "").to_numpy()
     rows.equal("P2", where, projects["kw"].to_numpy(np.float64), figures.kw)
     own_site = ~offered | (wide["o_site"] == wide["site"]).to_numpy()
@@ -178,12 +194,12 @@ def _check_fit(
     ):
         here = ((wide["kind_surface"] == surface) & ~offered).to_numpy()
         rows.at_most(
-            "P2", [f"{s} {surface} m2" for s in wide["site"][here]], area[here], free[here].to_numpy()
+            "P2", _Labels(wide["site"][here], f"{{}} {surface} m2"), area[here], free[here].to_numpy()
         )
     own_heat = heat & ~offered
     rows.at_most(
         "P2",
-        list(wide["site"][own_heat]),
+        _Labels(wide["site"][own_heat]),
         heat_m2[own_heat].to_numpy(),
         wide["usable_roof_m2"][own_heat].to_numpy(),
     )
@@ -195,26 +211,29 @@ def _check_fit(
     left = wide["roof_residual_life_years"] - (wide["year"] - instance.base_year)
     rows.at_least(
         "P2",
-        list(wide["site"][needs_roof]),
+        _Labels(wide["site"][needs_roof]),
         left[needs_roof].to_numpy(np.float64),
         np.full(int(needs_roof.sum()), instance.pv.min_roof_life_years),
     )
     own_pv = ~offered & (wide["kind"] != "").to_numpy()
     rows.at_least(
-        "P2", list(wide["site"][own_pv]), figures.kw[own_pv], wide["kind_min_kw"][own_pv].to_numpy()
+        "P2", _Labels(wide["site"][own_pv]), figures.kw[own_pv], wide["kind_min_kw"][own_pv].to_numpy()
     )
 
 
 def _check_mixes(instance: Instance, wide: pd.DataFrame, figures: Figures, rows: _Rows) -> None:
     """Who may pay for what; (P11) contracts an investor takes."""
     mixes = instance.funding.groupby("project_kind")["mix"].agg(set).to_dict()
+    said = wide[["mix", "kind"]].assign(offered=wide["offer"] != "")
+    distinct = said.drop_duplicates()
     allowed = []
-    for mix, kind, offer in zip(wide["mix"], wide["kind"], wide["offer"], strict=True):
+    for mix, kind, offered in distinct.itertuples(index=False):
         open_to = mixes.get(kind or "hot_water", mixes.get("*", {"own"}))
-        allowed.append(mix == "offer" if offer else (mix in open_to or mix == "emc"))
-    rows.true("P5", list(wide["site"]), np.array(allowed, dtype=np.bool_), "a mix open to the project")
+        allowed.append(mix == "offer" if offered else (mix in open_to or mix == "emc"))
+    holds = said.merge(distinct.assign(holds=allowed), how="left")["holds"].to_numpy(np.bool_)
+    rows.true("P5", _Labels(wide["site"]), holds, "a mix open to the project")
     contract = (wide["mix"] == "emc").to_numpy()
-    at = list(wide["site"][contract])
+    at = _Labels(wide["site"][contract])
     switched_on = np.full(len(at), instance.pv.emc_allowed)
     rows.true("P11", at, switched_on, "contracts allowed")
     kind_allows = (wide["kind_emc_allowed"][contract] == True).to_numpy()  # noqa: E712 - NaN without PV
@@ -237,26 +256,26 @@ def _check_figures(solution: Solution, figures: Figures, rows: _Rows) -> None:
         ("used_on_site_kwh_per_a", figures.used_kwh),
         ("co2_t_per_a", figures.co2_t),
     ):
-        where = [f"{site} {column}" for site in projects["site"]]
+        where = _Labels(projects["site"], f"{{}} {column}")
         rows.equal("figure", where, projects[column].to_numpy(np.float64), true)
 
 
 def _check_money(instance: Instance, solution: Solution, figures: Figures, rows: _Rows) -> pd.DataFrame:
     """(P5): payments are those of the projects; each purse holds, with what it carries over."""
     keys = ["site", "source", "year"]
-    stated = solution.payments.groupby(keys)["amount_cny"].sum()
-    true = figures.payments.groupby(keys)["amount_cny"].sum()
-    both = pd.concat([stated.rename("stated"), true.rename("true")], axis=1).fillna(0.0)
+    stated = solution.payments.groupby(keys, sort=False, as_index=False)[["amount_cny"]].sum()
+    true = figures.payments.groupby(keys, sort=False, as_index=False)[["amount_cny"]].sum()
+    both = stated.merge(true, on=keys, how="outer", suffixes=("_stated", "_true")).fillna(0.0)
     rows.equal(
         "P5",
-        [" ".join(map(str, key)) for key in both.index],
-        both["stated"].to_numpy(),
-        both["true"].to_numpy(),
+        _Labels(both["site"] + " " + both["source"] + " " + both["year"].astype(str)),
+        both["amount_cny_stated"].to_numpy(),
+        both["amount_cny_true"].to_numpy(),
     )
 
     owner_limited = (instance.budgets["source"] == "owner").any()
     sources = ["municipal", *instance.districts["district"], "owner"]
-    spent = true.groupby(["source", "year"]).sum()
+    spent = true.groupby(["source", "year"])["amount_cny"].sum()
     budget = instance.budgets.set_index(["source", "year"])["amount_cny"]
     carried = solution.carried_over.set_index(["source", "year"])["amount_cny"]
     rows.at_least(
@@ -283,7 +302,7 @@ def _check_money(instance: Instance, solution: Solution, figures: Figures, rows:
             before = kept
             if out or have:
                 table.append((source, year, out, np.nan if unlimited else have))
-    strangers = set(true.index.get_level_values("source")) - set(sources)
+    strangers = set(true["source"].unique()) - set(sources)
     rows.true("P5", sorted(strangers), np.zeros(len(strangers), dtype=np.bool_), "a known source")
     frame = pd.DataFrame(table, columns=["source", "year", "spent_cny", "budget_cny"])
     return frame[(frame["spent_cny"] != 0) | frame["budget_cny"].notna()].reset_index(drop=True)
@@ -394,12 +413,10 @@ def _reached(
 
 
 def _num_wrong_payers(instance: Instance, wide: pd.DataFrame, payments: pd.DataFrame) -> int:
-    own = wide["district"].where(wide["level"] == "district", "municipal")
-    own_purse = dict(zip(wide["site"], own, strict=True))
+    own = wide[["site"]].assign(own=wide["district"].where(wide["level"] == "district", "municipal"))
     public = payments[(payments["source"] != "owner") & (payments["amount_cny"] > 0)]
-    public = public[public["site"].isin(wide["site"])]
-    foreign = public["source"] != public["site"].map(own_purse)
-    return int(public.loc[foreign, "site"].nunique())
+    both = public.merge(own.drop_duplicates("site"), on="site", how="inner")
+    return int(both.loc[both["source"] != both["own"], "site"].nunique())
 
 
 def _goal_figures(

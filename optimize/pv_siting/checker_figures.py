@@ -8,18 +8,20 @@ summed over calendar years.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from optimize.pv_siting.checker_kernel import hourly_use
 from optimize.pv_siting.instance import Instance
 
 FloatArray = NDArray[np.float64]
 
 _SOLAR_CONSTANT = 1366.1
 _DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
-_CHUNK_CELLS = 3_000_000
+_NOT_COUNTED = ("name_zh", "name_en", "lon", "lat", "source", "confidence")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Figures:
 def join_projects(instance: Instance, projects: pd.DataFrame) -> pd.DataFrame:
     """Projects with everything the tables say about their site, kind, storage and hot water."""
     wide = projects[["site", "configuration", "offer", "year", "mix", "kw"]].merge(
-        instance.sites.drop(columns=["source", "confidence"]), on="site", how="left"
+        instance.sites.drop(columns=list(_NOT_COUNTED)), on="site", how="left"
     )
     wide = wide.merge(
         instance.configurations.add_prefix("c_"), left_on="configuration", right_on="c_configuration", how="left"
@@ -263,39 +265,36 @@ def _bankable(
 
 
 def _own_payments(instance: Instance, wide: pd.DataFrame, capex: FloatArray) -> pd.DataFrame:
-    rows: list[tuple[str, str, int, float]] = []
+    """Who pays for projects that are neither offers nor contracts."""
     funding = {
         (str(kind), str(mix)): part for (kind, mix), part in instance.funding.groupby(["project_kind", "mix"])
     }
     of_kind = {kind for kind, _ in funding}
-    columns = zip(
-        wide["site"], wide["level"], wide["district"], wide["year"], wide["mix"], wide["kind"], wide["offer"],
-        capex, strict=True,
-    )  # fmt: skip
-    for site, level, district, year, mix, kind, offer, amount in columns:
-        if offer or mix == "emc":
-            continue
-        purse = {"municipal": "municipal", "district": district, "owner": "owner"}
-        project_kind = kind or "hot_water"
-        part = funding.get((project_kind if project_kind in of_kind else "*", mix))
+    own = wide[["site", "level", "district", "year", "mix", "kind"]].assign(capex=capex)
+    own = own[(wide["offer"] == "") & (wide["mix"] != "emc")]
+    paid = []
+    for (level, mix, kind), rows in own.groupby(["level", "mix", "kind"], sort=False):
+        purse: dict[str, Any] = {"municipal": "municipal", "district": rows["district"], "owner": "owner"}
+        project_kind = str(kind) or "hot_water"
+        part = funding.get((project_kind if project_kind in of_kind else "*", str(mix)))
         if part is None:
-            rows.append((site, purse[level], year, amount))
+            paid.append(rows.assign(source=purse[str(level)], amount_cny=rows["capex"]))
             continue
-        left, rest_to = amount, "owner"
+        left, rest_to = rows["capex"], "owner"
         for source, share, ceiling, takes_rest in zip(
             part["source"], part["share"], part["ceiling_cny"], part["takes_rest"], strict=True
         ):
-            pays = share * amount if np.isnan(ceiling) else min(share * amount, ceiling)
-            rows.append((site, purse[source], year, pays))
-            left -= pays
+            pays = (share * rows["capex"]).clip(upper=np.inf if np.isnan(ceiling) else ceiling)
+            paid.append(rows.assign(source=purse[source], amount_cny=pays))
+            left = left - pays
             rest_to = source if takes_rest else rest_to
-        rows.append((site, purse[rest_to], year, left))
-    frame = pd.DataFrame(rows, columns=["site", "source", "year", "amount_cny"])
-    return _summed(frame)
+        paid.append(rows.assign(source=purse[rest_to], amount_cny=left))
+    columns = ["site", "source", "year", "amount_cny"]
+    return _summed(pd.concat(paid)[columns] if paid else own.reindex(columns=columns))
 
 
 def _summed(payments: pd.DataFrame) -> pd.DataFrame:
-    return payments.groupby(["site", "source", "year"])[["amount_cny"]].sum().reset_index()
+    return payments.groupby(["site", "source", "year"], sort=False, as_index=False)[["amount_cny"]].sum()
 
 
 def _offer_money(
@@ -326,9 +325,10 @@ def _energy(instance: Instance, wide: pd.DataFrame, kw, storage_kwh, of):  # typ
     of_surface = np.where(facade, pv["facade_azimuth_deg"], pv["roof_azimuth_deg"])
     tilt = pv["kind_tilt_deg"].fillna(pd.Series(np.where(facade, 90.0, pv["roof_tilt_deg"]), index=pv.index))
     azimuth = pv["kind_azimuth_deg"].fillna(pd.Series(of_surface, index=pv.index))
-    orientation = list(zip(tilt.astype(float), azimuth.astype(float), strict=True))
-    distinct = {pair: k for k, pair in enumerate(dict.fromkeys(orientation))}
-    pair_of = np.array([distinct[pair] for pair in orientation])
+    tilt_of, tilts = pd.factorize(tilt.to_numpy(np.float64))
+    azimuth_of, azimuths = pd.factorize(azimuth.to_numpy(np.float64))
+    pair_of, pairs = pd.factorize(tilt_of * len(azimuths) + azimuth_of)
+    distinct = [(float(tilts[k // len(azimuths)]), float(azimuths[k % len(azimuths)])) for k in pairs]
     weather = _scaled_weather(instance)
     hourly = np.stack([_output_per_kw(instance, weather, *pair).reshape(-1, 24) for pair in distinct])
     days = weather["days"].to_numpy(np.float64)[::24]
@@ -341,28 +341,14 @@ def _energy(instance: Instance, wide: pd.DataFrame, kw, storage_kwh, of):  # typ
     before = pv["existing_pv_kw"].to_numpy(np.float64) * total_per_kw
     load_sum = pv["annual_load_kwh"].to_numpy(np.float64)
     loads = _load_days(instance, months, days)
-    type_of = np.array([list(loads).index(name) for name in pv["type"]])
-    load_table = np.stack(list(loads.values()))
-    weight = np.concatenate([days * 5.0 / 7.0, days * 2.0 / 7.0])
-    size = max(1, _CHUNK_CELLS // load_table[0].size)
-    efficiency = of("storage_efficiency", 1.0)[rows]
-    capacity = storage_kwh[rows]
-    for first in range(0, len(rows), size):
-        part = slice(first, first + size)
-        load = load_table[type_of[part]] * load_sum[part, None, None]
-        shape = np.concatenate([hourly[pair_of[part]]] * 2, axis=1) / per_kw[pair_of[part], None, None]
-        power = shape * (own[part] + before[part])[:, None, None]
-        met = np.minimum(power, load)
-        met_before = np.minimum(shape * before[part, None, None], load)
-        surplus = (power - met).sum(axis=2)
-        deficit = (load - met).sum(axis=2)
-        through = np.minimum(np.minimum(surplus * efficiency[part, None], deficit), capacity[part, None]) * (
-            load_sum[part, None] > 0
-        )
-        direct = (met - met_before).sum(axis=2) @ weight
-        stored = through @ weight
-        used[rows[part]] = direct + stored
-        drawn[rows[part]] = direct + stored / efficiency[part]
+    type_of = pd.Index(list(loads)).get_indexer(pd.Index(pv["type"]))
+    direct, stored = hourly_use(
+        type_of, pair_of, np.stack(list(loads.values())), hourly / per_kw[:, None, None],
+        np.concatenate([days * 5.0 / 7.0, days * 2.0 / 7.0]),
+        load_sum, own, before, storage_kwh[rows], of("storage_efficiency", 1.0)[rows],
+    )  # fmt: skip
+    used[rows] = direct + stored
+    drawn[rows] = direct + stored / of("storage_efficiency", 1.0)[rows]
     return generation, used, drawn
 
 
