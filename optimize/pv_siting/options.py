@@ -15,6 +15,7 @@ No solver here.  An option is left out when
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,17 +146,15 @@ def derive_options(instance: Instance, sites: IntArray | None = None) -> Options
     """All options of the sites at the ascending positions ``sites`` (None: all sites)."""
     sites = np.arange(len(instance.sites)) if sites is None else sites
     room, curves = derive_connection_room(instance), Curves(instance)
-    options: Options | None = None
-    for first in range(0, max(len(sites), 1), _SITES_PER_PART):
+    starts = range(0, max(len(sites), 1), _SITES_PER_PART)
+    columns = _Columns()
+    for first in starts:
         layouts = derive_layouts(instance, sites[first : first + _SITES_PER_PART], room)
-        num_before = 0 if options is None else len(options)
-        part = _options_of_layouts(instance, _unlocked(instance, layouts), curves, num_before)
-        if options is None:
-            options = part
-        else:
-            _append(options, part)
-    assert options is not None
-    return options
+        part = _options_of_layouts(instance, _unlocked(instance, layouts), curves, columns.num_options)
+        if len(starts) == 1:
+            return part
+        columns.append(part, len(sites) / min(len(sites), first + _SITES_PER_PART))
+    return columns.options(_mix_names(instance), source_names(instance))
 
 
 def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, num_before: int) -> Options:
@@ -181,14 +180,35 @@ def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, nu
     return _finish(instance, layouts, energy, figures, joined, mix_names, num_before)
 
 
-def _append(options: Options, part: Options) -> None:
-    """Lengthen every column of ``options`` in place: joining parts at the end would hold all twice."""
-    for field in fields(Options):
-        column = getattr(options, field.name)
-        if isinstance(column, np.ndarray):
-            end, more = len(column), getattr(part, field.name)
-            column.resize(end + len(more), refcheck=False)
-            column[end:] = more
+class _Columns:
+    """Columns of `Options` filled part by part: joining parts at the end would hold all twice."""
+
+    def __init__(self) -> None:
+        self.num_options = 0
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._lengths: dict[str, int] = {}
+
+    def append(self, part: Options, expected_growth: float) -> None:
+        """``expected_growth`` : length in the end relative to now, this part included."""
+        for field in fields(Options):
+            values = getattr(part, field.name)
+            if not isinstance(values, np.ndarray):
+                continue
+            first = self._lengths.get(field.name, 0)
+            end = first + len(values)
+            column = self._columns.get(field.name, values[:0])
+            if end > len(column):
+                # room not yet written to takes no memory
+                roomier = np.empty(int(1.05 * expected_growth * end), dtype=values.dtype)
+                roomier[:first] = column[:first]
+                self._columns[field.name] = column = roomier
+            column[first:end] = values
+            self._lengths[field.name] = end
+        self.num_options += len(part)
+
+    def options(self, mix_names: tuple[str, ...], source_names: tuple[str, ...]) -> Options:
+        filled = {name: column[: self._lengths[name]] for name, column in self._columns.items()}
+        return Options(**filled, mix_names=mix_names, source_names=source_names)
 
 
 def derive_site_type_flags(instance: Instance) -> tuple[BoolArray, BoolArray]:
