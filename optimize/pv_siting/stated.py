@@ -19,10 +19,11 @@ IntArray = NDArray[np.int64]
 
 
 def state_arrays(instance: Instance, goals: tuple[str, ...]) -> StatedArrays:
-    """The programme with names for its rows and columns; ``goals`` do not change the options."""
+    """The programme for ``goals`` with names for its rows and columns."""
     candidates = derive_options(instance)
     limits = derive_limits(instance, candidates)
-    return name_arrays(instance, candidates, limits, build_arrays(instance, candidates, limits))
+    arrays = build_arrays(instance, candidates, limits, goals)
+    return name_arrays(instance, candidates, limits, arrays)
 
 
 def name_arrays(instance: Instance, candidates: Options, limits: Limits, arrays: Arrays) -> StatedArrays:
