@@ -49,6 +49,18 @@ def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -
     multipliers = bound.minimise(watch)
     if multipliers is None:
         return None
+    return solve_from_multipliers(milp, bound, multipliers, watch, start)
+
+
+def solve_from_multipliers(
+    milp: Milp,
+    bound: LagrangianBound,
+    multipliers: FloatArray,
+    watch: Watch,
+    start: FloatArray | None = None,
+) -> MilpOutcome:
+    """Plans and proof from the multipliers of the linking rows, shape (m,), wherever they come from."""
+    structure = bound.structure
     watch.offer_certificate(bound.certificate(milp, multipliers))
     relaxed = bound.relaxation(milp, multipliers)
     search = PlanSearch(structure, bound.prices(multipliers), bound.clusters, watch.options.seed)
