@@ -16,6 +16,7 @@ import numpy as np
 
 from optimize.bench.linopy_model import column_order, linopy_solver
 from optimize.bench.models import arrays_of, model_of
+from optimize.bench.scip_model import solve_by_scip
 from optimize.engine.highs import MilpOutcome, integral_solution, run_plainly, solve_plainly
 from optimize.engine.pyomo_bridge import compile_model, solve_as_users_do
 from optimize.engine.second_opinion import Solver, solve_with
@@ -81,6 +82,7 @@ class Contender:
     packages : distributions whose versions are reported; the first must be installed.
     module : what is imported from the first package.
     hint : how to install it.
+    remark : what to know when reading its row.
     """
 
     name: str
@@ -88,10 +90,15 @@ class Contender:
     packages: tuple[str, ...]
     module: str
     hint: str = ""
+    remark: str = ""
 
     @property
     def is_installed(self) -> bool:
-        return importlib.util.find_spec(self.module) is not None
+        return _is_there(self.module)
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _run_product(course: Course) -> Finish:
@@ -179,19 +186,32 @@ def _verdict(milp: Milp, x: FloatArray, objective: float | None, watch: Watch) -
     return Verdict(True, value)
 
 
+_EXTRA = "pip install -c constraints.txt -e '.[bench]'"
+
+
+def _scip() -> Contender:
+    """SCIP's own distribution where it is installed, else the one within OR-Tools."""
+    if _is_there("pyscipopt"):
+        return Contender(
+            "scip", _on_arrays(solve_by_scip), ("pyscipopt",), "pyscipopt", remark="always on one thread"
+        )
+    remark = f"the SCIP within OR-Tools, linear programmes by GLOP, one thread; SCIP's own: {_EXTRA}"
+    return Contender("scip", _on_arrays(_second_opinion("gscip")), ("ortools",), "ortools", remark=remark)
+
+
 CONTENDERS = (
     Contender(PRODUCT, _run_product, ("optimize", "highspy", "numba"), "optimize"),
     Contender("pyomo-highs", _run_pyomo, ("pyomo", "highspy"), "pyomo"),
     Contender("highs", _on_arrays(solve_plainly), ("highspy",), "highspy"),
-    Contender("scip", _on_arrays(_second_opinion("gscip")), ("ortools",), "ortools"),
-    Contender("cp-sat", _on_arrays(_second_opinion("cp_sat")), ("ortools",), "ortools"),
+    _scip(),
     Contender(
-        "linopy",
-        _on_arrays(_solve_linopy),
-        ("linopy", "highspy"),
-        "linopy",
-        hint="pip install -c constraints.txt -e '.[bench]'",
+        "cp-sat",
+        _on_arrays(_second_opinion("cp_sat")),
+        ("ortools",),
+        "ortools",
+        remark="whole numbers only: continuous columns move in thousandths",
     ),
+    Contender("linopy", _on_arrays(_solve_linopy), ("linopy", "highspy"), "linopy", hint=_EXTRA),
 )
 
 

@@ -44,7 +44,9 @@ def linopy_solver(milp: Milp) -> Any:
             )
             expression = linopy.LinearExpression(terms, model)
             model.add_constraints(expression, sign, xr.DataArray(side[rows], dims="row"))
-    return model.to_highspy()
+    solver = model.to_highspy()
+    solver.changeObjectiveOffset(milp.offset)  # linopy takes no constant in an objective
+    return solver
 
 
 def column_order(milp: Milp) -> IntArray:

@@ -55,6 +55,7 @@ class Entry:
     contender: str
     status: str = NOT_RUN
     note: str = ""
+    remark: str = ""
     engine: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     points: list[TracePoint] = field(default_factory=list)
@@ -122,7 +123,7 @@ def run_race(
     ------
     UsageError : the instance is not valid.
     """
-    entries = [Entry(c.name, versions=_versions(c)) for c in contenders]
+    entries = [Entry(c.name, remark=c.remark, versions=_versions(c)) for c in contenders]
     interrupted = False
     try:
         with _terminated_as_interrupted():

@@ -8,7 +8,7 @@ from typing import Any
 
 from optimize.bench.child import Task
 from optimize.bench.marks import MARKS
-from optimize.bench.race import Entry, Race
+from optimize.bench.race import NOT_RUN, Entry, Race
 from optimize.programme import Goal, Programme
 from optimize.report import text
 
@@ -49,7 +49,10 @@ def table_lines(race: Race, goal: Goal) -> list[str]:
     ]
     lines = [line.rstrip() for line in lines]
     lines.append("  (n×): times what optimize took")
-    lines += [f"  {entry.contender}: {entry.note}" for entry in race.entries if entry.note]
+    for entry in race.entries:
+        said = [words for words in (entry.note, entry.remark) if words]
+        if said and entry.status != NOT_RUN:
+            lines.append(f"  {entry.contender}: {'; '.join(said)}")
     versions = {name: version for entry in race.entries for name, version in entry.versions.items()}
     lines.append(
         "  " + ", ".join(f"{name} {version}" for name, version in versions.items()) + f"; {_machine()}"
@@ -93,6 +96,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "start_mb": _rounded(entry.start_mb),
         "status": entry.status,
         "note": entry.note,
+        "remark": entry.remark,
         "engine": entry.engine,
         "plan": entry.plan,
         "bound": entry.bound,

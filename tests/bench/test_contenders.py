@@ -89,6 +89,21 @@ def test_plain_highs_tells_of_its_way() -> None:
     assert len([point for point in own.trace if point.plan is not None]) > 1
 
 
+@pytest.mark.parametrize("maximise", [True, False])
+def test_scip_by_its_own_interface(maximise: bool) -> None:
+    pytest.importorskip("pyscipopt")
+    from optimize.bench.scip_model import solve_by_scip
+
+    milp, own, built = knapsack(maximise), watch(maximise), []
+    outcome = solve_by_scip(milp, own, lambda: built.append(len(own.trace)))
+    assert built == [0] and outcome.x is not None
+    assert milp.violation(outcome.x) <= 1e-6
+    assert outcome.objective == pytest.approx(milp.value(outcome.x))
+    assert outcome.objective == pytest.approx(solve_plainly(milp, watch(maximise)).objective, abs=1e-4)
+    assert outcome.bound == pytest.approx(outcome.objective, rel=1e-6)
+    assert len([point for point in own.trace if point.plan is not None]) > 1
+
+
 def test_linopy_states_the_same_programme() -> None:
     pytest.importorskip("linopy")
     from optimize.bench.linopy_model import column_order, linopy_solver
