@@ -77,7 +77,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One value of ``instance.toml``; ``path`` is dotted (``economics.discount_rate``)."""
+    """One value of ``instance.toml``; ``path`` is dotted (``economics.discount_rate``).
+
+    ``is_file``: it names a file, relative to the instance folder, whose content belongs to the
+    instance.
+    """
 
     path: str
     kind: Kind
@@ -87,6 +91,7 @@ class Parameter:
     maximum: float | None = None
     default: Any = REQUIRED
     choices: tuple[str, ...] = ()
+    is_file: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,10 @@ def _read_programme(
     faults += _unknown_files(path, programme)
     others = [root for root in roots if root != programme.name]
     files = instance_files(path, programme)
-    fingerprint = fingerprint_files(files, json.dumps(overrides or {}, sort_keys=True, default=str))
-    data, found, warnings = assemble(
-        programme.schema, raws, tree, *names, other_roots=others, fingerprint=fingerprint
-    )
+    data, found, warnings = assemble(programme.schema, raws, tree, *names, other_roots=others)
+    data, named = _with_named_files(path, programme, data)
+    settings = json.dumps(overrides or {}, sort_keys=True, default=str)
+    data = replace(data, fingerprint=fingerprint_files([*files, *named], settings))
     # A file that could not be read has been reported as such; that it is missing too would be noise.
     faults += [
         fault
@@ -144,6 +144,22 @@ def _read_programme(
     rows = sum(len(frame) for frame in data.tables.values())
     tables = sum(raw is not None for raw in raws.values())
     return LoadedProgramme(programme, data, tuple(warnings), tables, rows), []
+
+
+def _with_named_files(
+    path: Path, programme: Programme, data: InstanceData
+) -> tuple[InstanceData, list[tuple[str, Path]]]:
+    """Files that parameters name, found from the instance folder; whether they are there is not asked."""
+    parameters = dict(data.parameters)
+    named = []
+    for parameter in programme.schema.parameters:
+        name = str(parameters.get(parameter.path) or "")
+        if parameter.is_file and name:
+            file = path / name
+            parameters[parameter.path] = str(file)
+            if file.is_file():
+                named.append((name, file))
+    return replace(data, parameters=parameters), named
 
 
 def _unknown_files(path: Path, programme: Programme) -> list[Fault]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.clauses import ClauseTarget
-from optimize.errors import Fault
+from optimize.errors import Fault, InputFaults
 from optimize.pv_siting.schema import DAY_KINDS, EMC, HOURS
 from optimize.pv_siting.site_codes import SiteCodes, derive_site_codes
 from optimize.pv_siting.weather import read_weather_file
@@ -259,8 +259,10 @@ def _faults_of_profiles(data: InstanceData) -> Iterator[Fault]:
 def _faults_of_weather(data: InstanceData) -> Iterator[Fault]:
     path = str(data.parameters["pv_siting.weather_file"])
     if path:
-        if not Path(path).is_file():
-            yield Fault("instance.toml", "pv_siting.weather_file", "a file", f'"{path}"')
+        try:
+            read_weather_file(Path(path), float(data.parameters["pv_siting.utc_offset_h"]))
+        except InputFaults as error:
+            yield from error.faults
         return
     weather = data.tables["weather"]
     if weather.empty:

@@ -270,7 +270,7 @@ OFFER_PAYMENTS = Table(
 )  # fmt: skip
 
 PARAMETERS = (
-    Parameter("pv_siting.weather_file", "str", "EPW or PVGIS typical-year file to use instead of the weather table", default=""),
+    Parameter("pv_siting.weather_file", "str", "EPW file, PVGIS typical year or PVGIS hourly series (horizontal, with components; CSV or JSON) in the instance folder, used instead of the weather table", default="", is_file=True),
     Parameter("pv_siting.latitude_deg", "float", "latitude for sun positions", "deg", -66, 66, default=31.23),
     Parameter("pv_siting.longitude_deg", "float", "longitude for sun positions", "deg", -180, 180, default=121.47),
     Parameter("pv_siting.utc_offset_h", "float", "local standard time", "h", -12, 14, default=8.0),

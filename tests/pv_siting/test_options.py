@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from optimize.errors import InputFaults
 from optimize.pv_siting import catalogue
 from optimize.pv_siting.economics import degraded_annuity
 from optimize.pv_siting.energy import derive_energy
@@ -17,7 +14,6 @@ from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import derive_layouts
 from optimize.pv_siting.options import Options, derive_options
 from optimize.pv_siting.self_consumption import UseCurve, derive_day_weights, derive_load_shapes
-from optimize.pv_siting.weather import read_weather_file
 from optimize.schema import InstanceDraft
 
 from .conftest import changed, instance_of, with_cells
@@ -260,51 +256,3 @@ def test_hourly_weather_rows_are_taken_too(draft: InstanceDraft) -> None:
 def mean_days() -> pd.DataFrame:
     weather = catalogue.typical_weather()
     return weather[weather["sky"] == "mixed"]
-
-
-def test_epw_file_takes_the_place_of_the_table(tmp_path: Path, draft: InstanceDraft) -> None:
-    path = tmp_path / "weather.epw"
-    path.write_text(epw_text(), encoding="utf-8")
-    rows = read_weather_file(path, 8.0)
-    assert len(rows) == 8760 and rows["days"].sum() == pytest.approx(24 * 365.0)
-    noon = rows[(rows["month"] == 6) & (rows["day"] == 1) & (rows["hour"] == 12)]
-    assert noon["ghi_w_per_m2"].tolist() == [700.0]
-    instance = instance_of(changed(draft, parameters={"pv_siting.weather_file": str(path)}))
-    assert len(instance.weather) == 8760
-    assert 500 < yearly_per_kw(instance, 10.0, 180.0) < 2_000
-
-
-def epw_text() -> str:
-    head = "LOCATION,Shanghai,-,CHN,TEST,583620,31.2,121.5,8.0,7.0\n" + "X\n" * 7
-    lines = []
-    for stamp in pd.date_range("2021-01-01", periods=8760, freq="h"):
-        shines = 8 <= stamp.hour < 16
-        ghi, dni, dhi = (700, 600, 250) if shines else (0, 0, 0)
-        values = [
-            stamp.year,
-            stamp.month,
-            stamp.day,
-            stamp.hour + 1,
-            60,
-            "?",
-            20,
-            10,
-            50,
-            101325,
-            0,
-            0,
-            300,
-            ghi,
-            dni,
-            dhi,
-        ]
-        values += [0, 0, 0, 0, 180, 2.0, 5, 5, 10, 77777, 9, 999999999, 20, 0.1, 0, 88, 0, 0, 0]
-        lines.append(",".join(map(str, values)))
-    return head + "\n".join(lines) + "\n"
-
-
-def test_unreadable_weather_file_is_a_fault(tmp_path: Path) -> None:
-    path = tmp_path / "weather.csv"
-    path.write_text("not,a,weather,file\n1,2,3,4\n", encoding="utf-8")
-    with pytest.raises(InputFaults, match="weather"):
-        read_weather_file(path, 8.0)
