@@ -111,6 +111,8 @@ class StatedArrays:
     priced : budgets and targets.
     candidate : shape (n,), position in ``candidate_ids`` of the project each column is an option
         of, -1 for other columns.
+    candidate_kind : what a candidate is, as the plan's projects name it.
+    idle : shape of ``candidate_ids``, the column that says "nothing is done", -1 where none does.
     describe : a row of ids (what is built, when, who pays) for each of some option columns.
     """
 
@@ -119,6 +121,8 @@ class StatedArrays:
     priced: tuple[PricedRows, ...]
     candidate: IntArray
     candidate_ids: Sequence[str]
+    candidate_kind: str
+    idle: IntArray
     describe: Callable[[IntArray], pd.DataFrame]
 
     def for_goals(self, goals: Sequence[str], kept: Sequence[KeptGoal]) -> Milp:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from optimize.milp import FloatArray, IntArray
 
@@ -97,6 +98,24 @@ class Certificate:
     kept: tuple[KeptGoal, ...] = ()
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What the certificate's multipliers say about rows and candidates; approximate, as is every price.
+
+    Attributes
+    ----------
+    rows : a budget or target a row: clause, where, sense, unit, required, and
+        ``approx_gain_per_unit``, how much better the goal gets, per unit, when the row gives way a
+        little (a cap rises, a target falls; in the goal's unit, never a loss).
+    candidates : one row each: its id (first column), its best option, and ``approx_value``, what
+        that adds to the goal at these prices, against doing nothing (money saved where the goal is
+        a cost); negative: it is not worth the budgets and targets it takes.
+    """
+
+    rows: pd.DataFrame
+    candidates: pd.DataFrame
+
+
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
     """|bound - objective| / |objective|; None while either is missing."""
     if objective is None or bound is None:
@@ -125,6 +144,7 @@ class Result(Generic[S]):
     timings: Mapping[str, float] = field(default_factory=dict)
     relaxations: tuple[Relaxation, ...] = ()
     certificate: Certificate | None = None
+    prices: Prices | None = None
 
     @property
     def gap(self) -> float | None:

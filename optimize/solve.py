@@ -10,6 +10,7 @@ from optimize.checking import CheckReport, Violation
 from optimize.engine.certificate import certify_linearly
 from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
+from optimize.prices import derive_prices
 from optimize.programme import Programme, SolveOptions
 from optimize.result import KeptGoal, Result
 from optimize.schema import InstanceData
@@ -92,7 +93,8 @@ def _with_certificate(
         bound = min(bound, result.bound) if result.maximise else max(bound, result.bound)
     if result.objective is not None:  # a bound on the wrong side of the plan is rounding
         bound = max(bound, result.objective) if result.maximise else min(bound, result.objective)
-    return dataclasses.replace(result, bound=bound, certificate=certificate)
+    prices = derive_prices(stated, certificate, result.goal)
+    return dataclasses.replace(result, bound=bound, certificate=certificate, prices=prices)
 
 
 def _with_objective_compared(report: CheckReport, result: Result[Any]) -> CheckReport:

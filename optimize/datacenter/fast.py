@@ -10,8 +10,10 @@ from optimize.datacenter.kinds import NONE, NOTHING
 from optimize.datacenter.options import derive_options
 from optimize.datacenter.plan import plan_from_choice
 from optimize.datacenter.solution import Solution
+from optimize.datacenter.stated import name_arrays
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
+from optimize.prices import derive_prices
 from optimize.programme import SolveOptions
 from optimize.result import Result
 
@@ -48,7 +50,11 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         watch=watch,
         whole=milp,  # what gives way may make room for an impossible option
     )
-    solution = None
+    solution = prices = None
+    if outcome.certificate is not None:
+        bounded = milp.with_bounds(milp.lower, upper)
+        stated = name_arrays(instance, choices, bounded, elastic, objectives)
+        prices = derive_prices(stated, outcome.certificate, options.goal)
     if outcome.x is not None:
         selected = np.flatnonzero(outcome.x[: len(choices)] > 0.5)
         solution = plan_from_choice(instance, choices, selected[choices.kind[selected] != NOTHING])
@@ -64,4 +70,5 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         timings={"derive_s": derived, **outcome.timings},
         relaxations=outcome.relaxations,
         certificate=outcome.certificate,
+        prices=prices,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from optimize.datacenter import linking
 from optimize.datacenter.arrays import build_milp, impossible_options, objectives_of
 from optimize.datacenter.instance import Instance
+from optimize.datacenter.kinds import NOTHING
 from optimize.datacenter.options import Options, derive_options
 from optimize.datacenter.plan import describe_options
 from optimize.milp import BlockNames, ElasticRows, Milp, Objective
@@ -34,8 +35,12 @@ def name_arrays(
 ) -> StatedArrays:
     """The arrays with the names a planner knows their rows and columns by."""
     assert isinstance(milp.row_names, BlockNames)
+    is_soft = any(not target.hard for target in instance.targets.values())
     candidate = np.full(milp.num_columns, -1, dtype=np.int64)
-    candidate[: len(options)] = options.centre
+    candidate[: len(options)] = np.where(options.kind == NOTHING, -1, options.centre)
+    idle = np.full(len(instance.centres), -1, dtype=np.int64)
+    nothing = np.flatnonzero(options.kind == NOTHING)
+    idle[options.centre[nothing]] = nothing
     soft = [
         PricedRows(
             clause=clause.target.id,
@@ -46,7 +51,7 @@ def name_arrays(
             rows=milp.row_names.members(f"clause_{clause.target.id}"),
             per_unit=np.array([clause.scale]),
         )
-        for clause in linking.clause_rows(instance, options)
+        for clause in (linking.clause_rows(instance, options) if is_soft else ())
         if not clause.target.hard
     ]
     return StatedArrays(
@@ -55,5 +60,7 @@ def name_arrays(
         priced=(*(PricedRows.of(group) for group in elastic), *soft),
         candidate=candidate,
         candidate_ids=list(instance.centres["centre"]),
+        candidate_kind="centre",
+        idle=idle,
         describe=lambda columns: describe_options(instance, options, columns),
     )

@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Arrays:
-    """The arrays with what is needed to read a plan and to relax rows."""
+    """The arrays with what is needed to read a plan and to relax rows; ``soft`` clauses give way at a price."""
 
     milp: Milp
     chosen: IntArray
@@ -28,6 +28,7 @@ class Arrays:
     carried_pairs: tuple[tuple[int, int], ...]
     objectives: dict[str, Objective]
     elastic: tuple[ElasticRows, ...]
+    soft: tuple[ElasticRows, ...]
 
 
 GOALS = ("npv", "cost", "energy", "co2", "capacity")
@@ -44,7 +45,7 @@ def build_arrays(
         *_add_order_and_capacities(builder, instance, candidates, limits, x),
     ]
     _add_grid(builder, candidates, limits, x)
-    shortfall, of_targets = _add_targets(builder, limits, x)
+    shortfall, of_targets, soft = _add_targets(builder, limits, x)
     carried, pairs, of_budgets = _add_budgets(builder, instance, candidates, limits, x)
     milp = builder.build()
     return Arrays(
@@ -54,6 +55,7 @@ def build_arrays(
         carried_pairs=pairs,
         objectives={goal: _objective(goal, milp.num_columns, candidates, x, shortfall) for goal in goals},
         elastic=(*elastic, *of_targets, *of_budgets),
+        soft=tuple(soft),
     )
 
 
@@ -87,10 +89,11 @@ def _add_choice(
 
 def _add_targets(
     builder: MilpBuilder, limits: Limits, x: IntArray
-) -> tuple[list[tuple[int, TargetRow]], list[ElasticRows]]:
-    """(P4), (P5 PV-FUND), (P7 share), (P8), (P11 count), (P12)."""
+) -> tuple[list[tuple[int, TargetRow]], list[ElasticRows], list[ElasticRows]]:
+    """(P4), (P5 PV-FUND), (P7 share), (P8), (P11 count), (P12): shortfalls, hard rows, soft rows."""
     shortfall: list[tuple[int, TargetRow]] = []
-    elastic = []
+    hard: list[ElasticRows] = []
+    soft: list[ElasticRows] = []
     for row in limits.targets:
         used = np.flatnonzero(row.coefficient)
         here = np.zeros(len(used), dtype=np.int64)
@@ -102,19 +105,18 @@ def _add_targets(
             shortfall.append((int(column[0]), row))
         side = {"upper": row.side} if row.is_cap else {"lower": row.side}
         rows = builder.add_rows(row.target.id, 1, terms, **side)
-        if row.target.hard:
-            elastic.append(
-                ElasticRows(
-                    clause=row.target.id,
-                    where="",
-                    unit=row.target.clause.unit,
-                    rows=rows,
-                    required=row.target.required,
-                    per_unit=row.per_unit,
-                    is_cap=row.is_cap,
-                )
+        (hard if row.target.hard else soft).append(
+            ElasticRows(
+                clause=row.target.id,
+                where="",
+                unit=row.target.clause.unit,
+                rows=rows,
+                required=row.target.required,
+                per_unit=row.per_unit,
+                is_cap=row.is_cap,
             )
-    return shortfall, elastic
+        )
+    return shortfall, hard, soft
 
 
 def _add_budgets(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
+from optimize.prices import derive_prices
 from optimize.programme import SolveOptions
 from optimize.pv_siting.arrays import Arrays, build_arrays
 from optimize.pv_siting.extraction import extract_solution
@@ -19,6 +20,7 @@ from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.limits import derive_limits
 from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options, source_names
 from optimize.pv_siting.solution import Solution
+from optimize.pv_siting.stated import name_arrays
 from optimize.result import Result
 
 FloatArray = NDArray[np.float64]
@@ -47,7 +49,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     derived_s = watch.seconds()
     programme = build_arrays(instance, candidates, derive_limits(instance, candidates), options.goal)
     # Figures of all options together are as large as the programme: those chosen are derived again.
-    keys = OptionKeys.of(candidates)
+    keys, mix_names = OptionKeys.of(candidates), candidates.mix_names
     del candidates
     built_s = watch.seconds()
     outcome = solve_goals(
@@ -58,7 +60,10 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         strategy="auto",
         watch=watch,
     )
-    solution = None
+    solution = prices = None
+    if outcome.certificate is not None:
+        stated = name_arrays(instance, keys, mix_names, programme)
+        prices = derive_prices(stated, outcome.certificate, options.goal)
     if outcome.x is not None:
         chosen = np.flatnonzero(outcome.x[programme.chosen] > 0.5)
         carried = _carried_over(instance, programme, outcome.x)
@@ -75,6 +80,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         timings={"derive_s": derived_s, "build_s": built_s - derived_s, **outcome.timings},
         relaxations=outcome.relaxations,
         certificate=outcome.certificate,
+        prices=prices,
     )
 
 

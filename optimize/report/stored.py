@@ -1,12 +1,14 @@
-"""The tables of a run's folder: the plan, and what proves its bound."""
+"""The tables of a run's folder: the plan, what proves its bound, and what follows from that."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from optimize.programme import Programme
-from optimize.result import Certificate
+from optimize.result import Certificate, Prices, Result, relative_gap
 from optimize.solve import Solved
 
 
@@ -16,7 +18,27 @@ def run_tables(programme: Programme, solved: Solved) -> dict[str, pd.DataFrame]:
     certificate = solved.result.certificate
     if certificate is not None:
         tables |= certificate_tables(certificate)
+        if solved.result.prices is not None:
+            tables |= price_tables(programme, solved.result, solved.result.prices, tables["projects"])
     return tables
+
+
+def price_tables(
+    programme: Programme, result: Result[Any], prices: Prices, projects: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Shadow prices of rows, and every candidate's value with whether the plan has it."""
+    assert result.certificate is not None
+    kind = str(prices.candidates.columns[0])
+    gap = relative_gap(result.objective, result.certificate.bound)
+    return {
+        "shadow_prices": prices.rows.assign(
+            goal_unit=programme.goal(result.goal[-1]).unit,
+            certified_gap=float("nan") if gap is None else gap,
+        ),
+        "candidate_values": prices.candidates.assign(
+            chosen=prices.candidates[kind].isin(projects[kind]).to_numpy()
+        ),
+    }
 
 
 def certificate_tables(certificate: Certificate) -> dict[str, pd.DataFrame]:

@@ -26,6 +26,9 @@ from optimize.solve import Solved
 
 _PACKAGES = ("highspy", "ortools", "pyomo", "numpy", "pandas", "scipy", "numba", "pvlib")
 
+# A price this small beside the objective is rounding.
+_LEAST_PRICE = 1e-15
+
 STATUS_CODES: Mapping[str, ExitCode] = {
     "solved": ExitCode.SOLVED,
     "infeasible": ExitCode.INFEASIBLE,
@@ -76,6 +79,7 @@ def summarise_run(
         "money": [] if check is None else _records(check.money),
         "relaxations": [_relaxation(way) for way in result.relaxations],
         "certificate": _certificate(result),
+        "shadow_prices": _shadow_prices(result),
     }
     return _plain_mapping(content)
 
@@ -159,6 +163,16 @@ def _certificate(result: Result[Any]) -> dict[str, Any] | None:
         "num_multipliers": int(np.count_nonzero(certificate.multipliers)),
         "num_blocks": len(certificate.block_rows),
     }
+
+
+def _shadow_prices(result: Result[Any]) -> list[dict[str, Any]]:
+    """Budgets and targets with a price, those with the most at stake first."""
+    if result.prices is None:
+        return []
+    rows = result.prices.rows
+    stake = (rows["approx_gain_per_unit"] * rows["required"].clip(lower=1.0)).abs()
+    priced = rows["approx_gain_per_unit"].abs() > _LEAST_PRICE * max(1.0, abs(result.objective or 0.0))
+    return _records(rows[priced].loc[stake[priced].sort_values(ascending=False, kind="stable").index])
 
 
 def _kept_by_certificate(certificate: Certificate | None) -> dict[str, Any] | None:

@@ -8,6 +8,9 @@ from typing import Any
 from optimize.errors import Fault
 
 _LABEL_WIDTH = 9
+_PRICES_SHOWN = 6
+# Steps a planner thinks in, where the unit itself is not one.
+_STEPS = {"CNY": (1e4, "万元"), "share": (0.01, "percentage point")}
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -49,6 +52,7 @@ def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     lines += _labelled("money", money_lines(summary["money"]))
     lines += _labelled("clauses", clause_lines(summary["clauses"]))
     lines += _labelled("proof", [proof_line(summary)])
+    lines += _labelled("prices", price_lines(summary))
     lines += _labelled("checked", [checked_line(summary)])
     for violation in summary["violations"][:20]:
         lines.append(f"            {violation}")
@@ -70,6 +74,29 @@ def proof_line(summary: Mapping[str, Any]) -> str:
         distance = abs(summary["bound"] - summary["objective"])
         text += f"; no plan can have over {amount(distance, unit)} {better}"
     return text
+
+
+def price_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What a little more of the dearest budgets and targets is worth."""
+    rows = summary.get("shadow_prices", [])
+    if not rows:
+        return []
+    certified = percent(summary["certificate"]["gap"])
+    lines = [f"approximate, by multipliers that prove a gap of {certified}; all in shadow_prices.csv"]
+    for row in rows[:_PRICES_SHOWN]:
+        step, words = _STEPS.get(row["unit"], (1.0, row["unit"]))
+        gain = _gain(step * row["approx_gain_per_unit"], summary["goal_unit"])
+        name = f"{row['clause']} {row['where']}".strip()
+        more = "more" if row["sense"] == "<=" else "less"
+        lines.append(f"one {words} {more} of {name} is worth about {gain}")
+    return lines
+
+
+def _gain(value: float, unit: str) -> str:
+    if unit == "CNY" and abs(value) >= 1e5:
+        return f"{grouped(value / 1e6, 2)} M CNY"
+    digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4
+    return f"{grouped(value, digits)} {unit}"
 
 
 def checked_line(summary: Mapping[str, Any]) -> str:

@@ -24,8 +24,9 @@ from optimize.io.run_store import (
     read_text_table,
 )
 from optimize.milp import BlockNames, FloatArray, IntArray
-from optimize.programme import Programme
-from optimize.result import KeptGoal, relative_gap
+from optimize.prices import derive_prices
+from optimize.programme import Programme, StatedArrays
+from optimize.result import Certificate, KeptGoal, relative_gap
 from optimize.schema import InstanceData
 from optimize.verification.bound import prove_bound
 
@@ -315,6 +316,7 @@ def _check_bound(
             + (f" and {len(proven.left_out) - _LISTED} more" if len(proven.left_out) > _LISTED else "")
         )
     block_names = [milp.row_names[int(row)] for row in block_rows]
+    _check_prices(stated, multipliers, milp.row_names, kept, goals, tables, verdict)
     sign = 1.0 if programme.goal(goals[-1]).maximise else -1.0
     _compare_blocks(block_names, sign * block_claims, sign * proven.block_bounds, sign, verdict)
     _compare_bounds(claim, sign, verdict)
@@ -358,6 +360,42 @@ def _parsed(cell: str) -> float:
         return float(cell)
     except ValueError:
         return math.nan
+
+
+def _check_prices(
+    stated: StatedArrays,
+    multipliers: FloatArray,
+    row_names: BlockNames,
+    kept: Sequence[KeptGoal],
+    goals: tuple[str, ...],
+    tables: Mapping[str, pd.DataFrame],
+    verdict: Verdict,
+) -> None:
+    """Shadow prices and candidate values follow from the multipliers."""
+    certificate = Certificate("linear", math.nan, multipliers, row_names, kept=tuple(kept))
+    prices = derive_prices(stated, certificate, goals)
+    for table, column, true in (
+        ("shadow_prices", "approx_gain_per_unit", prices.rows),
+        ("candidate_values", "approx_value", prices.candidates),
+    ):
+        if table not in tables:
+            continue  # the hashes say whether the run had it
+        frame = tables[table]
+        names = [name for name in true.columns if name not in (column, "required")]
+        if column not in frame or len(frame) != len(true) or not set(names) <= set(frame.columns):
+            verdict.failures.append(f"{table}.csv: not the rows and columns that were written")
+            continue
+        told = np.array([_parsed(cell) for cell in frame[column]], dtype=np.float64)
+        value = true[column].to_numpy(np.float64)
+        size = max(1.0, float(np.abs(value).max(initial=0.0)))
+        same = np.abs(told - value) <= _SAME_FIGURE * size
+        for name in names:
+            same &= frame[name].to_numpy(dtype=str) == true[name].to_numpy().astype(str)
+        for position in np.flatnonzero(~same)[:_LISTED]:
+            row = " ".join(str(frame[name].iloc[position]) for name in names[:2])
+            verdict.failures.append(
+                f"{table}.csv: {row} has {frame[column].iloc[position]}, recomputed {value[position]:.12g}"
+            )
 
 
 def _compare_blocks(

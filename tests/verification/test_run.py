@@ -243,6 +243,23 @@ def test_a_multiplier_of_no_row_is_found(name: str, copy: Path) -> None:
     assert code == 5 and any("is no row of" in f for f in answer["failures"])
 
 
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("shadow_prices", "approx_gain_per_unit"),
+        ("shadow_prices", "clause"),
+        ("candidate_values", "approx_value"),
+        ("candidate_values", "site"),
+    ],
+)
+def test_a_changed_price_is_found(table: str, column: str, copy: Path) -> None:
+    edit_cell(copy, table, column, lambda cell: "1" + cell, row=3)
+    assert any(found.startswith(f"{table}.csv was changed") for found in altered(copy))
+    seal(copy)
+    code, answer = verify(copy)
+    assert code == 5 and all(f.startswith(f"{table}.csv: ") for f in answer["failures"])
+
+
 def test_a_better_block_bound_is_found(copy: Path) -> None:
     row = largest_row(copy, "blocks", "block_bound")
     edit_cell(copy, "blocks", "block_bound", lambda cell: repr(float(cell) - 1000.0), row)
