@@ -35,6 +35,7 @@ from optimize.result import StopReason, TracePoint
 
 READING_LIMIT_S = 1_800.0
 VERIFYING_LIMIT_S = 300.0
+_AWAKE_EVERY_S = 0.5
 GRACE_S, GRACE_SHARE = 10.0, 0.25
 """How far past the time limit a contender may run before it is killed; what it had said counts."""
 
@@ -191,8 +192,11 @@ def _listen(process: subprocess.Popen[str], task: Task, entry: Entry) -> str:
     deadline, doing = time.monotonic() + READING_LIMIT_S, f"reading took over {READING_LIMIT_S:.0f} s"
     while True:
         try:
-            line = lines.get(timeout=max(deadline - time.monotonic(), 0.0))
+            # in short waits: a signal that reaches the reading thread first does not wake this one
+            line = lines.get(timeout=min(max(deadline - time.monotonic(), 0.0), _AWAKE_EVERY_S))
         except queue.Empty:
+            if time.monotonic() < deadline:
+                continue
             return doing
         if line is None:
             return ""
