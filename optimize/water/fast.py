@@ -14,7 +14,10 @@ what they reached, and is improved by a model over works near it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
 
 from optimize.engine import network_bound, network_design
 from optimize.engine.stopping import Watch
@@ -25,8 +28,18 @@ from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_layout import sign_of
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
+from optimize.water.fast_phased import (
+    PhasedPlan,
+    asked_first,
+    better,
+    build_in_phases,
+    unsupported_when_phased,
+    view_for_bound,
+    view_for_search,
+)
 from optimize.water.fast_steps import Solve, certify, construct, improve_by_model, improve_by_search
 from optimize.water.instance import Instance
+from optimize.water.plan import plan_from_values
 from optimize.water.solution import Solution
 
 LARGE_NUM_FLOWS = 2_000
@@ -41,7 +54,9 @@ FIRST_GOAL_SHARE = 0.7
 def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None:
     """What of this instance or these options the fast path cannot take; None if it takes all."""
     if instance.parameters.phased:
-        return "phased building (water.phased)"
+        reason = unsupported_when_phased(instance, options.goal)
+        if reason is not None:
+            return reason
     if options.write_model is not None:
         return "writing the model"
     sites = set(instance.storage_sites["site"])
@@ -73,6 +88,8 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     watch = Watch(options, maximise=options.goal[-1] not in MINIMISED)
     c = derive_coefficients(instance)
     locks = locked_decisions(instance, c)
+    if instance.parameters.phased:
+        return _solve_phased(instance, c, locks, options, watch, timings)
     solve = _solve_first(instance, c, locks, options.goal, watch, timings)
     for position in range(1, len(options.goal)):
         solve = _solve_next(solve, options.goal[position:], watch)
@@ -100,18 +117,23 @@ def _solve_first(
     solve = Solve(instance, c, locks, goals, (), part, timings)
     solve.offer_bound(gross_bound(c, weights_of(instance, c, goals[0])))
     bounding = _Bounding(solve)
+    _find_plans(solve, bounding.begin)
+    solve.timed("bound", bounding.finish)
+    return solve
+
+
+def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
+    """The first plan, then better ones by search and by models, until the time or the gap is reached."""
     search = solve.timed("construct", lambda: construct(solve))
-    bounding.begin()
-    small = _lane_periods(c) <= SMALL_LANE_PERIODS
+    when_constructed()
+    small = _lane_periods(solve.c) <= SMALL_LANE_PERIODS
     if small and solve.x is not None and not solve.done:
-        solve.timed("model", lambda: improve_by_model(solve, 0.6 * part.remaining()))
+        solve.timed("model", lambda: improve_by_model(solve, 0.6 * solve.watch.remaining()))
     if not solve.done:
         solve.timed("improve", lambda: improve_by_search(solve, search))
         solve.timed("certify", lambda: certify(solve, search.design()))
     if solve.x is not None and not small and not solve.done:
-        solve.timed("model", lambda: improve_by_model(solve, 0.4 * part.remaining()))
-    solve.timed("bound", bounding.finish)
-    return solve
+        solve.timed("model", lambda: improve_by_model(solve, 0.4 * solve.watch.remaining()))
 
 
 def _solve_next(before: Solve, goals: tuple[str, ...], watch: Watch) -> Solve:
@@ -130,6 +152,51 @@ def _solve_next(before: Solve, goals: tuple[str, ...], watch: Watch) -> Solve:
         solve.timed("model", lambda: improve_by_model(solve, 0.6 * part.remaining()))
         solve.timed("bound", bounding.finish)
     return solve
+
+
+def _solve_phased(
+    instance: Instance, c: Coefficients, locks: LockedDecisions, options: SolveOptions, watch: Watch,
+    timings: dict[str, float],
+) -> Result[Solution]:  # fmt: skip
+    """Search for the last stage's network, build it year by year; see `optimize.water.fast_phased`."""
+    goal = options.goal[0]
+    bounded, c_bound = view_for_bound(instance, c, goal)
+    proof = Solve(bounded, c_bound, locks, options.goal, (), watch, timings)
+    proof.offer_bound(gross_bound(c_bound, weights_of(bounded, c_bound, goal)))
+    inner = watch.child(maximise=goal not in MINIMISED)
+    unphased = Solve(instance, view_for_search(c), locks, options.goal, (), inner, timings)
+    bounding = _Bounding(proof)
+    best: PhasedPlan | None = None
+
+    def build() -> PhasedPlan | None:
+        if unphased.x is None:
+            return best
+        plan = build_in_phases(unphased, instance, c, asked_first(instance, unphased), watch)
+        if plan is not None:
+            watch.offer_plan(sign_of(goal) * plan.value)
+        return better(best, plan)
+
+    def build_and_bound() -> None:
+        nonlocal best
+        best = proof.timed("phase", build)
+        bounding.begin()
+
+    _find_plans(unphased, build_and_bound)
+    best = proof.timed("phase", build)
+    if best is not None:
+        proof.value = best.value
+    proof.timed("bound", bounding.finish)
+    return Result(
+        stop=watch.stop_reason(),
+        solution=None if best is None else plan_from_values(instance, c, best.values),
+        objective=None if best is None else sign_of(goal) * best.value,
+        bound=watch.bound,
+        maximise=watch.maximise,
+        goal=options.goal,
+        engine="fast",
+        trace=tuple(watch.trace),
+        timings=timings,
+    )
 
 
 def _watch_of(goal: str, watch: Watch, seconds: float) -> Watch:
@@ -186,7 +253,7 @@ class _Bounding:
 
 def _target_of(solve: Solve) -> float:
     """The best plan, or a value no better than the optimum, for the steps of the bound."""
-    if solve.x is not None:
+    if np.isfinite(solve.value):
         return solve.value
     return 0.0 if solve.goal not in MINIMISED else -abs(solve.watch.bound or 0.0)
 

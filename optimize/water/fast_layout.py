@@ -145,24 +145,27 @@ class FlowModel:
 
     def solution(self, instance: Instance, x: FloatArray) -> Solution:
         """Frames of the plan."""
-        c = self.c
+        return plan_from_values(instance, self.c, self.values(x))
+
+    def values(self, x: FloatArray, stage: int = 0) -> PlanValues:
+        """Values by index; all of them belong to ``stage``."""
 
         def by(at: IntArray, columns: IntArray) -> dict[tuple[int, ...], float]:
             values = x[columns]
             return {
-                (*(int(i) for i in np.atleast_1d(at[k])), 0): float(values[k])
+                (*(int(i) for i in np.atleast_1d(at[k])), stage): float(values[k])
                 for k in np.flatnonzero(values > 0.5)
             }
 
         def flows(at: IntArray, columns: IntArray) -> dict[tuple[int, ...], float]:
             values = np.maximum(x[columns], 0.0)
             return {
-                (*(int(i) for i in np.atleast_1d(at[k])), 0, int(t)): float(values[k, t])
+                (*(int(i) for i in np.atleast_1d(at[k])), stage, int(t)): float(values[k, t])
                 for k, t in zip(*np.nonzero(values > 1e-12), strict=True)
             }
 
         carried = {
-            (int(self.lane_at[k, 0]), a, int(self.lane_at[k, 1]), 0, int(t)): float(x[self.flow[a, k, t]])
+            (int(self.lane_at[k, 0]), a, int(self.lane_at[k, 1]), stage, int(t)): float(x[self.flow[a, k, t]])
             for a, k, t in zip(*np.nonzero(x[self.flow] > 1e-12), strict=True)
         }
         mixes: dict[tuple[object, ...], float] = {}
@@ -170,10 +173,8 @@ class FlowModel:
             at = {"pipe": self.pipe_at, "module": self.module_at, "connection": self.connected_at,
                   "tanker": self.tanker_at, "zld": self.zld_at}.get(kind, np.arange(len(columns)))  # fmt: skip
             for k, m in zip(*np.nonzero(x[columns] > 0.5), strict=True):
-                mixes[(kind, *(int(i) for i in np.atleast_1d(at[k])), 0, int(m))] = 1.0
-        return plan_from_values(
-            instance, c,
-            PlanValues(
+                mixes[(kind, *(int(i) for i in np.atleast_1d(at[k])), stage, int(m))] = 1.0
+        return PlanValues(
                 pipe_built=by(self.pipe_at, self.pipe),
                 module_built=by(self.module_at, self.module),
                 user_connected=by(self.connected_at, self.connected),
@@ -190,8 +191,7 @@ class FlowModel:
                 hauled=flows(self.hauled_at, self.hauled),
                 reused=flows(np.arange(len(self.cascade)), self.reused),
                 stored_in={}, stored_out={}, level={},
-            ),
-        )  # fmt: skip
+            )  # fmt: skip
 
 
 @dataclass

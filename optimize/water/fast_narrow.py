@@ -75,9 +75,11 @@ def needed_besides(instance: Instance, c: Coefficients, locks: LockedDecisions, 
         np.zeros((shape["E"], shape["G"], shape["D"]), bool), np.zeros(len(c.modules), bool),
         np.zeros(shape["U"], bool), np.zeros(shape["U"], bool),
     )  # fmt: skip
-    plants, corridors = set(locks.any_module_of.tolist()), set(locks.any_pipe_of.tolist())
+    idle = design.step[: len(c.plant_ids)].max(axis=1, initial=0) == 0
+    bare = design.size.max(axis=1, initial=0) == 0
+    plants = {int(plant) for plant in locks.any_module_of if idle[plant]}
+    corridors = {int(corridor) for corridor in locks.any_pipe_of if bare[corridor]}
     if instance.parameters.num_plants_exact > 0 or "W-UPGRADE" in instance.targets:
-        idle = ~design.step[: len(c.plant_ids)].any(axis=1)
         plants |= set(np.flatnonzero(idle).tolist())
     for project in locks.paired_projects:
         if _amount(c, design, project) == 0:
@@ -91,7 +93,7 @@ def needed_besides(instance: Instance, c: Coefficients, locks: LockedDecisions, 
     for corridor in sorted(corridors):
         allowed = np.where(carried[corridor], cost[corridor], np.inf)
         if np.isfinite(allowed).any():
-            part.pipe[(corridor, *np.unravel_index(allowed.argmin(), allowed.shape))] = True
+            part.pipe[corridor].flat[allowed.argmin()] = True
     return part
 
 

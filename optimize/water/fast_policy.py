@@ -276,7 +276,7 @@ def add_pairs(d: Draft, m: FlowModel, locks: LockedDecisions) -> IntArray:
     projects = locks.paired_projects
     done = d.b.add_columns("project_done", len(projects), upper=1.0, integral=True)
     for column, project in zip(done, projects, strict=True):
-        own = _columns_of(m, project)
+        own = columns_of_project(m, project)
         _plain_row(d, "done_if_any", [(own, np.ones(len(own))), (column[None], np.array([-1.0]))], 0.0)
         d.b.add_rows("done_if_any", len(own), [(None, own, 1.0), (None, column, -1.0)], upper=0.0)
     for pair in locks.pairs:
@@ -288,7 +288,7 @@ def add_pairs(d: Draft, m: FlowModel, locks: LockedDecisions) -> IntArray:
     return done
 
 
-def _columns_of(m: FlowModel, project: ProjectRef) -> IntArray:
+def columns_of_project(m: FlowModel, project: ProjectRef) -> IntArray:
     """Columns of which one makes the project done (`optimize.water.locks`)."""
     i = project.position
     if project.table == "plants":

@@ -20,6 +20,7 @@ from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import build_flow_model
 from optimize.water.fast_narrow import needed_besides, one_way_in, settle, without_pairs
 from optimize.water.fast_network import derive_network
+from optimize.water.fast_policy import columns_of_project
 from optimize.water.fast_wishes import ask
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
@@ -29,7 +30,7 @@ T = TypeVar("T")
 SEARCH_SHARE = 0.6
 CONSTRUCT_SHARE = 0.6
 PRICE_WEIGHTS = (4.0, 8.0)
-SETTLE_ROUNDS = 3
+SETTLE_ROUNDS = 4
 CERTIFY_ATTEMPTS = 3
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
@@ -159,7 +160,7 @@ def improve_by_search(solve: Solve, search: DesignSearch) -> None:
 def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
     """The best volumes for a design's works, as a plan of the full model.
 
-    Pipes, modules and connections are fixed; pilots, refusals, parks and funding mixes are chosen.
+    Pipes, modules and connections are fixed, but for those of paired projects; pilots, refusals, parks and funding mixes are chosen.
     Where that holds no plan, ``widen`` lets works be left out or taken one size off.
     """
     if design.violation > 0.0 and solve.x is not None:
@@ -175,6 +176,9 @@ def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
         (model.connected, part.connected[model.connected_at]),
     ):
         lower[columns[own]] = 1.0
+    for project in locks.paired_projects:
+        columns = columns_of_project(model, project)
+        lower[columns] = model.milp.lower[columns]
     seconds = solve.watch.remaining()
     if solve.x is None:
         seconds = max(seconds, FIRST_PLAN_GRACE_S)

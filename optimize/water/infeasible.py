@@ -31,8 +31,6 @@ from optimize.water.solution import Solution
 LEAST_SECONDS = 10.0
 """Below this limit a proof is not tried: building its problem alone may take longer."""
 
-PROOF_SECONDS = 90.0
-
 
 def solve_fast_or_explain(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """The fast path; where it ends without a plan, the proof that there is none, if there is one."""
@@ -48,9 +46,9 @@ def solve_fast_or_explain(instance: Instance, options: SolveOptions) -> Result[S
 def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxation, ...] | None:
     """Smallest relaxations, by optimistic reckoning, if no plan can exist; None if that is not proven.
 
-    Takes as long again as the solve was given, or 90 s where that is more.
+    Takes at most as long again as the solve was given.
     """
-    watch = Watch(replace(options, time_limit_s=max(options.time_limit_s, PROOF_SECONDS)), maximise=False)
+    watch = Watch(options, maximise=False)
     averaged = _averaged(instance)
     coefficients = derive_coefficients(averaged)
     if not instance.parameters.phased and not names_pipes(locked_decisions(averaged, coefficients)):

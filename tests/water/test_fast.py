@@ -166,9 +166,7 @@ def test_locks_hold(small: Instance, free: Solution) -> None:
     assert pipe["corridor"] not in set(result.solution.pipes["corridor"])
 
 
-def test_what_the_fast_path_cannot_take_is_named(small: Instance, tmp_path: Path) -> None:
-    phased = replace(small, parameters=replace(small.parameters, phased=True))
-    assert "phased" in str(unsupported_by_fast(phased, options()))
+def test_writing_the_model_is_left_to_the_formulation(small: Instance, tmp_path: Path) -> None:
     assert "writing" in str(unsupported_by_fast(small, options(write_model=tmp_path / "a.lp")))
     assert unsupported_by_fast(small, options()) is None
 
