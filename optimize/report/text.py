@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optimize.clauses import CLAUSES
 from optimize.errors import Fault
 
 _LABEL_WIDTH = 9
-_PRICES_SHOWN = 6
+# Prices shown, the dearest of each kind.
+_MOST_BUDGETS, _MOST_TARGETS, _MOST_OTHERS = 4, 3, 2
 # Steps a planner thinks in, where the unit itself is not one.
-_STEPS = {"CNY": (1e4, "万元"), "share": (0.01, "percentage point")}
+_STEPS = {"CNY": (1e4, "万元 "), "share": (0.01, "percentage point "), "count": (1.0, "")}
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -83,12 +85,15 @@ def price_lines(summary: Mapping[str, Any]) -> list[str]:
         return []
     certified = percent(summary["certificate"]["gap"])
     lines = [f"approximate, by multipliers that prove a gap of {certified}; all in shadow_prices.csv"]
-    for row in rows[:_PRICES_SHOWN]:
-        step, words = _STEPS.get(row["unit"], (1.0, row["unit"]))
+    budgets = [row for row in rows if row["unit"] == "CNY"]
+    targets = [row for row in rows if row["clause"] in CLAUSES]
+    others = [row for row in rows if row not in budgets and row not in targets]
+    for row in (*budgets[:_MOST_BUDGETS], *targets[:_MOST_TARGETS], *others[:_MOST_OTHERS]):
+        step, words = _STEPS.get(row["unit"], (1.0, f"{row['unit']} "))
         gain = _gain(step * row["approx_gain_per_unit"], summary["goal_unit"])
         name = f"{row['clause']} {row['where']}".strip()
         more = "more" if row["sense"] == "<=" else "less"
-        lines.append(f"one {words} {more} of {name} is worth about {gain}")
+        lines.append(f"one {words}{more} of {name} is worth about {gain}")
     return lines
 
 
