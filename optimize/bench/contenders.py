@@ -129,12 +129,12 @@ def _run_product(course: Course) -> Finish:
 
 def _run_pyomo(course: Course) -> Finish:
     watch = course.watch()
-    model = model_of(course.programme.name, course.programme.load(course.data), course.goal)
+    model = model_of(course.programme, course.programme.load(course.data), course.goal)
     outcome = solve_as_users_do(model, course.goal, watch, course.on_built)
 
     def verify() -> Verdict:
         compiled = compile_model(model)
-        return _verdict(compiled.milp(course.goal), compiled.present_point(), outcome.objective, watch)
+        return verdict_on(compiled.milp(course.goal), compiled.present_point(), outcome.objective, watch)
 
     return Finish(outcome.stop, outcome.objective, outcome.bound, verify)
 
@@ -145,12 +145,12 @@ Solve = Callable[[Milp, Watch, Callable[[], None]], MilpOutcome]
 def _on_arrays(solve_arrays: Solve) -> Callable[[Course], Finish]:
     def run(course: Course) -> Finish:
         watch = course.watch()
-        milp = arrays_of(course.programme.name, course.programme.load(course.data), course.goal)
+        milp = arrays_of(course.programme, course.programme.load(course.data), course.goal)
         outcome = solve_arrays(milp, watch, course.on_built)
 
         def verify() -> Verdict:
             assert outcome.x is not None
-            return _verdict(milp, outcome.x, outcome.objective, watch)
+            return verdict_on(milp, outcome.x, outcome.objective, watch)
 
         return Finish(outcome.stop, outcome.objective, outcome.bound, verify)
 
@@ -175,7 +175,7 @@ def _solve_linopy(milp: Milp, watch: Watch, on_built: Callable[[], None]) -> Mil
     return dataclasses.replace(outcome, x=x)
 
 
-def _verdict(milp: Milp, x: FloatArray, objective: float | None, watch: Watch) -> Verdict:
+def verdict_on(milp: Milp, x: FloatArray, objective: float | None, watch: Watch) -> Verdict:
     """A solver's plan with its integers made exact, on the arrays."""
     exact = integral_solution(milp, x, watch)
     value, violation = milp.value(exact), milp.violation(exact)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from optimize.bench.contenders import find_contenders
+from optimize.bench.contenders import Course, find_contenders, verdict_on
 from optimize.engine.highs import run_plainly, solve_plainly
 from optimize.engine.second_opinion import Solver, scip_figures, solve_with
 from optimize.engine.stopping import Watch
 from optimize.errors import UsageError
+from optimize.io.instance_folder import read_instance
+from optimize.io.write import write_instance
 from optimize.milp import Milp, MilpBuilder
 from optimize.programme import SolveOptions
+from optimize.registry import find_programme
+from optimize.result import TracePoint
 
 
 def knapsack(maximise: bool = True) -> Milp:
@@ -128,3 +134,31 @@ def test_the_product_takes_part_first_and_everybody_once() -> None:
 def test_an_unknown_contender_is_answered_with_those_known(asked: str) -> None:
     with pytest.raises(UsageError, match="known are pyomo-highs, highs, scip, cp-sat, linopy"):
         find_contenders(asked)
+
+
+@pytest.mark.parametrize("goal", ["npv", "cost"])
+def test_product_arrays_and_formulation_have_one_optimum(goal: str, tmp_path: Path) -> None:
+    programme = find_programme("pv_siting")
+    write_instance(tmp_path / "town", [(programme.schema, programme.example())])
+    (part,) = read_instance(tmp_path / "town", [programme]).programmes
+    found = []
+    for contender in find_contenders("highs,pyomo-highs"):
+        points: list[TracePoint] = []
+        options = SolveOptions(goal=(goal,), gap=0.0, time_limit_s=20.0, progress=points.append)
+        finish = contender.run(Course(programme, part.data, options, on_built=lambda: None))
+        verdict = finish.verify()
+        assert verdict.passed, verdict.note
+        assert finish.bound == pytest.approx(verdict.objective, rel=1e-6)
+        assert points[-1].plan == pytest.approx(verdict.objective)
+        found.append(verdict.objective)
+    assert found == pytest.approx([found[0]] * 3, rel=1e-6)
+
+
+def test_a_plan_is_verified_on_the_rows_not_believed() -> None:
+    milp = knapsack()
+    full = np.ones(milp.num_columns)
+    assert "a row or bound is broken" in verdict_on(milp, full, milp.value(full), watch()).note
+    nothing = np.zeros(milp.num_columns)
+    assert verdict_on(milp, nothing, 100.0, watch()).passed
+    overstated = verdict_on(milp, nothing, 101.0, watch())
+    assert not overstated.passed and overstated.objective == 100.0
