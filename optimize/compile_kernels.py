@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from optimize.datacenter.front import undominated
+from optimize.datacenter import front
 from optimize.engine import network_bound, network_design
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.stopping import Watch
@@ -24,7 +24,7 @@ def main() -> None:
     network_design.compile_kernels()
     network_bound.compile_kernels()
     solve_by_choice(_small_choice(), Watch(SolveOptions(gap=0.0, time_limit_s=600.0), maximise=True))
-    undominated(np.eye(2))
+    front.compile_kernels()
     print(f"search kernels ready after {time.monotonic() - started:.0f} s")
 
 

@@ -26,12 +26,13 @@ The staged options of R2 are pairs of offered packages; that is their definition
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from optimize.datacenter.front import undominated
+from optimize.datacenter.front import keep_most_wanted, undominated, undominated_of_each
 from optimize.datacenter.instance import FloatArray, Instance, rows_of
 from optimize.datacenter.measures import (
     BoolArray,
@@ -48,6 +49,8 @@ from optimize.finance import annuity_factor, discount_factor
 from optimize.units import HOURS_PER_YEAR
 
 L_PER_M3 = 1000.0
+# Centres of one class are looked at together up to this many packages: about 150 MB of columns.
+_CELLS_AT_ONCE = 1_000_000
 Columns = dict[str, Any]
 KG_PER_T = 1000.0
 
@@ -258,22 +261,46 @@ def derive_packages(
     if drop_dominated:
         kept_masks = set((protected or {}).values())
         sets_of_class = [_drop_in_class(sets, kept_masks) for sets in sets_of_class]
-    parts = []
-    for centre in range(len(eligible)):
-        sets = sets_of_class[member[centre]]
-        if not len(sets):
-            continue
-        offered = _apply(facts, sets, centre)
-        if drop_dominated:
-            keep = _keep_for_centre(
-                instance, needs, facts, path, offered, sets, (protected or {}).get(centre, -1)
-            )
-            offered = _take(offered, keep)
-        parts.append(offered)
+    parts = [
+        part
+        for number, sets in enumerate(sets_of_class)
+        if len(sets)
+        for part in _offered_to_class(
+            instance, needs, facts, path, sets, np.flatnonzero(member == number), protected or {},
+            drop_dominated=drop_dominated,
+        )
+    ]  # fmt: skip
     if not parts:
-        parts = [_apply(facts, derive_sets(instance, np.zeros(0, np.int64)), 0)]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        parts = [_apply(facts, derive_sets(instance, np.zeros(0, np.int64)), np.zeros(1, np.int64))]
+        parts = [_listed(parts[0], np.zeros((1, 0), dtype=np.bool_))]
+    order = np.argsort(np.concatenate([part["centre"] for part in parts]), kind="stable")
+    joined = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     return Packages(**joined, num_enumerated=num_enumerated)
+
+
+def _offered_to_class(
+    instance: Instance,
+    needs: Needs,
+    facts: CentreFacts,
+    path: LoadPath,
+    sets: MeasureSets,
+    centres: IntArray,
+    protected: dict[int, int],
+    *,
+    drop_dominated: bool,
+) -> Iterator[Columns]:
+    """Lists of the centres that share their sets, some centres at a time."""
+    at_once = max(1, _CELLS_AT_ONCE // len(sets))
+    for start in range(0, len(centres), at_once):
+        some = centres[start : start + at_once]
+        offered = _apply(facts, sets, some)
+        stays = np.ones((len(some), len(sets)), dtype=np.bool_)
+        if drop_dominated:
+            stays = _staying(instance, needs, facts, path, offered, sets, some)
+            for row, centre in enumerate(some.tolist()):
+                if centre in protected:
+                    stays[row] |= sets.mask == protected[centre]
+        yield _listed(offered, stays)
 
 
 def _most_weeks(instance: Instance, sets_of_class: list[MeasureSets], member: IntArray) -> FloatArray:
@@ -310,106 +337,89 @@ def _drop_in_class(sets: MeasureSets, protected: set[int]) -> MeasureSets:
     return sets.take(np.union1d(keep, named))
 
 
-def _apply(facts: CentreFacts, sets: MeasureSets, centre: int) -> Columns:
-    """Every set of the class at one centre, as columns of `Packages`."""
-    load = facts.load[centre]
-    cooling, power, other = facts.overhead[centre]
+def _apply(facts: CentreFacts, sets: MeasureSets, centres: IntArray) -> Columns:
+    """Every set of the class at some centres, as columns of `Packages` of shape (centres, sets)."""
+    load = facts.load[centres, None]
+    cooling, power, other = (facts.overhead[centres, k, None] for k in range(3))
     it_left = sets.left[:, 3]
     # Lighting and the like do not shrink with the servers; cooling and losses do.
     per_it = 1.0 + cooling * sets.left[:, 0] + power * sets.left[:, 1]
     total = it_left * per_it + other * sets.left[:, 2]
-    factor, wue = facts.cost_factor[centre], facts.wue[centre]
+    factor, wue = facts.cost_factor[centres, None], facts.wue[centres, None]
+    shape = total.shape
     return {
-        "centre": np.full(len(sets), centre),
-        "mask": sets.mask,
+        "centre": np.broadcast_to(centres[:, None], shape),
+        "mask": np.broadcast_to(sets.mask, shape),
         "saving": (1.0 + cooling + power + other) - total,
         "pue": total / it_left,
         "water": it_left * np.maximum(wue + sets.water_change, 0.0) - wue,
         "capex_cny": factor * (sets.capex_fixed + sets.capex_per_kw * load),
         "annual_cny": factor * (sets.annual_fixed + sets.annual_per_kw * load),
-        "weeks": sets.weeks_fixed + sets.weeks_per_kw * load,
-        "works": sets.works,
-        "advanced": sets.advanced,
-        "battery": sets.battery,
-        "heat": sets.heat,
-        "leaves_scope": sets.leaves_scope,
+        "weeks": sets.weeks_fixed + sets.weeks_per_kw * load[:, :, None],
+        "works": np.broadcast_to(sets.works, shape),
+        "advanced": np.broadcast_to(sets.advanced, shape),
+        "battery": np.broadcast_to(sets.battery, shape),
+        "heat": np.broadcast_to(sets.heat, shape),
+        "leaves_scope": np.broadcast_to(sets.leaves_scope, shape),
     }
 
 
-def _take(columns: Columns, rows: IntArray) -> Columns:
-    return {name: values[rows] for name, values in columns.items()}
+def _listed(offered: Columns, stays: BoolArray) -> Columns:
+    """Columns of the packages that stay, centre by centre."""
+    return {name: values[stays] for name, values in offered.items()}
 
 
-def _keep_for_centre(
+def _staying(
     instance: Instance,
     needs: Needs,
     facts: CentreFacts,
     path: LoadPath,
     offered: Columns,
     sets: MeasureSets,
-    protected: int,
-) -> IntArray:
-    """Positions of the packages that stay on the centre's list."""
-    centre = int(offered["centre"][0])
+    centres: IntArray,
+) -> BoolArray:
+    """Packages that stay on the lists of ``centres``; shape (centres, sets)."""
     water_price = instance.setting("water_price_cny_per_m3") / L_PER_M3
-    yearly_kwh = facts.load[centre] * HOURS_PER_YEAR
-    loads = path.growth[centre, min(1, path.growth.shape[1] - 1)], path.growth[centre, -1]
-    worth = facts.value_per_kwh[centre] * offered["saving"] - water_price * offered["water"]
-    net = [yearly_kwh * load * worth - offered["annual_cny"] for load in sorted(set(loads))]
-    columns = [offered["capex_cny"], offered["heat"], ~offered["heat"]]
-    if needs.npv:
-        columns += [-value for value in net]
-    if needs.cost:
-        columns.append(offered["annual_cny"])
-    if needs.energy:
-        columns.append(-offered["saving"])
-    if needs.water:
-        columns.append(offered["water"])
-    columns += [offered["weeks"][:, trade] for trade in needs.trades]
-    if needs.works[centre]:
-        columns.append(offered["works"])
-    if needs.upgraded[centre]:
-        columns.append(offered["pue"] > instance.setting("upgraded_max_pue") + 1e-9)
-    if needs.green[centre]:
-        columns.append(offered["pue"] > instance.setting("green_max_pue") + 1e-9)
-    if needs.limit[centre]:
-        above = offered["pue"] > instance.setting("limit_pue") + 1e-9
-        columns.append(above & ~offered["leaves_scope"])
-    if needs.battery[centre]:
-        columns.append(~offered["battery"])
-    if needs.advanced:
-        columns.append(~offered["advanced"])
-    at_the_end = facts.residual_life[centre] - (instance.num_years - 1)
-    columns.append(np.maximum(sets.min_residual_life - at_the_end, 0.0))
-    table = np.column_stack(columns).astype(np.float64)
-    if needs.may_do_nothing[centre]:
-        table = np.vstack(
-            [
-                _nothing(
-                    table, needs, centre, facts.pue_before[centre] > instance.setting("limit_pue") + 1e-9
-                ),
-                table,
-            ]
-        )
-        keep = undominated(table) - 1
-        keep = keep[keep >= 0]
-    else:
-        keep = undominated(table)
+    yearly_kwh = facts.load[centres, None] * HOURS_PER_YEAR
+    growth = path.growth[centres]
+    worth = facts.value_per_kwh[centres, None] * offered["saving"] - water_price * offered["water"]
+    first, last = (
+        yearly_kwh * growth[:, year, None] * worth - offered["annual_cny"]
+        for year in (min(1, growth.shape[1] - 1), -1)
+    )
+    pue, before = offered["pue"], facts.pue_before[centres]
+    limit_pue = instance.setting("limit_pue") + 1e-9
+    high = {name: pue > instance.setting(f"{name}_pue") + 1e-9 for name in ("upgraded_max", "green_max")}
+    above = (pue > limit_pue) & ~offered["leaves_scope"]
+    at_the_end = facts.residual_life[centres, None] - (instance.num_years - 1)
+    residual = np.maximum(sets.min_residual_life - at_the_end, 0.0)
+    # Smaller is better; where a row does not look at the centre, its column is zero throughout.
+    # Each with what doing nothing has there.
+    table: list[tuple[Any, Any]] = [
+        (offered["capex_cny"], 0.0),
+        (offered["heat"], 0.0),
+        (~offered["heat"], 1.0),  # what recovers heat is compared with its like only
+        (residual, 0.0),
+        (needs.works[centres, None] & offered["works"], 0.0),
+        (needs.upgraded[centres, None] & high["upgraded_max"], needs.upgraded[centres]),
+        (needs.green[centres, None] & high["green_max"], needs.green[centres]),
+        (needs.limit[centres, None] & above, needs.limit[centres] & (before > limit_pue)),
+        (needs.battery[centres, None] & ~offered["battery"], needs.battery[centres]),
+    ]
+    table += [(-first, 0.0), (-last, 0.0)] if needs.npv else []
+    table += [(offered["annual_cny"], 0.0)] if needs.cost else []
+    table += [(-offered["saving"], 0.0)] if needs.energy else []
+    table += [(offered["water"], 0.0)] if needs.water else []
+    table += [(offered["weeks"][:, :, trade], 0.0) for trade in needs.trades]
+    table += [(~offered["advanced"], 1.0)] if needs.advanced else []
+    rows = np.empty((len(centres), 1 + len(sets), len(table)))
+    for column, (of_sets, of_nothing) in enumerate(table):
+        rows[:, 0, column], rows[:, 1:, column] = of_nothing, of_sets
+    stays = undominated_of_each(rows, needs.may_do_nothing[centres])
     most = int(instance.setting("max_packages_per_centre"))
-    if 0 < most < len(keep):
-        keep = _most_wanted(instance, needs, keep, offered, net[0], most)
-    return np.union1d(keep, np.flatnonzero(sets.mask == protected))
-
-
-def _nothing(table: FloatArray, needs: Needs, centre: int, above: bool) -> FloatArray:
-    """The row of the empty set: costs and saves nothing, counts for nothing."""
-    row = np.zeros(table.shape[1])
-    flags = int(needs.upgraded[centre]) + int(needs.green[centre])
-    tail = [1.0] * flags + ([float(above)] if needs.limit[centre] else [])
-    tail += [1.0] * (int(needs.battery[centre]) + int(needs.advanced))
-    row[len(row) - 1 - len(tail) : len(row) - 1] = tail
-    row[2] = 1.0  # no heat: what recovers heat is compared with its like only
-    return row
+    if most > 0:
+        _shorten(instance, needs, offered, first, most, stays)
+    return stays
 
 
 # Yearly prices at which packages compete for a short list: of CAPEX (1/a), of a week (CNY/a).
@@ -417,32 +427,20 @@ _CAPEX_PRICES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _WEEK_PRICES = (0.0, 500.0, 2_000.0, 10_000.0)
 
 
-def _most_wanted(
-    instance: Instance,
-    needs: Needs,
-    keep: IntArray,
-    offered: Columns,
-    net: FloatArray,
-    most: int,
-) -> IntArray:
+def _shorten(
+    instance: Instance, needs: Needs, offered: Columns, net: FloatArray, most: int, stays: BoolArray
+) -> None:
     """The ``most`` packages that are best of their kind at most prices of money and weeks.
 
     A package that is best at no price is chosen only to fill a budget exactly; leaving it out costs
     little, but it is a restriction: `datacenter.max_packages_per_centre` says so.
     """
     thresholds = (instance.setting(f"{name}_pue") for name in ("upgraded_max", "green_max", "limit"))
-    flags = [offered[name][keep] for name in ("heat", "battery", "advanced", "works", "leaves_scope")]
-    flags += [offered["pue"][keep] <= threshold + 1e-9 for threshold in thresholds]
-    _, kind = np.unique(np.column_stack(flags), axis=0, return_inverse=True)
-    weeks = offered["weeks"][keep][:, needs.trades].sum(axis=1)
+    flags = [offered[name] for name in ("heat", "battery", "advanced", "works", "leaves_scope")]
+    flags += [offered["pue"] <= threshold + 1e-9 for threshold in thresholds]
+    kind = np.zeros(stays.shape, dtype=np.int64)
+    for bit, flag in enumerate(flags):
+        kind |= flag.astype(np.int64) << bit
+    weeks = np.ascontiguousarray(offered["weeks"][:, :, needs.trades].sum(axis=2))
     price, week_price = (g.ravel() for g in np.meshgrid(_CAPEX_PRICES, _WEEK_PRICES))
-    worth = net[keep][:, None] - np.outer(offered["capex_cny"][keep], price) - np.outer(weeks, week_price)
-    wins = np.zeros(len(keep))
-    leads = np.zeros(len(keep), dtype=np.bool_)
-    for number in range(kind.max() + 1):
-        own = np.flatnonzero(kind == number)
-        best = own[np.argmax(worth[own], axis=0)]
-        wins += np.bincount(best, minlength=len(keep))
-        leads[np.bincount(best, minlength=len(keep)).argmax()] = True
-    ranked = np.lexsort((-net[keep], -wins, ~leads))
-    return keep[np.sort(ranked[:most])]
+    keep_most_wanted(stays, kind, net, offered["capex_cny"], weeks, price, week_price, most)

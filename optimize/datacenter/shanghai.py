@@ -60,14 +60,18 @@ DISTRICT_BUDGET_CNY_PER_YEAR = 12e6
 ENGINEERING_WEEKS = (900.0, 1000.0, 1100.0, 1100.0, 1100.0)
 IT_WEEKS = (150.0, 190.0, 210.0, 210.0, 200.0)
 
+# The policy paper asks for every centre at or above the threshold.  Not all can be reached within the
+# budgets, so what is short has a price: about 1 M CNY for each centre left as it is.
+PUE_PENALTY_CNY_PER_SHARE = 500e6
+
 TARGETS: dict[str, dict[str, Any]] = {
-    "DC-PUE": {"required": 0.7},
+    "DC-PUE": {"required": 1.0, "hard": False, "penalty_cny_per_unit": PUE_PENALTY_CNY_PER_SHARE},
     "DC-CLOSE": {"required": 0.6},
     "DC-TECH": {"required": 15},
     "DC-SAFE": {"required": 0},
     "DC-HEAT": {"required": 15_000.0},
-    "DC-BATT": {"required": 10, "deadline_year": 2024},
-    "DC-GREEN": {"required": 20, "deadline_year": 2024},
+    "DC-BATT": {"required": 10, "deadline_year": 2023},
+    "DC-GREEN": {"required": 20, "deadline_year": 2023},
     "DC-LIMIT": {"required": 28},
     "DC-ENERGY": {"required": 200_000.0},
     "DC-CO2": {"required": 80_000.0},

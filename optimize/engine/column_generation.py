@@ -19,7 +19,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine.certificate import dual_bound, linear_certificate
-from optimize.engine.choice_structure import group_rows
+from optimize.engine.choice import LagrangianBound, solve_from_multipliers
+from optimize.engine.choice_structure import find_structure, group_rows
 from optimize.engine.core import Relaxation, solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.stopping import Watch
@@ -34,8 +35,19 @@ _MOST_ROUNDS = 60
 _FIRST_PER_GROUP = 3
 _ADDED_PER_GROUP = 3
 # The relaxation is close enough when it is this share of the wanted gap from its bound.
-_SHARE_OF_GAP = 0.1
+_SHARE_OF_GAP = 0.25
+# Multipliers of a sample of every fourth candidate choose the first columns, those of a sample of the
+# sample its own, down to this many; rows that tie few candidates do not scale.
+_SAMPLE = 600
+_SAMPLE_STRIDE = 4
+_SAMPLE_GAP = 1e-3
+_FEW_CANDIDATES = 24
 _FIRST_CORE = 8_000
+# With more candidates than this a core holds only those the relaxation is undecided about, with so many
+# columns of each.
+_MANY_CANDIDATES = 2_500
+_NEAR_COLUMNS = 12
+_UNDECIDED = 200
 # Neighbourhoods: a share of the candidates is free, with this many columns, for as many nodes.
 _NEIGHBOURHOOD_SHARE = 0.25
 _NEIGHBOURHOOD_COLUMNS = 3_000
@@ -67,6 +79,15 @@ def solve_by_columns(
     best = start if start is not None and milp.violation(start) <= 1e-6 else None
     if best is not None:
         watch.offer_plan(milp.value(best))
+    if len(np.unique(group[group >= 0])) > _MANY_CANDIDATES:
+        best = _search_undecided(milp, group, watch, relaxed, best)
+        structure = None if found.row_duals is None else find_structure(milp)
+        if structure is not None and found.row_duals is not None:
+            bound = LagrangianBound(structure)
+            bound.others = relaxed.x[structure.others]
+            prices = structure.sign * found.row_duals[structure.origin] / structure.scale
+            prices = np.where(structure.equal, prices, np.maximum(prices, 0.0))
+            return solve_from_multipliers(milp, bound, prices, watch, best)
     plainest = _plainest(milp, group)
     ranked = np.sort(relaxed.distance[milp.integral])
     size = _FIRST_CORE
@@ -164,6 +185,48 @@ def _search(
     return found if (gain > 0) == milp.maximise else best
 
 
+def _search_undecided(
+    milp: Milp, group: IntArray, watch: Watch, relaxed: Relaxation, best: FloatArray | None
+) -> FloatArray | None:
+    """A plan that differs from the relaxation only where it is undecided; None: not found in time.
+
+    With many candidates and few rows a vertex of the relaxation has hardly more fractional
+    candidates than rows that bind; a few more, nearly undecided, make room for whole ones.
+    """
+    movable = milp.integral & (milp.upper > milp.lower)
+    near = np.zeros(milp.num_columns, dtype=np.bool_)
+    near[_best_of_group(-relaxed.distance, group, movable, _NEAR_COLUMNS)] = True
+    near |= relaxed.x > _UNBROKEN
+    fractional = np.minimum(relaxed.x - milp.lower, milp.upper - relaxed.x) > _UNBROKEN
+    num_groups = int(group.max(initial=-1)) + 1
+    # How much the second best column of each candidate costs.
+    two = _best_of_group(-relaxed.distance, group, movable, 2)
+    doubt = np.full(num_groups, -np.inf)
+    np.maximum.at(doubt, group[two], relaxed.distance[two])
+    doubt[group[fractional & (group >= 0)]] = -1.0
+    order = np.argsort(doubt, kind="stable")
+    order = order[doubt[order] > -np.inf]
+    number = int((doubt[order] < 0).sum()) + _UNDECIDED
+    # A plan within the gap of the bound ends everything.
+    side = -1.0 if milp.maximise else 1.0
+    target = relaxed.bound + side * 0.98 * watch.gap * abs(relaxed.bound) if watch.gap > 0 else None
+    while best is None and not watch.must_stop:
+        chosen = np.zeros(num_groups, dtype=np.bool_)
+        chosen[order[:number]] = True
+        free = ~milp.integral | (near & (group >= 0) & chosen[group])
+        whole = np.where(milp.integral, np.round(relaxed.x), relaxed.x)
+        part = watch.child(seconds=0.3 * watch.remaining(), plans=True, gap=0.2 * watch.gap)
+        rest = milp.restricted(free, np.where(free, 0.0, whole))
+        outcome = solve_milp(rest, part, target=target, max_nodes=_CORE_NODES)
+        if outcome.x is not None:
+            best = whole
+            best[free] = outcome.x
+        if number >= len(order):
+            break
+        number *= _CORE_GROWTH
+    return best
+
+
 def _outcome(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
     objective = None if x is None else milp.value(x)
     bound = watch.bound
@@ -185,11 +248,13 @@ class ColumnRelaxation:
     relaxation : None where the rows cannot all hold, or time ran out.
     infeasible : True: proven by weak duality that no point keeps all rows.
     inside : shape (n,), the columns generated; a programme over these alone is a good restriction.
+    row_duals : shape (m,), of the relaxation.
     """
 
     relaxation: Relaxation | None
     infeasible: bool
     inside: BoolArray
+    row_duals: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +265,7 @@ class _Generated:
     bound: float
     broken: float
     reduced: FloatArray
+    row_duals: FloatArray
     inside: BoolArray
     ended: bool
 
@@ -214,7 +280,14 @@ def relax_by_columns(
     group : shape (n,), candidate of each column; -1: the column is always kept.
     inside : shape (n,), columns to begin with; None: the best of each candidate.
     """
-    inside = _first_columns(milp, group) if inside is None else inside | _first_columns(milp, group, 1)
+    if inside is None:
+        prices = sampled_multipliers(milp, group, watch)
+        if prices is None:
+            inside = _first_columns(milp, group)
+        else:
+            inside = (group < 0) | _plainest(milp, group) | _best_columns(milp, group, prices)
+    else:
+        inside = inside | _first_columns(milp, group, 1)
     price = _BREAKING * max(float(np.abs(milp.cost).max(initial=0.0)), 1.0)
     for _ in range(_PRICE_RAISES):
         found = _generate(milp, group, watch, inside, price)
@@ -222,7 +295,7 @@ def relax_by_columns(
             break
         inside = found.inside
         if found.broken <= _UNBROKEN:
-            return ColumnRelaxation(_read_off(milp, found), False, inside)
+            return ColumnRelaxation(_read_off(milp, found), False, inside, found.row_duals)
         if not found.ended:
             break
         # Rows break at this price: because they cannot all hold, or because the price is too low.
@@ -290,7 +363,7 @@ def _generate(
             ended = (close and broken <= _UNBROKEN) or not len(fresh)
         else:
             ended = bound > until_above or broken <= _UNBROKEN or not len(fresh)
-        found = _Generated(x, bound, broken, reduced, inside.copy(), ended)
+        found = _Generated(x, bound, broken, reduced, outcome.row_duals, inside.copy(), ended)
         if ended or watch.must_stop:
             if until_above is None:
                 watch.offer_certificate(linear_certificate(milp, outcome.row_duals))
@@ -314,6 +387,66 @@ def _first_columns(milp: Milp, group: IntArray, count: int = _FIRST_PER_GROUP) -
     movable = milp.upper > milp.lower
     inside[_best_of_group(gain + _tie(len(gain)), group, movable, count)] = True
     return np.asarray(inside | _plainest(milp, group))
+
+
+def _best_columns(milp: Milp, group: IntArray, row_duals: FloatArray) -> BoolArray:
+    """The columns of each candidate that are worth most at given multipliers."""
+    sign = 1.0 if milp.maximise else -1.0
+    worth = sign * (milp.cost - milp.matrix.T @ row_duals)
+    inside = np.zeros(milp.num_columns, dtype=np.bool_)
+    inside[_best_of_group(worth, group, milp.upper > milp.lower, _FIRST_PER_GROUP)] = True
+    return inside
+
+
+def sampled_multipliers(milp: Milp, group: IntArray, watch: Watch) -> FloatArray | None:
+    """Row multipliers of the relaxation over evenly chosen candidates, the sides scaled down to them.
+
+    Rows that tie few candidates do not scale and are left out (multiplier 0); candidates' own rows
+    too.  None: there are not many more candidates than the sample would have, or time ran out.
+    """
+    names, number = np.unique(group[group >= 0], return_inverse=True)
+    stride = min(_SAMPLE_STRIDE, len(names) // _SAMPLE)
+    if stride < 2:
+        return None
+    place = np.full(milp.num_columns, -1, dtype=np.int64)
+    place[group >= 0] = number
+    columns = np.flatnonzero((place < 0) | (place % stride == 0))
+    own_group = np.where(place[columns] >= 0, place[columns] // stride, -1)
+    rows, own = _wide_rows(milp, group)
+    part = milp.matrix[:, columns]
+    used = np.flatnonzero((rows | own) & (np.diff(sp.csr_array(part).indptr) > 0))
+    fraction = (int(own_group.max()) + 1) / len(names)
+    scale = np.where(own[used], 1.0, fraction)
+    box = np.where(own_group < 0, fraction, 1.0)
+    sample = replace(
+        milp,
+        cost=milp.cost[columns],
+        matrix=sp.csr_array(sp.csr_array(part)[used]),
+        row_lower=milp.row_lower[used] * scale,
+        row_upper=milp.row_upper[used] * scale,
+        lower=milp.lower[columns] * box,
+        upper=milp.upper[columns] * box,
+        integral=milp.integral[columns],
+        column_names=None,
+        row_names=None,
+    )
+    found = relax_by_columns(sample, own_group, watch.child(seconds=0.2 * watch.remaining(), gap=_SAMPLE_GAP))
+    if found.row_duals is None:
+        return None
+    prices = np.zeros(milp.num_rows)
+    prices[used] = np.where(own[used], 0.0, found.row_duals)
+    return prices
+
+
+def _wide_rows(milp: Milp, group: IntArray) -> tuple[BoolArray, BoolArray]:
+    """Rows that tie many candidates, and rows of one candidate only; shape (m,) each."""
+    matrix = milp.matrix
+    row_of = np.repeat(np.arange(milp.num_rows), np.diff(matrix.indptr))
+    owner = group[matrix.indices]
+    # Entries of a row lie in the order of the columns, so candidates change where the owner does.
+    fresh = np.r_[True, (owner[1:] != owner[:-1]) | (row_of[1:] != row_of[:-1])] & (owner >= 0)
+    tied = np.bincount(row_of[fresh], minlength=milp.num_rows)
+    return tied > _FEW_CANDIDATES, tied == 1
 
 
 def candidates_of(milp: Milp) -> IntArray:
