@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,10 @@ class Marks:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a contender ended with: a verified plan's value, and a bound it calls proven."""
+    """What a contender ended with: a verified plan's value, and a bound it calls proven.
+
+    That there is no plan at all is a bound too, and an infinite one.
+    """
 
     contender: str
     plan: float | None
@@ -57,7 +61,10 @@ class Contradiction:
 
     def __str__(self) -> str:
         plans = ", ".join(f"{name} {value:.10g}" for name, value in self.plans.items())
-        return f"{self.contender} calls {self.bound:.10g} a proven bound; better verified plans: {plans}"
+        claim = (
+            f"{self.bound:.10g} a proven bound" if math.isfinite(self.bound) else "the instance infeasible"
+        )
+        return f"{self.contender} calls {claim}; better verified plans: {plans}"
 
 
 def contradictions(claims: Sequence[Claim], maximise: bool) -> list[Contradiction]:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import queue
 import signal
@@ -143,7 +144,15 @@ def run_race(
 
 def _refute(entries: Sequence[Entry], maximise: bool) -> list[Contradiction]:
     """Find bounds that verified plans refute; what was reached by such a bound does not count."""
-    claims = [Claim(e.contender, e.plan if e.checked else None, e.bound) for e in entries]
+    no_plan_at_all = -math.inf if maximise else math.inf
+    claims = [
+        Claim(
+            entry.contender,
+            entry.plan if entry.checked else None,
+            no_plan_at_all if entry.status == StopReason.INFEASIBLE else entry.bound,
+        )
+        for entry in entries
+    ]
     found = contradictions(claims, maximise)
     plans = [claim.plan for claim in claims if claim.plan is not None]
     for entry in entries:

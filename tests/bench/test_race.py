@@ -42,13 +42,17 @@ def run_scripts(monkeypatch: pytest.MonkeyPatch, scripts: dict[str, str]) -> rac
     return race.run_race(contenders, TASK, maximise=True, tell=lambda entry: None)
 
 
-def ended(plan: float, bound: float, objective: float, passed: bool = True) -> str:
+def ended(
+    plan: float | None, bound: float | None, objective: float, passed: bool = True, stop: str = "optimal"
+) -> str:
     """A script that claims ``plan`` and ``bound`` after one second and is verified at ``objective``."""
-    lines = (
+    lines = [
         {"event": "ready", "fingerprint": "f", "start_mb": 1.0},
-        {"event": "ended", "seconds": 1.0, "stop": "optimal", "plan": plan, "bound": bound, "cpu_s": 0.9, "peak_mb": 2.0, "engine": ""},
-        {"event": "verified", "passed": passed, "objective": objective, "note": "" if passed else "broken"},
-    )  # fmt: skip
+        {"event": "ended", "seconds": 1.0, "stop": stop, "plan": plan, "bound": bound, "cpu_s": 0.9, "peak_mb": 2.0, "engine": ""},
+    ]  # fmt: skip
+    if plan is not None:
+        note = "" if passed else "broken"
+        lines.append({"event": "verified", "passed": passed, "objective": objective, "note": note})
     return "\n".join(f"print({json.dumps(line)!r})" for line in lines)
 
 
@@ -141,6 +145,15 @@ def test_a_refuted_bound_is_said_and_ends_with_code_5(monkeypatch: pytest.Monkey
     assert played.exit_code is ExitCode.FAILED_CHECK
     hasty = played.entries[1]
     assert hasty.status == "wrong bound" and hasty.marks.time_to[0.01] is None
+
+
+def test_infeasible_is_refuted_by_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    denying = ended(None, None, 0.0, stop="infeasible")
+    played = run_scripts(monkeypatch, {"denying": denying, "sound": ended(100.0, 100.0, 100.0)})
+    assert [str(one) for one in played.contradictions] == [
+        "denying calls the instance infeasible; better verified plans: sound 100"
+    ]
+    assert played.exit_code is ExitCode.FAILED_CHECK
 
 
 def test_a_peer_that_is_not_installed_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
