@@ -93,7 +93,9 @@ def solve_milp(
         return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
     if status not in _MILP_STATUSES:
         raise SolverError(f"HiGHS stopped with '{solver.modelStatusToString(status)}'")
-    bound = _finite(scaled.objective(info.mip_dual_bound))
+    # without integer columns there is no branch and bound, and its bound stands at 0
+    is_linear = not milp.integral.any() and status == highspy.HighsModelStatus.kOptimal
+    bound = objective if is_linear else _finite(scaled.objective(info.mip_dual_bound))
     if objective is not None:
         watch.offer_plan(objective)
         if bound is not None:  # a bound on the wrong side of the plan is rounding

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from optimize.milp import Milp, MilpBuilder
+from optimize.milp import ElasticRows, Milp, MilpBuilder
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_goal import MINIMISED, Kept
 from optimize.water.instance import Instance
@@ -85,6 +85,7 @@ class FlowModel:
     feed: IntArray
     done: IntArray
     unbalanced: IntArray
+    elastic: Sequence[ElasticRows]
 
     def aimed_at(self, goal: str, kept: Sequence[Kept] = ()) -> FlowModel:
         """The model with another goal, turned so that it is maximised, and earlier goals kept."""
@@ -203,6 +204,7 @@ class Draft:
     b: MilpBuilder
     cost: dict[str, list[tuple[IntArray, FloatArray]]] = field(default_factory=dict)
     rows_of: dict[str, tuple[int, int]] = field(default_factory=dict)
+    elastic: list[ElasticRows] = field(default_factory=list)
     shortfall: list[int] = field(default_factory=list)
     shortfall_row: list[int] = field(default_factory=list)
     upgraded: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))

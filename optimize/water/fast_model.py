@@ -107,7 +107,7 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     model = FlowModel(
         c, _EMPTY, {}, pipe, pipe_at, module, module_at, connected, connected_at, tanker, tanker_at, cascade,
         zld, zld_at, pilot, refused, refused_at, mixes, lane_at, flow, product, product_at, delivered,
-        delivered_at, hauled, hauled_at, reused, _NONE, np.unique(c.module_plant), _NONE, _NONE, {}, _NONE, _NONE, _NONE,
+        delivered_at, hauled, hauled_at, reused, _NONE, np.unique(c.module_plant), _NONE, _NONE, {}, _NONE, _NONE, _NONE, (),
     )  # fmt: skip
     add_treatment(d, model)
     add_pipes(d, model)
@@ -133,6 +133,6 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     return replace(
         model, milp=milp.with_objective(goal_cost["npv"], True), goal_cost=goal_cost, rows_of=d.rows_of,
         upgraded=d.upgraded, upgraded_at=np.unique(c.module_plant) if len(d.upgraded) else _NONE,
-        feed=feed, done=done, unbalanced=d.unbalanced,
+        feed=feed, done=done, unbalanced=d.unbalanced, elastic=tuple(d.elastic),
         shortfall=np.array(d.shortfall, np.int64), shortfall_row=np.array(d.shortfall_row, np.int64),
     )  # fmt: skip

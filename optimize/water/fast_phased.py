@@ -30,7 +30,7 @@ from optimize.water.investments import FloatArray, IntArray, Investments, clause
 from optimize.water.plan import PlanValues
 
 LEAST_STAGE_S = 1.0
-KINDS = ("pipe", "module", "connection")
+KINDS = ("pipe", "module", "connection", "cascade")
 PRUNING_ROUNDS = 4
 _MONEY_GOALS = ("npv", "cost")
 
@@ -133,11 +133,11 @@ def _operation_of(instance: Instance, c: Coefficients, stage: int) -> tuple[Inst
 
 @dataclass(frozen=True)
 class _Works:
-    """Works of a plan in one list: pipes, then modules, then connections.
+    """Works of a plan in one list: by kind.
 
     Attributes
     ----------
-    kind, row : (W,) position in KINDS and row of the kind's investments.
+    kind, row : (W,) position in `KINDS` and row of the kind's investments.
     paid_cny : (W, F) by source under the mix chosen, ``mix`` (W,).
     of_user : works each piped user needs.
     value : (U,) yearly worth of a user's water at the plan's volumes, CNY/a; 0 if not served.
@@ -160,26 +160,30 @@ def _works_of(c: Coefficients, model: FlowModel, x: FloatArray, weights: Weights
             (model.pipe_at, model.pipe), (model.module_at, model.module), (model.connected_at, model.connected)
         )
     )  # fmt: skip
-    rows: list[IntArray] = [pipe_row(c, pipe), module, connected]
-    kind = np.repeat(np.arange(3), [len(row) for row in rows])
-    first_module, first_user = len(pipe), len(pipe) + len(module)
+    cascade = np.flatnonzero(x[model.cascade] > 0.5)
+    rows: list[IntArray] = [pipe_row(c, pipe), module, connected, cascade]
+    kind = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    first = np.cumsum([0, *(len(row) for row in rows)])
     pipe_at = np.full((shape["E"], shape["G"]), -1, np.int64)
     pipe_at[pipe[:, 0], pipe[:, 1]] = np.arange(len(pipe))
-    module_at = np.full((shape["N"], shape["G"]), -1, np.int64)
-    module_at[c.plant_node[c.module_plant[module]], c.module_quality[module]] = first_module + np.arange(
-        len(module)
-    )
+    makers: Makers = {}
+    for start, node, quality in (
+        (first[1], c.plant_node[c.module_plant[module]], c.module_quality[module]),
+        (first[3], c.user_node[c.cascade_user[cascade]], c.cascade_quality[cascade]),
+    ):
+        for k, place in enumerate(zip(node.tolist(), quality.tolist(), strict=True)):
+            makers.setdefault(place, []).append(int(start) + k)
     yearly = x[model.delivered] @ c.days
     taken = np.zeros((shape["U"], shape["G"]))
     np.add.at(taken, (c.demand_user[model.delivered_at[:, 0]], model.delivered_at[:, 1]), yearly)
     inflows = _inflows(c, model, x)
     of_user = {
         int(u): np.unique([
-            first_user + k,
+            first[2] + k,
             *(
                 work
                 for g in np.flatnonzero(taken[u] > 0)
-                for work in _upstream(int(c.user_node[u]), int(g), inflows, pipe_at, module_at)
+                for work in _upstream(int(c.user_node[u]), int(g), inflows, pipe_at, makers)
             ),
         ]).astype(np.int64)
         for k, u in enumerate(connected)
@@ -216,13 +220,17 @@ def _inflows(c: Coefficients, model: FlowModel, x: FloatArray) -> Inflows:
     return found
 
 
-def _upstream(node: int, g: int, inflows: Inflows, pipe_at: IntArray, module_at: IntArray) -> set[int]:
+Makers = dict[tuple[int, int], list[int]]
+"""Works that make a quality at a node."""
+
+
+def _upstream(node: int, g: int, inflows: Inflows, pipe_at: IntArray, makers: Makers) -> set[int]:
     """Works that water of a quality passes on its ways to a node."""
     works: set[int] = set()
     seen, waiting = {node}, [node]
     while waiting:
         at = waiting.pop()
-        works.add(int(module_at[at, g]))
+        works.update(makers.get((at, g), ()))
         for e, before in inflows.get((at, g), ()):
             works.add(int(pipe_at[e, g]))
             if before not in seen:
@@ -231,8 +239,9 @@ def _upstream(node: int, g: int, inflows: Inflows, pipe_at: IntArray, module_at:
     return works - {-1}
 
 
-def _investments(c: Coefficients) -> tuple[Investments, Investments, Investments]:
-    return c.pipes, c.modules, c.connections
+def _investments(c: Coefficients) -> tuple[Investments, ...]:
+    """In the order of KINDS."""
+    return c.pipes, c.modules, c.connections, c.cascades
 
 
 def _paid(c: Coefficients, kind: IntArray, row: IntArray) -> tuple[FloatArray, IntArray]:
@@ -393,7 +402,8 @@ def _complete(
 ) -> PhasedPlan | None:
     """The plan of a schedule: best volumes of every stage."""
     parts = [_standing(c, works, stage <= s) for s in range(len(c.stage_weight))]
-    staged = [_operate(instance, c, s, part, goal, watch) for s, part in enumerate(parts)]
+    reuses = [works.row[(works.kind == 3) & (stage <= s)] for s in range(len(parts))]
+    staged = [_operate(instance, c, s, parts[s], reuses[s], goal, watch) for s in range(len(parts))]
     models = [found for found in staged if found is not None]
     if len(models) < len(parts):
         return None
@@ -419,17 +429,18 @@ def _standing(c: Coefficients, works: _Works, stands: BoolArray) -> Part:
 
 
 def _operate(
-    instance: Instance, c: Coefficients, stage: int, part: Part, goal: str, watch: Watch
+    instance: Instance, c: Coefficients, stage: int, part: Part, cascades: IntArray, goal: str, watch: Watch
 ) -> tuple[FlowModel, FloatArray] | None:
     """Best volumes of one stage with the works that stand."""
     staged, view = _operation_of(instance, c, stage)
     last = stage == len(c.stage_weight) - 1
     model = build_flow_model(staged, view, part).aimed_at(goal if last or goal in _MONEY_GOALS else "npv")
     lower, upper = model.milp.lower.copy(), model.milp.upper.copy()
-    for columns in (model.pipe, model.module, model.connected):
-        lower[columns] = 1.0
     for columns in (model.cascade, model.zld):
         upper[columns] = 0.0
+    upper[model.cascade[cascades]] = 1.0
+    for columns in (model.pipe, model.module, model.connected, model.cascade[cascades]):
+        lower[columns] = 1.0
     if (lower > upper).any():
         return None  # a lock asks for what the schedule has no money for
     seconds = max(watch.remaining(), LEAST_STAGE_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.milp import Milp
+from optimize.milp import ElasticRows, Milp
 from optimize.water.coefficients import Coefficients
 from optimize.water.fast_layout import Draft, FlowModel, pipe_row, position_of
 from optimize.water.fast_locks import LockedDecisions
@@ -19,8 +19,9 @@ from optimize.water.locks import ProjectRef
 
 
 def _demand_row(
-    d: Draft, clause: str, terms: list[tuple[IntArray, FloatArray]], required: float, constant: float = 0.0
-) -> None:
+    d: Draft, clause: str, terms: list[tuple[IntArray, FloatArray]], required: float, constant: float = 0.0,
+    where: str = "",
+) -> None:  # fmt: skip
     """One row of a clause: ``sum of terms + constant`` at least (most) ``required``; soft ones may fall short."""
     target = d.instance.targets[clause]
     cap = target.clause.sense == "<="
@@ -35,7 +36,9 @@ def _demand_row(
         d.shortfall_row.append(d.b.num_rows)
     side = required - constant
     d.rows_of.setdefault(clause, (d.b.num_rows, d.b.num_rows + 1))
-    d.b.add_rows(clause, 1, parts, lower=-np.inf if cap else side, upper=side if cap else np.inf)
+    row = d.b.add_rows(clause, 1, parts, lower=-np.inf if cap else side, upper=side if cap else np.inf)
+    if target.hard:
+        d.elastic.append(ElasticRows(clause, where, target.clause.unit, row, required, is_cap=cap))
 
 
 def _negative(terms: list[tuple[IntArray, FloatArray]]) -> list[tuple[IntArray, FloatArray]]:
@@ -74,21 +77,28 @@ def add_policy(d: Draft, m: FlowModel, relaxed: bool) -> None:
     if "W-TN" in targets:
         _demand_row(d, "W-TN", _nitrogen(m), targets["W-TN"].required)
     if "W-NEAR" in targets:
-        target = targets["W-NEAR"]
-        length = np.broadcast_to((c.length_km[m.lane_at[:, 0], None] * c.days)[None], m.flow.shape)
-        taken = np.broadcast_to(-target.required * c.days, m.delivered.shape)
-        _plain_row(d, "W-NEAR", [(m.flow, -length), (m.delivered, -taken)], 0.0)
+        _add_mean_distance(d, m)
     if "W-UPGRADE" in targets or d.instance.parameters.num_plants_exact > 0:
         _add_upgrades(d, m)
     if "W-PRICE" in targets and not relaxed:
         d.unbalanced = _add_prices(d, m)
 
 
+def _add_mean_distance(d: Draft, m: FlowModel) -> None:
+    """(W13): a mean is not linear in its limit: the row gives way in m3 km, told per m3 of all demand."""
+    c, required = d.c, d.instance.targets["W-NEAR"].required
+    length = np.broadcast_to((c.length_km[m.lane_at[:, 0], None] * c.days)[None], m.flow.shape)
+    taken = np.broadcast_to(-required * c.days, m.delivered.shape)
+    row = _plain_row(d, "W-NEAR", [(m.flow, length), (m.delivered, taken)], -np.inf, 0.0)
+    whole = max(float((c.demand_m3_per_d[0] @ c.days).sum()), 1.0)
+    d.elastic.append(ElasticRows("W-NEAR", "per m3 of all demand", "km", row, required, whole, is_cap=True))
+
+
 def _plain_row(
     d: Draft, name: str, terms: list[tuple[IntArray, FloatArray]], lower: float, upper: float = np.inf
-) -> None:
+) -> IntArray:
     parts = [(np.zeros(col.size, np.int64), col.ravel(), v.ravel()) for col, v in terms]
-    d.b.add_rows(name, 1, parts, lower=lower, upper=upper)
+    return d.b.add_rows(name, 1, parts, lower=lower, upper=upper)
 
 
 def _nitrogen(m: FlowModel) -> list[tuple[IntArray, FloatArray]]:
@@ -104,18 +114,19 @@ def _nitrogen(m: FlowModel) -> list[tuple[IntArray, FloatArray]]:
 def _add_intake_caps(d: Draft, m: FlowModel) -> None:
     """(W11): fresh water is demand less refused growth less reclaimed."""
     c, instance = d.c, d.instance
-    scopes = [(np.arange(len(c.user_ids)), instance.targets["W-CAP"].required)]
+    scopes = [(np.arange(len(c.user_ids)), instance.targets["W-CAP"].required, "")]
     caps = instance.intake_caps
     for scope, name, cap in zip(caps["scope"], caps["id"], caps["cap_m3_per_a"], strict=True):
-        scopes.append((np.flatnonzero((instance.users[scope] == name).to_numpy()), float(cap)))
+        members = np.flatnonzero((instance.users[scope] == name).to_numpy())
+        scopes.append((members, float(cap), f"{scope} {name}"))
     growth = c.growth_m3_per_d[0] @ c.days
-    for users, cap in scopes:
+    for users, cap, where in scopes:
         own = np.isin(c.demand_user, users)
         whole = float((c.demand_m3_per_d[0][own] @ c.days).sum())
         keep = np.isin(m.refused_at, users)
         refused = np.array([growth[c.demand_user == u].sum() for u in m.refused_at[keep]])
         terms = [*_negative(used_m3_per_a(m, users)), (m.refused[keep], -refused)]
-        _demand_row(d, "W-CAP", terms, cap, whole)
+        _demand_row(d, "W-CAP", terms, cap, whole, where)
 
 
 def _add_pilots(d: Draft, m: FlowModel) -> None:
@@ -132,8 +143,8 @@ def _add_pilots(d: Draft, m: FlowModel) -> None:
             terms = [*used_m3_per_a(m, users), (m.pilot[[i]], np.array([-float(least_volume)]))]
             _plain_row(d, "pilot_needs_volume", terms, 0.0)
     _demand_row(d, "W-PILOT", [(m.pilot, np.ones(len(m.pilot)))], target.required)
-    for fits, minimum in pilot_requirements(instance):
-        _demand_row(d, "W-PILOT", [(m.pilot[fits], np.ones(fits.sum()))], minimum)
+    for fits, minimum, where in pilot_requirements(instance):
+        _demand_row(d, "W-PILOT", [(m.pilot[fits], np.ones(fits.sum()))], minimum, where=where)
 
 
 def pilot_users(instance: Instance, c: Coefficients) -> list[IntArray]:
@@ -146,8 +157,8 @@ def pilot_users(instance: Instance, c: Coefficients) -> list[IntArray]:
     ]
 
 
-def pilot_requirements(instance: Instance) -> list[tuple[NDArray[np.bool_], float]]:
-    """Which pilots count for each row of the table, and how many of them there must be."""
+def pilot_requirements(instance: Instance) -> list[tuple[NDArray[np.bool_], float, str]]:
+    """Which pilots count for each row of the table, how many of them there must be, and the row's name."""
     pilots, rows, found = instance.pilots, instance.pilot_requirements, []
     for kind, district, minimum in zip(rows["kind"], rows["district"], rows["minimum"], strict=True):
         fits = np.ones(len(pilots), dtype=bool)
@@ -156,7 +167,7 @@ def pilot_requirements(instance: Instance) -> list[tuple[NDArray[np.bool_], floa
         if district:
             fits &= (pilots["district"] == district).to_numpy()
         if minimum > 0:
-            found.append((fits, float(minimum)))
+            found.append((fits, float(minimum), f"{kind} {district}".strip()))
     return found
 
 

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optimize.milp import MONEY, ElasticRows
 from optimize.water.coefficients import Coefficients
 from optimize.water.fast_layout import Draft, FlowModel, lane_key, pipe_row, position_of
 from optimize.water.investments import FloatArray, IntArray, Investments
+
+BUDGET_CLAUSE = "CITY-BUDGET"
 
 
 def add_treatment(d: Draft, m: FlowModel) -> None:
@@ -267,7 +270,14 @@ def add_budgets(d: Draft, m: FlowModel) -> None:
             wide = np.broadcast_to(payers[:, None], source.shape)
             terms.append((source[keep], wide[keep], paid[keep]))
     d.rows_of["budget_kept"] = (d.b.num_rows, d.b.num_rows + len(finite))
-    d.b.add_rows("budget_kept", len(finite), terms, upper=c.budgets.amount_cny[finite, 0])
+    rows = d.b.add_rows("budget_kept", len(finite), terms, upper=c.budgets.amount_cny[finite, 0])
+    d.elastic += [
+        ElasticRows(
+            BUDGET_CLAUSE, f"{c.budgets.sources[source]} all years", "CNY", rows[[k]],
+            float(c.budgets.amount_cny[source, 0]), is_cap=True, rank=MONEY,
+        )
+        for k, source in enumerate(finite)
+    ]  # fmt: skip
 
 
 def used_m3_per_a(m: FlowModel, users: IntArray | None = None) -> list[tuple[IntArray, FloatArray]]:

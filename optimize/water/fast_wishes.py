@@ -126,8 +126,8 @@ def _choose_pilots(
         rank[i] = min(have, water, 1.0) + ease if possible else -1.0
     by_rank = np.argsort(-rank, kind="stable")
     chosen = np.zeros(len(pilots), bool)
-    rows = [*pilot_requirements(instance), (np.ones(len(pilots), bool), instance.targets["W-PILOT"].required)]
-    for fits, minimum in rows:
+    whole = (np.ones(len(pilots), bool), instance.targets["W-PILOT"].required, "")
+    for fits, minimum, _ in [*pilot_requirements(instance), whole]:
         for i in by_rank:
             if (chosen & fits).sum() >= minimum:
                 break

@@ -1,7 +1,7 @@
 """Proof that no plan exists, for instances too large to ask the whole model.
 
 The year is averaged into one period, diameters become one at the best price per capacity, integrality,
-fixed sizes and [W-PRICE] are dropped: all of it only widens what is possible, so if even that has no
+fixed sizes, single feeds, pairs of projects and [W-PRICE] are dropped: all of it only widens what is possible, so if even that has no
 answer, the instance has none.  The relaxations found are those of this wider
 problem: what it cannot reach, nothing can (the true relaxation may have to be larger).
 """
@@ -15,16 +15,16 @@ import numpy as np
 
 from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import solve_lp
-from optimize.engine.pyomo_bridge import compile_model
 from optimize.engine.stopping import Watch
-from optimize.milp import ElasticRows
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, RelaxedRow, Result, StopReason
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast import solve_fast
 from optimize.water.fast_bound import names_pipes, one_size
+from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
-from optimize.water.formulation import build_model
+from optimize.water.fast_model import averaged, build_flow_model
+from optimize.water.fast_phased import view_for_bound
 from optimize.water.instance import Instance
 from optimize.water.solution import Solution
 
@@ -49,24 +49,22 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
     Takes at most as long again as the solve was given.
     """
     watch = Watch(options, maximise=False)
-    averaged = _averaged(instance)
-    coefficients = derive_coefficients(averaged)
-    if not instance.parameters.phased and not names_pipes(locked_decisions(averaged, coefficients)):
-        coefficients = one_size(coefficients)
-    model = build_model(averaged, coefficients)
-    compiled = compile_model(model.m)
-    milp = compiled.milp("volume")
+    c = derive_coefficients(instance)
+    if instance.parameters.phased:
+        instance, c = view_for_bound(instance, c, "volume")
+    c = averaged(c, [np.flatnonzero(c.days > 0)])
+    instance = _without_fixed_sizes(instance)
+    if not names_pipes(locked_decisions(instance, c)):
+        c = one_size(c)
+    model = build_flow_model(instance, c, Part.whole(c), relaxed=True)
+    milp = model.milp
     relaxed = replace(
         milp, cost=np.zeros(milp.num_columns), integral=np.zeros(milp.num_columns, dtype=np.bool_)
     )
     if solve_lp(relaxed, watch, "ipm").stop is not StopReason.INFEASIBLE:
         return None
-    rows = [
-        ElasticRows(e.clause, e.where, e.unit, compiled.rows(e.constraint), e.required, e.per_unit, e.is_cap)
-        for e in model.elastic
-    ]
     # Without a relaxation in hand the claim has no second witness: then it is not made.
-    found = smallest_relaxations(relaxed, rows, watch).ways
+    found = smallest_relaxations(relaxed, model.elastic, watch).ways
     return tuple(Relaxation(tuple(_whole(row) for row in way.rows)) for way in found or ()) or None
 
 
@@ -75,11 +73,6 @@ def _whole(row: RelaxedRow) -> RelaxedRow:
     return replace(row, reachable=math.floor(row.reachable + 1e-6)) if row.unit == "count" else row
 
 
-def _averaged(instance: Instance) -> Instance:
+def _without_fixed_sizes(instance: Instance) -> Instance:
     sizes_fixed = (instance.locks["kind"] == "fix") & (instance.locks["value"] != "none")
-    return replace(
-        instance,
-        parameters=replace(instance.parameters, periods=1, peak_day=False),
-        targets={clause: target for clause, target in instance.targets.items() if clause != "W-PRICE"},
-        locks=instance.locks[~sizes_fixed].reset_index(drop=True),
-    )
+    return replace(instance, locks=instance.locks[~sizes_fixed].reset_index(drop=True))

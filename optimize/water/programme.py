@@ -13,6 +13,7 @@ from optimize.water.instance import find_faults, find_warnings, load
 from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
 from optimize.water.solution import plan_tables, read_plan
+from optimize.water.stated import state_arrays
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -38,7 +39,7 @@ PROGRAMME = Programme(
     check=check,
     plan_tables=plan_tables,
     read_plan=read_plan,
-    state_arrays=None,
+    state_arrays=state_arrays,
     summarise=summarise,
     example=example,
     sizes=(*SIZES, "shanghai"),

@@ -76,6 +76,16 @@ def test_every_solver_finds_the_brute_force_optimum(seed: int) -> None:
         assert milp.violation(outcome.x) <= 1e-9
 
 
+@pytest.mark.parametrize("maximise", [True, False])
+def test_programme_without_integers_is_its_own_bound(maximise: bool) -> None:
+    b = MilpBuilder(maximise)
+    x = b.add_columns("x", 2, upper=3.0, cost=1.0)
+    b.add_rows("between", 1, [(0, x, 1.0)], lower=2.0, upper=4.0)
+    outcome = solve_milp(b.build(), Watch(SolveOptions(), maximise))
+    assert outcome.stop is StopReason.OPTIMAL
+    assert outcome.bound == outcome.objective == pytest.approx(4.0 if maximise else 2.0)
+
+
 def test_integer_and_continuous_in_one_row() -> None:
     """HiGHS 1.14.0 calls 15 optimal here (its issues 2995, 3043): min 2x + 3z, x + z >= 4.5, z integer."""
     builder = MilpBuilder(maximise=False)
