@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from optimize.engine import choice_kernels as kernels
 from optimize.engine.certificate import row_names
-from optimize.engine.choice_clusters import Clusters, cluster_blocks, split_clusters
+from optimize.engine.choice_clusters import Clusters, cluster_blocks
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_search import PlanSearch, Prices
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
@@ -33,11 +33,17 @@ from optimize.result import Certificate
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_SAMPLE_COLUMNS = 12_000
-# Parts of the cutting-plane model: more of them need fewer rounds, each of which costs more.
-_PARTS = 150
+_SAMPLE_COLUMNS = 50_000
+# Parts of the cutting-plane model by linking row: more of them need fewer rounds, each of which costs more.
+_PARTS_PER_ROW = 0.75
+_FEWEST_PARTS = 150
+_MOST_PARTS = 400
 _MAX_ROUNDS = 150
 _ROUND_TOLERANCE = 1e-6
+# L(y) falls without end where the rows cannot all hold; the solver takes 1e20 for infinite.
+_LARGEST_MULTIPLIER = 1e18
+# The bound need not be minimised closer than this share of the wanted gap.
+_SHARE_OF_GAP = 0.03
 
 
 def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
@@ -93,9 +99,9 @@ class LagrangianBound:
         self._local_price = np.empty(s.num_blocks)
         # blocks without a local row never look at the price, but inf * 0 would poison the sums
         self._capacity = np.where(np.isfinite(s.capacity), s.capacity, 1e300)
-        self.clusters: Clusters = cluster_blocks(s)
-        self._part_of_group = split_clusters(s, self.clusters, _PARTS)
-        self._num_parts = int(self._part_of_group.max(initial=0)) + 1
+        self.clusters: Clusters = cluster_blocks(
+            s, int(np.clip(_PARTS_PER_ROW * len(s.side), _FEWEST_PARTS, _MOST_PARTS))
+        )
         # The columns outside the groups as the last cutting-plane model had them.
         self.others = s.others_lower.copy()
 
@@ -109,10 +115,10 @@ class LagrangianBound:
         )  # fmt: skip
         if empty:
             return None
-        use = np.zeros((self._num_parts, len(s.side)))
-        worth = np.zeros(self._num_parts)
+        use = np.zeros((self.clusters.num_parts, len(s.side)))
+        worth = np.zeros(self.clusters.num_parts)
         kernels.add_use(
-            self._chosen, self._part_of_group, s.value, s.link_start, s.link_row,
+            self._chosen, self.clusters.part_of_group, s.value, s.link_start, s.link_row,
             s.link_coefficient, use, worth,
         )  # fmt: skip
         reduced = s.others_value - s.others_link.T @ multipliers
@@ -124,7 +130,7 @@ class LagrangianBound:
         """Best multipliers found; None when the problem has an empty block or no time is left."""
         s = self.structure
         m = len(s.side)
-        best = _sample_multipliers(s, watch)
+        best = _sample_multipliers(s, self.clusters, watch)
         evaluation = self.evaluate(best)
         if evaluation is None:
             return None
@@ -137,9 +143,12 @@ class LagrangianBound:
         scale = np.maximum(np.abs(best), 0.05 * _typical(np.abs(best), s))
         width = 0.3 * scale
         columns = np.arange(m, dtype=np.int32)
+        tolerance = max(_ROUND_TOLERANCE, _SHARE_OF_GAP * watch.gap)
         for _ in range(_MAX_ROUNDS):
             if evaluation is not None:
                 self._add_cuts(master, evaluation)
+            if (np.abs(best) + width > _LARGEST_MULTIPLIER).any():
+                break
             master.set_bounds(columns, np.maximum(floor, best - width), best + width)
             solved = master.solve(watch.remaining())
             if solved is None or watch.must_stop:
@@ -150,7 +159,7 @@ class LagrangianBound:
             )
             predicted = best_bound - model
             at_edge = (np.abs(point - best) >= width * (1 - 1e-9)) & (point > floor + 1e-12)
-            if predicted <= _ROUND_TOLERANCE * max(1.0, abs(best_bound)):
+            if predicted <= tolerance * max(1.0, abs(best_bound)):
                 if not at_edge.any():
                     break
                 width *= 2.0
@@ -245,7 +254,7 @@ class LagrangianBound:
     def _master(self, watch: Watch) -> GrowingLp:
         """Columns: multipliers (m), one epigraph value per cluster, one box excess per other column."""
         s = self.structure
-        m, c, o = len(s.side), self._num_parts, len(s.others)
+        m, c, o = len(s.side), self.clusters.num_parts, len(s.others)
         at_lower = s.others_link @ s.others_lower if o else np.zeros(m)
         cost = np.concatenate([s.side - at_lower, np.ones(c), s.others_upper - s.others_lower])
         lower = np.concatenate([np.where(s.equal, -np.inf, 0.0), np.full(c, -np.inf), np.zeros(o)])
@@ -258,7 +267,7 @@ class LagrangianBound:
 
     def _add_cuts(self, master: GrowingLp, evaluation: _Evaluation) -> None:
         o = len(self.structure.others)
-        c = self._num_parts
+        c = self.clusters.num_parts
         rows = sp.hstack([sp.csr_array(evaluation.use), sp.eye_array(c), sp.csr_array((c, o))])
         # the constant of the boxes rides on the first cluster
         worth = evaluation.worth.copy()
@@ -273,19 +282,24 @@ def _typical(multipliers: FloatArray, s: ChoiceStructure) -> float:
     return float(np.median(np.abs(s.value))) if len(s.value) else 1.0
 
 
-def _sample_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:
-    """Multipliers of the linear relaxation over every k-th block with the sides scaled down."""
+def _sample_multipliers(s: ChoiceStructure, clusters: Clusters, watch: Watch) -> FloatArray:
+    """Multipliers of the linear relaxation over some blocks of every part, sides scaled to their use."""
     m = len(s.side)
-    stride = max(1, len(s.columns) // _SAMPLE_COLUMNS)
-    blocks = np.arange(0, s.num_blocks, stride)
-    in_block = np.zeros(s.num_blocks, dtype=np.bool_)
-    in_block[blocks] = True
-    group_in = in_block[s.block_of_group]
-    column_in = group_in[s.group_of_column]
-    columns = np.flatnonzero(column_in)
-    if m == 0 or not len(columns):
+    if m == 0 or not len(s.columns):
         return np.zeros(m)
+    first = s.block_start[:-1]
+    order = np.argsort(clusters.part_of_group[first], kind="stable")
+    in_block = np.zeros(s.num_blocks, dtype=np.bool_)
+    in_block[order[:: max(1, len(s.columns) // _SAMPLE_COLUMNS)]] = True
+    columns = np.flatnonzero(in_block[s.block_of_group[s.group_of_column]])
+    if not len(columns):
+        return np.zeros(m)
+    link = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(m, len(s.columns)))
+    linked = link[:, columns].tocoo()
+    use = np.bincount(s.link_row, np.abs(s.link_coefficient), m)
+    share = np.bincount(linked.row, np.abs(linked.data), m) / np.where(use > 0, use, 1.0)
     fraction = len(columns) / len(s.columns)
+    share = np.where(use > 0, share, fraction)
     builder = MilpBuilder(maximise=True)
     x = builder.add_columns("x", len(columns), upper=1, cost=s.value[columns])
     group = np.unique(s.group_of_column[columns], return_inverse=True)
@@ -304,9 +318,6 @@ def _sample_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:
         )
     # Rare columns may be missing from the sample: rows give way at a price no sound multiplier reaches.
     dear = 20.0 * float(np.quantile(np.abs(s.value), 0.99)) + 1.0
-    linked = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(m, len(s.columns)))[
-        :, columns
-    ].tocoo()
     slack = builder.add_columns("slack", m, cost=-dear)
     surplus = builder.add_columns("surplus", m, upper=np.where(s.equal, np.inf, 0.0), cost=-dear)
     others = builder.add_columns(
@@ -314,7 +325,7 @@ def _sample_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:
         cost=s.others_value,
     )  # fmt: skip
     other = s.others_link.tocoo()
-    side = s.side * fraction
+    side = s.side * share
     rows = builder.add_rows(
         "link",
         m,

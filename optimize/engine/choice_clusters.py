@@ -17,54 +17,72 @@ from optimize.engine.choice_structure import ChoiceStructure
 
 IntArray = NDArray[np.int64]
 
-# A cluster holds at most this share of all blocks.
+# A cluster holds at most this share of all blocks, and about as many groups as can be searched in pairs.
 _LARGEST_SHARE = 0.125
+_LARGEST_GROUPS = 1_000
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """``of_group``: shape (groups,), cluster of each group; ``wide``: linking rows of several clusters."""
+    """Clusters and finer parts of them.
+
+    Attributes
+    ----------
+    of_group : shape (groups,), cluster of each group.
+    wide : linking rows of several clusters.
+    number : of clusters.
+    part_of_group, num_parts : the same for parts of like size, of blocks that share narrow rows.
+    """
 
     of_group: IntArray
     wide: IntArray
     number: int
+    part_of_group: IntArray
+    num_parts: int
 
 
-def cluster_blocks(s: ChoiceStructure) -> Clusters:
-    """Clusters of the blocks of ``s``."""
+def cluster_blocks(s: ChoiceStructure, num_parts: int) -> Clusters:
+    """Clusters of the blocks of ``s``, and about ``num_parts`` parts of them."""
     block = s.block_of_group[s.group_of_column]
     column = np.repeat(np.arange(len(s.columns)), np.diff(s.link_start))
     key = np.unique(s.link_row * np.int64(s.num_blocks) + block[column])
     row, touched = key // s.num_blocks, key % s.num_blocks
     start = np.searchsorted(row, np.arange(len(s.side) + 1)).astype(np.int64)
     order = np.argsort(np.diff(start), kind="stable")
-    largest = max(int(_LARGEST_SHARE * s.num_blocks), 1)
-    label, is_wide = _join(order, start, touched.astype(np.int64), s.num_blocks, largest)
-    names, of_block = np.unique(label, return_inverse=True)
-    return Clusters(of_block.astype(np.int64)[s.block_of_group], np.flatnonzero(is_wide), len(names))
+    size = np.diff(s.block_start)
+
+    def joined(largest: float) -> tuple[IntArray, IntArray]:
+        label, is_wide = _join(order, start, touched.astype(np.int64), size, max(int(largest), 1))
+        return np.unique(label, return_inverse=True)[1].astype(np.int64), np.flatnonzero(is_wide)
+
+    of_block, wide = joined(min(_LARGEST_SHARE * s.num_groups, _LARGEST_GROUPS))
+    fine, _ = joined(s.num_groups / num_parts)
+    part = _parts(of_block, fine, size, num_parts)
+    return Clusters(
+        of_block[s.block_of_group],
+        wide,
+        int(of_block.max(initial=-1)) + 1,
+        part[s.block_of_group],
+        int(part.max(initial=-1)) + 1,
+    )
 
 
-def split_clusters(s: ChoiceStructure, clusters: Clusters, number: int) -> IntArray:
-    """About ``number`` parts of the clusters of like size; shape (groups,), part of each group."""
-    first = s.block_start[:-1]
-    of_block = clusters.of_group[first]
-    order = np.argsort(of_block, kind="stable")
-    if clusters.number >= number:
-        part = of_block * number // clusters.number
-    else:
-        size = np.bincount(of_block, minlength=clusters.number)
-        within = np.empty(s.num_blocks, dtype=np.int64)
-        within[order] = np.arange(s.num_blocks) - (np.cumsum(size) - size)[of_block[order]]
-        parts = np.maximum(np.round(size * number / s.num_blocks), 1).astype(np.int64)
-        part = (np.cumsum(parts) - parts)[of_block] + within * parts[of_block] // size[of_block]
-    _, part = np.unique(part, return_inverse=True)
-    return part.astype(np.int64)[s.block_of_group]
+def _parts(of_block: IntArray, fine: IntArray, size: IntArray, number: int) -> IntArray:
+    """Runs of fine clusters, cluster by cluster, of about equally many groups."""
+    order = np.lexsort((fine, of_block))
+    ahead = np.cumsum(size[order]) - size[order]
+    first = np.r_[True, np.diff(fine[order]) != 0]
+    ahead = ahead[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+    part = np.empty(len(order), dtype=np.int64)
+    part[order] = ahead * number // max(int(size.sum()), 1)
+    return np.unique(part, return_inverse=True)[1].astype(np.int64)
 
 
 @compiled
-def _join(order, start, touched, num_blocks, largest):  # type: ignore[no-untyped-def]
+def _join(order, start, touched, groups, largest):  # type: ignore[no-untyped-def]
+    num_blocks = groups.shape[0]
     parent = np.arange(num_blocks)
-    size = np.ones(num_blocks, np.int64)
+    size = groups.copy()
     seen = np.full(num_blocks, -1, np.int64)
     is_wide = np.zeros(order.shape[0], np.bool_)
     for position in range(order.shape[0]):

@@ -57,13 +57,20 @@ class Polish:
 
     def first_plan(self) -> FloatArray | None:
         """A plan from the multipliers alone; None: not found."""
-        chosen = self._search.find(self._others, self._watch)
-        return None if chosen is None else self._as_plan(chosen)
+        quick = self._search.repaired_maximiser(self._others)
+        plans = [None if quick is None else self._as_plan(quick)]
+        if plans[0] is not None:
+            self._watch.offer_plan(self._milp.value(plans[0]))
+        found = self._search.find(self._others, self._watch)
+        plans.append(None if found is None else self._as_plan(found))
+        return max((plan for plan in plans if plan is not None), key=self._worth, default=None)
+
+    def _worth(self, x: FloatArray) -> float:
+        return self._s.sign * self._milp.value(x)
 
     def better(self, x: FloatArray, than: FloatArray) -> bool:
         """Whether ``x`` has the better objective."""
-        difference = self._milp.value(x) - self._milp.value(than)
-        return difference > 0 if self._milp.maximise else difference < 0
+        return self._worth(x) > self._worth(than)
 
     def exchanged(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``, by exchanges."""

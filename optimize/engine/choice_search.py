@@ -36,14 +36,17 @@ _REPAIR_STEPS_PER_GROUP = 20
 _REPAIR_ATTEMPTS = 3
 _ROUNDING = 1e-9
 # Moves of a cluster that meet in pairs, and those of least regret that meet in triples.
-_PAIRED_MOVES = 4_000
+_PAIRED_MOVES = 2_000
 _TRIPLED_MOVES = 300
-_PASSES = 3
+_TRIPLE_ROUNDS = 6
+_PASSES = 2
 _LEAST_GAIN = 1e-9
 # Landing: what a broken row costs, as a share of its multiplier, from first to last.
-_FIRST_PREMIUM = 0.004
+_FIRST_PREMIUM = 0.01
 _LAST_PREMIUM = 3.0
-_PREMIUM_GROWTH = 2.0
+_PREMIUM_GROWTH = 3.0
+# Share of the time left for the exchanges before landing.
+_SHARE_BEFORE_LANDING = 0.4
 _UNLIMITED = 1e300
 
 
@@ -81,6 +84,7 @@ class _Scratch:
     place: IntArray
     floor: FloatArray
     ceiling: FloatArray
+    price: FloatArray
 
 
 class PlanSearch:
@@ -145,8 +149,13 @@ class PlanSearch:
         if self.has_wide_rows:
             repaired = self.repaired(chosen, others, keep_wide=False)
             if repaired is not None:
-                chosen = self.exchanged(repaired, others, watch, wide_priced=True)
+                first = watch.child(seconds=_SHARE_BEFORE_LANDING * watch.remaining())
+                chosen = self.exchanged(repaired, others, first, wide_priced=True)
         return self.landed(chosen, others, watch)
+
+    def repaired_maximiser(self, others: FloatArray) -> IntArray | None:
+        """The Lagrangian maximiser repaired and nothing more: a plan at once; None: no repair ended well."""
+        return self.repaired(self._prices.chosen, others)
 
     def landed(self, chosen: IntArray, others: FloatArray, watch: Watch) -> IntArray | None:
         """A plan close to ``chosen``, which may break rows; None: not found.
@@ -162,8 +171,7 @@ class PlanSearch:
                 break
             price = np.where(broken, premium * np.maximum(self.multipliers, least), 0.0)
             chosen = self.exchanged(chosen, others, watch, price=price, num_triples=0)
-            if not (self._slack(chosen, others)[broken] >= -self._room[broken]).any():
-                premium *= _PREMIUM_GROWTH
+            premium *= _PREMIUM_GROWTH
         repaired = self.repaired(chosen, others)
         return None if repaired is None else self.exchanged(repaired, others, watch)
 
@@ -203,33 +211,39 @@ class PlanSearch:
         wide_priced : wide rows cost their multiplier and need not be kept.
         price : shape (rows,), cost of using a row, e.g. of one that is broken.
         """
-        s = self._s
         chosen = chosen.copy()
         slack, space = self._slack(chosen, others), self._space(chosen)
-        value = s.value
+        cost = np.zeros(len(slack)) if price is None else price.copy()
         if wide_priced:
             slack[self.wide] = _UNLIMITED
-            value = self.priced_values()
-        if price is not None:
-            value = value - self._link.T @ price
+            cost[self.wide] = self.multipliers[self.wide]
         total = abs(self.value(chosen))
         least = _LEAST_GAIN * max(1.0, total) / len(self._moves)
-        broken = np.flatnonzero(slack < -self._room)
+        broken = slack < -self._room
         scratch = _Scratch(
             place=np.full(len(slack), -1, dtype=np.int64),
             floor=np.full(len(slack), -np.inf),
-            ceiling=np.where(slack < -self._room, -self._room, np.inf),
+            ceiling=np.where(broken, -self._room, np.inf),
+            price=cost,
         )
-        for _ in range(_PASSES):
+        # With the wide rows priced the clusters are independent: once through them is enough.
+        for _ in range(1 if wide_priced else _PASSES):
             gained = 0.0
             for moves in self._moves:
+                triples, rounds = 0, 0
                 while not watch.must_stop:
-                    gain = self._exchange(moves, value, chosen, slack, space, scratch, least, num_triples)
+                    gain = self._exchange(moves, chosen, slack, space, scratch, least, triples)
                     gained += gain
-                    if gain <= least:
+                    mended = broken & (slack >= -self._room)
+                    if mended.any():  # what holds again costs nothing more
+                        scratch.price[mended], scratch.ceiling[mended] = 0.0, np.inf
+                        broken &= ~mended
+                    if gain > least:
+                        triples = 0
+                    elif triples == 0 and num_triples and rounds < _TRIPLE_ROUNDS:
+                        triples, rounds = num_triples, rounds + 1
+                    else:
                         break
-                    if (slack[broken] >= -self._room[broken]).any():
-                        return chosen  # the price of a row that holds again is out of date
             if gained <= 1e-6 * total or watch.must_stop:
                 break
         return chosen
@@ -237,7 +251,6 @@ class PlanSearch:
     def _exchange(
         self,
         moves: _Moves,
-        value: FloatArray,
         chosen: IntArray,
         slack: FloatArray,
         space: FloatArray,
@@ -250,8 +263,8 @@ class PlanSearch:
         gain, load = np.empty(size), np.empty(size)
         rows, change = np.empty(moves.num_rows, dtype=np.int64), np.empty((size, moves.num_rows))
         count, kept = kernels.gather(
-            group, column, value, s.weight, *self._link_arrays, chosen, slack, scratch.place, rows,
-            change, gain, load, scratch.floor,
+            group, column, s.value, s.weight, *self._link_arrays, chosen, slack, scratch.place, rows,
+            change, gain, load, scratch.floor, scratch.price,
         )  # fmt: skip
         dirty = np.zeros(s.num_groups, dtype=np.bool_)
         gained = kernels.exchange(

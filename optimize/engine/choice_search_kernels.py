@@ -156,9 +156,9 @@ def repair(  # type: ignore[no-untyped-def]
 @compiled
 def gather(  # type: ignore[no-untyped-def]
     moves_group, moves_column, value, weight, link_start, link_row, link_coefficient, chosen, slack,
-    row_place, rows, change_rows, gain, load, floor,
+    row_place, rows, change_rows, gain, load, floor, price,
 ):  # fmt: skip
-    """Fill gain, load and the dense row changes of the moves that change something.
+    """Fill gain (value less priced use), load and dense row changes of the moves that change something.
 
     Returns (number of moves, number of rows): ``moves_*``, ``rows`` are compacted in place; rows
     that no triple of the moves can break are left out, ``floor`` is the slack at which they can.
@@ -184,6 +184,7 @@ def gather(  # type: ignore[no-untyped-def]
                     rows[num_rows] = r
                     num_rows += 1
                 change_rows[count, row_place[r]] += sign * link_coefficient[p]
+                gain[count] -= price[r] * sign * link_coefficient[p]
         count += 1
     for q in range(num_rows):
         row_place[rows[q]] = -1
