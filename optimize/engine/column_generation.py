@@ -48,6 +48,11 @@ _FIRST_CORE = 8_000
 _MANY_CANDIDATES = 2_500
 _NEAR_COLUMNS = 12
 _UNDECIDED = 200
+# With more candidates than this the multipliers of a sample are taken for all, and so many of the
+# least decided candidates solved around the others.
+_MOST_IN_RELAXATION = 30_000
+_UNDECIDED_OF_MANY = 8_000
+_MOST_IN_SAMPLE = 12_000
 # Neighbourhoods: a share of the candidates is free, with this many columns, for as many nodes.
 _NEIGHBOURHOOD_SHARE = 0.25
 _NEIGHBOURHOOD_COLUMNS = 3_000
@@ -70,6 +75,10 @@ def solve_by_columns(
     milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None = None
 ) -> MilpOutcome:
     """Solve ``milp``; same contract as `highs.solve_milp`.  ``group`` as in `relax_by_columns`."""
+    if len(np.unique(group[group >= 0])) > _MOST_IN_RELAXATION:
+        around = _solve_around_sample(milp, group, watch, start)
+        if around is not None:
+            return around
     found = relax_by_columns(milp, group, watch)
     if found.infeasible:
         return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
@@ -183,6 +192,72 @@ def _search(
         return found
     gain = milp.value(found) - milp.value(best)
     return found if (gain > 0) == milp.maximise else best
+
+
+def _solve_around_sample(
+    milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None
+) -> MilpOutcome | None:
+    """Bound and plan from the multipliers of a sample; None: these leave no room for a plan.
+
+    At the multipliers most candidates have one clearly best column.  They keep it; the least
+    decided ones, and those in a row that this breaks between a few candidates, are a programme of
+    their own under what the others leave of every row.
+    """
+    prices = sampled_multipliers(milp, group, watch)
+    if prices is None:
+        return None
+    watch.offer_certificate(linear_certificate(milp, prices))
+    sign = 1.0 if milp.maximise else -1.0
+    worth = sign * (milp.cost - milp.matrix.T @ prices)
+    movable = milp.upper > milp.lower
+    two = _best_of_group(worth, group, movable, 2)
+    first = two[np.r_[True, group[two[1:]] != group[two[:-1]]]]
+    num_groups = int(group.max()) + 1
+    lead = np.full(num_groups, np.inf)
+    second = np.setdiff1d(two, first, assume_unique=True)
+    best = np.full(num_groups, np.nan)
+    best[group[first]] = worth[first]
+    lead[group[second]] = best[group[second]] - worth[second]
+    # Leaving an optional candidate out is worth nothing.
+    optional = _optional(milp, group)
+    lead = np.where(optional, np.minimum(lead, np.abs(best)), lead)
+    held = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
+    held[first] = np.where(optional[group[first]] & (worth[first] < 0), 0.0, 1.0)
+    undecided = np.zeros(num_groups, dtype=np.bool_)
+    undecided[np.argsort(lead, kind="stable")[:_UNDECIDED_OF_MANY]] = True
+    undecided[_in_broken_narrow_rows(milp, group, held)] = True
+    if int(undecided.sum()) > _MOST_IN_RELAXATION:
+        return None
+    free = ~milp.integral | (group < 0) | undecided[group]
+    rest = milp.restricted(free, held)
+    part = watch.child(plans=True)
+    outcome = solve_by_columns(rest, group[free], part, None if start is None else start[free])
+    if outcome.x is None:
+        return None
+    x = held.copy()
+    x[free] = outcome.x
+    if start is not None and (milp.value(start) > milp.value(x)) == milp.maximise:
+        x = start
+    return _outcome(milp, watch, x)
+
+
+def _optional(milp: Milp, group: IntArray) -> BoolArray:
+    """Candidates of which no column needs to be chosen; shape (candidates,)."""
+    optional = np.ones(int(group.max()) + 1, dtype=np.bool_)
+    rows = group_rows(milp, milp.integral & (milp.lower == 0) & (milp.upper <= 1))
+    asked = rows[milp.row_lower[rows] >= 1]
+    optional[group[milp.matrix.indices[milp.matrix.indptr[asked]]]] = False
+    return optional
+
+
+def _in_broken_narrow_rows(milp: Milp, group: IntArray, x: FloatArray) -> IntArray:
+    """Candidates in rows that tie few of them and do not hold at ``x``."""
+    wide, _ = _wide_rows(milp, group)
+    use = milp.matrix @ x
+    broken = ~wide & ((use > milp.row_upper + _UNBROKEN) | (use < milp.row_lower - _UNBROKEN))
+    part = milp.matrix[np.flatnonzero(broken)]
+    owners = np.unique(group[part.indices])
+    return owners[owners >= 0]
 
 
 def _search_undecided(
@@ -405,7 +480,7 @@ def sampled_multipliers(milp: Milp, group: IntArray, watch: Watch) -> FloatArray
     too.  None: there are not many more candidates than the sample would have, or time ran out.
     """
     names, number = np.unique(group[group >= 0], return_inverse=True)
-    stride = min(_SAMPLE_STRIDE, len(names) // _SAMPLE)
+    stride = min(max(_SAMPLE_STRIDE, len(names) // _MOST_IN_SAMPLE), len(names) // _SAMPLE)
     if stride < 2:
         return None
     place = np.full(milp.num_columns, -1, dtype=np.int64)

@@ -166,6 +166,26 @@ def test_infeasible_target_names_the_clause(solve) -> None:  # type: ignore[no-u
 
 
 @ENGINES
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_budgets_short_everywhere_are_told_in_proportion(solve, share: float) -> None:  # type: ignore[no-untyped-def]
+    """One row for all budgets, and with it granted the instance has a plan; what is granted is carried over."""
+    parameters = {"budgets.scale": 0.02, "budgets.carry_over_share": share}
+    targets = {"DC-PUE": {"required": 0.5}}
+    draft = vary(parameters=parameters, targets=targets, tables={"locks": no_locks()})
+    result = solve(instance_of(draft), replace(EXACT, goal=("cost",), time_limit_s=60.0))
+    assert result.stop is StopReason.INFEASIBLE
+    rows = [way.rows[0] for way in result.relaxations if len(way.rows) == 1]
+    (row,) = [r for r in rows if r.where == "all sources and years in proportion"]
+    assert row.clause == "budget" and row.unit == "CNY"
+    granted = parameters | {"budgets.scale": 0.02 * row.reachable / row.required * (1 + 1e-6)}
+    plan = solve(instance_of(vary(draft, parameters=granted)), replace(EXACT, goal=("cost",)))
+    assert (
+        plan.solution is not None
+        and check(instance_of(vary(draft, parameters=granted)), plan.solution).passed
+    )
+
+
+@ENGINES
 def test_soft_target_pays_its_penalty(solve) -> None:  # type: ignore[no-untyped-def]
     soft = {"DC-GREEN": {"required": 9, "hard": False, "penalty_cny_per_unit": 1_000.0}}
     instance = instance_of(vary(targets=soft))

@@ -101,6 +101,34 @@ def by_multipliers(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
         return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
 
 
+def around_a_sample(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
+    """The way of the largest cases; where the sample leaves no room for a plan, the others'."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_generation, "_MOST_IN_RELAXATION", 6)
+        patch.setattr(column_generation, "_UNDECIDED_OF_MANY", 5)
+        patch.setattr(column_generation, "_SAMPLE", 3)
+        return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
+
+
+def test_plans_around_a_sample_hold_all_rows_under_a_valid_bound() -> None:
+    found = 0
+    for seed in range(NUM_CASES):
+        milp, group, _ = case(seed)
+        plain = solve_milp(milp, Watch(EXACT, milp.maximise))
+        outcome = around_a_sample(milp, group)
+        assert outcome is not None
+        if plain.objective is None:
+            assert outcome.x is None
+        elif outcome.x is not None:
+            assert outcome.objective is not None and outcome.bound is not None
+            assert milp.violation(outcome.x) <= 1e-6
+            low, high = sorted((outcome.objective, outcome.bound))
+            room = 1e-7 * max(1.0, abs(plain.objective))
+            assert low - room <= plain.objective <= high + room, f"seed {seed}"
+            found += 1
+    assert found > NUM_CASES // 3
+
+
 def by_choice(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
     return solve_by_choice(milp, Watch(EXACT, milp.maximise))
 
