@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from optimize.pv_siting.energy import derive_energy
 from optimize.pv_siting.generation import derive_generation_per_kw, derive_typical_days
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import derive_layouts
-from optimize.pv_siting.options import Options, derive_options
+from optimize.pv_siting.options import OptionKeys, Options, derive_chosen_options, derive_options
 from optimize.pv_siting.self_consumption import UseCurve, derive_day_weights, derive_load_shapes
 from optimize.schema import InstanceDraft
 
@@ -256,3 +258,51 @@ def test_hourly_weather_rows_are_taken_too(draft: InstanceDraft) -> None:
 def mean_days() -> pd.DataFrame:
     weather = catalogue.typical_weather()
     return weather[weather["sky"] == "mixed"]
+
+
+def with_offers_and_locks(draft: InstanceDraft) -> InstanceDraft:
+    """Everything that names sites: offers with payments, locks, contracts."""
+    offers = pd.DataFrame({"offer": ["a", "b"], "site": "office", "kind": "rooftop", "kw": [40.0, 60.0]})
+    payments = pd.DataFrame(
+        {
+            "offer": ["a", "b", "b"],
+            "source": "West",
+            "year": [2024, 2024, 2025],
+            "amount_cny": [1e5, 1e5, 8e4],
+        }
+    )
+    locks = pd.DataFrame({"kind": ["latest", "earliest"], "id": ["school", "hospital"], "year": [2024, 2025]})
+    return changed(
+        draft,
+        tables={"offers": offers, "offer_payments": payments, "locks": locks},
+        parameters={"pv_siting.emc.allowed": True, "pv_siting.emc.hurdle_rate": 0.02},
+    )
+
+
+def payments_of(options: Options) -> list[tuple[float, ...]]:
+    columns = (options.payment_option, options.payment_source, options.payment_year, options.payment_cny)
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize("sites_per_part", [1, 2])
+def test_options_derived_in_parts_are_the_same(
+    sites_per_part: int, draft: InstanceDraft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = instance_of(with_offers_and_locks(draft))
+    whole = derive_options(instance)
+    monkeypatch.setattr("optimize.pv_siting.options._SITES_PER_PART", sites_per_part)
+    parts = derive_options(instance)
+    assert payments_of(parts) == payments_of(whole)
+    for field in fields(Options):
+        if not field.name.startswith("payment_"):
+            assert np.array_equal(getattr(parts, field.name), getattr(whole, field.name)), field.name
+
+
+def test_chosen_options_are_found_again(draft: InstanceDraft) -> None:
+    instance = instance_of(with_offers_and_locks(draft))
+    options = derive_options(instance)
+    last_of_site = np.flatnonzero(np.diff(options.site, append=len(instance.sites)))
+    for chosen in (last_of_site, last_of_site[1:], last_of_site[:0]):
+        again, found = derive_chosen_options(instance, OptionKeys.of(options).take(chosen))
+        assert again.npv_cny[found].tolist() == options.npv_cny[chosen].tolist()
+        assert again.site[found].tolist() == options.site[chosen].tolist()
