@@ -403,10 +403,12 @@ def _complete(
     """The plan of a schedule: best volumes of every stage."""
     parts = [_standing(c, works, stage <= s) for s in range(len(c.stage_weight))]
     reuses = [works.row[(works.kind == 3) & (stage <= s)] for s in range(len(parts))]
-    staged = [_operate(instance, c, s, parts[s], reuses[s], goal, watch) for s in range(len(parts))]
-    models = [found for found in staged if found is not None]
-    if len(models) < len(parts):
-        return None
+    models: list[tuple[FlowModel, FloatArray]] = []
+    for s in reversed(range(len(parts))):  # the last stage has most of the clauses
+        found = _operate(instance, c, s, parts[s], reuses[s], goal, watch)
+        if found is None:
+            return None
+        models.insert(0, found)
     values = [model.values(x, s) for s, (model, x) in enumerate(models)]
     merged = {
         name: {key: value for one in values for key, value in getattr(one, name).items()}
