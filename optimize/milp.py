@@ -71,9 +71,14 @@ class Milp:
         return replace(self, lower=lower, upper=upper)
 
     def restricted(self, free: BoolArray, x: FloatArray) -> Milp:
-        """The programme on the ``free`` columns, all others held at ``x``; rows without any left out.
+        """The programme on the ``free`` columns, all others held at ``x``; see `restriction`."""
+        return self.restriction(free, x)[0]
 
-        A row that the held columns alone break stays, so that the restriction is infeasible too.
+    def restriction(self, free: BoolArray, x: FloatArray) -> tuple[Milp, IntArray]:
+        """The programme on the ``free`` columns, all others held at ``x``, and which rows it has.
+
+        Rows without a free column are left out; one that the held columns alone break stays, so
+        that the restriction is infeasible too.
         """
         held = np.where(free, 0.0, x)
         used = self.matrix @ held
@@ -83,7 +88,7 @@ class Milp:
             high < -1e-6 * np.maximum(1, np.abs(self.row_upper))
         )
         rows = np.flatnonzero((np.diff(part.indptr) > 0) | broken)
-        return Milp(
+        rest = Milp(
             cost=self.cost[free],
             matrix=sp.csr_array(part[rows]),
             row_lower=low[rows],
@@ -94,6 +99,7 @@ class Milp:
             maximise=self.maximise,
             offset=self.offset + float(self.cost @ held),
         )
+        return rest, np.asarray(rows, dtype=np.int64)
 
     def with_row(self, coefficients: FloatArray, lower: float, upper: float, name: str) -> Milp:
         """The same programme with one more (last) row."""

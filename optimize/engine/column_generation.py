@@ -51,8 +51,10 @@ _UNDECIDED = 200
 # With more candidates than this the multipliers of a sample are taken for all, and so many of the
 # least decided candidates solved around the others.
 _MOST_IN_RELAXATION = 30_000
-_UNDECIDED_OF_MANY = 8_000
+_UNDECIDED_OF_MANY = 5_000
 _MOST_IN_SAMPLE = 12_000
+_ROOM_IN_BROKEN_ROWS = 2.0
+_SHARE_OF_ROUND = 0.3
 # Neighbourhoods: a share of the candidates is free, with this many columns, for as many nodes.
 _NEIGHBOURHOOD_SHARE = 0.25
 _NEIGHBOURHOOD_COLUMNS = 3_000
@@ -79,7 +81,12 @@ def solve_by_columns(
         around = _solve_around_sample(milp, group, watch, start)
         if around is not None:
             return around
-    found = relax_by_columns(milp, group, watch)
+    return _solve_relaxed(milp, group, watch, relax_by_columns(milp, group, watch), start)
+
+
+def _solve_relaxed(
+    milp: Milp, group: IntArray, watch: Watch, found: ColumnRelaxation, start: FloatArray | None
+) -> MilpOutcome:
     if found.infeasible:
         return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
     relaxed = found.relaxation
@@ -200,38 +207,42 @@ def _solve_around_sample(
     """Bound and plan from the multipliers of a sample; None: these leave no room for a plan.
 
     At the multipliers most candidates have one clearly best column.  They keep it; the least
-    decided ones, and those in a row that this breaks between a few candidates, are a programme of
-    their own under what the others leave of every row.
+    decided ones, and enough of those in rows that this breaks, are a programme of their own under
+    what the others leave of every row.  Its multipliers know the true sides, so they bound the
+    whole better than the sample's; with them the same is done once more.
     """
     prices = sampled_multipliers(milp, group, watch)
-    if prices is None:
+    number = _UNDECIDED_OF_MANY
+    solved: tuple[Milp, BoolArray, FloatArray, ColumnRelaxation] | None = None
+    settled = False
+    while prices is not None and not watch.must_stop:
+        before = watch.bound
+        watch.offer_certificate(linear_certificate(milp, prices))
+        after = watch.bound
+        if solved is not None and before is not None and after is not None:
+            settled = abs(before - after) <= _SHARE_OF_GAP * watch.gap * abs(after)
+        if settled:
+            break
+        held, undecided = _decided(milp, group, prices, number)
+        if int(undecided.sum()) > _MOST_IN_RELAXATION:
+            break
+        free = ~milp.integral | (group < 0) | undecided[group]
+        rest, rows = milp.restriction(free, held)
+        own = group[free]
+        inside = (own < 0) | _plainest(rest, own) | _best_columns(rest, own, prices[rows])
+        part = watch.child(seconds=_SHARE_OF_ROUND * watch.remaining())
+        found = relax_by_columns(rest, own, part, inside)
+        if found.row_duals is None:
+            number *= _CORE_GROWTH
+            continue
+        solved = rest, free, held, found
+        prices = prices.copy()
+        prices[rows] = found.row_duals
+    if solved is None:
         return None
-    watch.offer_certificate(linear_certificate(milp, prices))
-    sign = 1.0 if milp.maximise else -1.0
-    worth = sign * (milp.cost - milp.matrix.T @ prices)
-    movable = milp.upper > milp.lower
-    two = _best_of_group(worth, group, movable, 2)
-    first = two[np.r_[True, group[two[1:]] != group[two[:-1]]]]
-    num_groups = int(group.max()) + 1
-    lead = np.full(num_groups, np.inf)
-    second = np.setdiff1d(two, first, assume_unique=True)
-    best = np.full(num_groups, np.nan)
-    best[group[first]] = worth[first]
-    lead[group[second]] = best[group[second]] - worth[second]
-    # Leaving an optional candidate out is worth nothing.
-    optional = _optional(milp, group)
-    lead = np.where(optional, np.minimum(lead, np.abs(best)), lead)
-    held = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
-    held[first] = np.where(optional[group[first]] & (worth[first] < 0), 0.0, 1.0)
-    undecided = np.zeros(num_groups, dtype=np.bool_)
-    undecided[np.argsort(lead, kind="stable")[:_UNDECIDED_OF_MANY]] = True
-    undecided[_in_broken_narrow_rows(milp, group, held)] = True
-    if int(undecided.sum()) > _MOST_IN_RELAXATION:
-        return None
-    free = ~milp.integral | (group < 0) | undecided[group]
-    rest = milp.restricted(free, held)
+    rest, free, held, found = solved
     part = watch.child(plans=True)
-    outcome = solve_by_columns(rest, group[free], part, None if start is None else start[free])
+    outcome = _solve_relaxed(rest, group[free], part, found, None if start is None else start[free])
     if outcome.x is None:
         return None
     x = held.copy()
@@ -241,6 +252,53 @@ def _solve_around_sample(
     return _outcome(milp, watch, x)
 
 
+def _decided(milp: Milp, group: IntArray, prices: FloatArray, number: int) -> tuple[FloatArray, BoolArray]:
+    """Each candidate's best column at ``prices``, as a point (n,), and who had better stay undecided.
+
+    Undecided are the ``number`` candidates whose second best column is least worse, and of those
+    that use a broken row as many as take up twice what is too much.
+    """
+    sign = 1.0 if milp.maximise else -1.0
+    worth = sign * (milp.cost - milp.matrix.T @ prices)
+    two = _best_of_group(worth, group, milp.upper > milp.lower, 2)
+    leading = np.r_[True, group[two[1:]] != group[two[:-1]]]
+    first, second = two[leading], two[~leading]
+    num_groups = int(group.max()) + 1
+    best = np.full(num_groups, np.nan)
+    best[group[first]] = worth[first]
+    lead = np.full(num_groups, np.inf)
+    lead[group[second]] = best[group[second]] - worth[second]
+    # Leaving an optional candidate out is worth nothing.
+    optional = _optional(milp, group)
+    lead = np.where(optional, np.minimum(lead, np.abs(best)), lead)
+    held = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
+    held[first] = np.where(optional[group[first]] & (worth[first] < 0), 0.0, 1.0)
+    undecided = np.zeros(num_groups, dtype=np.bool_)
+    undecided[np.argsort(lead, kind="stable")[:number]] = True
+    use = milp.matrix @ held
+    for row in np.flatnonzero((use > milp.row_upper + _UNBROKEN) | (use < milp.row_lower - _UNBROKEN)):
+        start, end = milp.matrix.indptr[row], milp.matrix.indptr[row + 1]
+        columns, amounts = milp.matrix.indices[start:end], milp.matrix.data[start:end]
+        owners = group[columns]
+        inside = owners >= 0
+        if use[row] > milp.row_upper[row]:
+            # Who uses the row now can use less of it.
+            change = amounts * held[columns]
+            missing = use[row] - milp.row_upper[row]
+        else:
+            # Who could use the row more.
+            change = amounts * (1.0 - held[columns])
+            missing = milp.row_lower[row] - use[row]
+        inside &= change > 0
+        names, place = np.unique(owners[inside], return_inverse=True)
+        most = np.zeros(len(names))
+        np.maximum.at(most, place, change[inside])
+        order = np.argsort(lead[names], kind="stable")
+        enough = int(np.searchsorted(np.cumsum(most[order]), _ROOM_IN_BROKEN_ROWS * missing)) + 1
+        undecided[names[order[:enough]]] = True
+    return held, undecided
+
+
 def _optional(milp: Milp, group: IntArray) -> BoolArray:
     """Candidates of which no column needs to be chosen; shape (candidates,)."""
     optional = np.ones(int(group.max()) + 1, dtype=np.bool_)
@@ -248,16 +306,6 @@ def _optional(milp: Milp, group: IntArray) -> BoolArray:
     asked = rows[milp.row_lower[rows] >= 1]
     optional[group[milp.matrix.indices[milp.matrix.indptr[asked]]]] = False
     return optional
-
-
-def _in_broken_narrow_rows(milp: Milp, group: IntArray, x: FloatArray) -> IntArray:
-    """Candidates in rows that tie few of them and do not hold at ``x``."""
-    wide, _ = _wide_rows(milp, group)
-    use = milp.matrix @ x
-    broken = ~wide & ((use > milp.row_upper + _UNBROKEN) | (use < milp.row_lower - _UNBROKEN))
-    part = milp.matrix[np.flatnonzero(broken)]
-    owners = np.unique(group[part.indices])
-    return owners[owners >= 0]
 
 
 def _search_undecided(
