@@ -28,7 +28,8 @@ from optimize.engine.network_data import (
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
-FIRST_PRICES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+FIRST_PRICES = (0.5, 1.0, 2.0, 4.0, 8.0)
+BINDING_SHARE = 0.9  # of a budget, spent at the first price: below it money is hardly short
 BOLDNESS = 1.0
 CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
@@ -75,21 +76,30 @@ class DesignSearch:
     def construct(self, watch: Watch, effect_share: float = 0.0) -> None:
         """First designs at rising prices of money until one fits the budgets, then shed customers.
 
+        Where the first price leaves money over, money without a price is tried, too.
+
         Parameters
         ----------
         effect_share : price of what has to be reached, as a share of its penalty.
         """
         for price in FIRST_PRICES:
-            self._clear()
-            self.prices.of_purse[:] = price
-            self.prices.of_effect[:] = effect_share * self.network.effect_price
-            self._insert_all(watch)
+            self._design_at(price, effect_share, watch)
             within = (self.loads.spent <= self.network.budget).all()
-            if not within:
-                kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
-            self._keep()
             if watch.must_stop or within:
-                return  # dearer money reaches no more
+                break  # dearer money reaches no more
+        ample = (self.loads.spent < BINDING_SHARE * self.network.budget).all()
+        if price == FIRST_PRICES[0] and ample and len(self.network.budget) and not watch.must_stop:
+            self._design_at(0.0, effect_share, watch)
+
+    def _design_at(self, price: float, effect_share: float, watch: Watch) -> None:
+        """A design at one price of money, shed where it spends too much; kept if it is the best."""
+        self._clear()
+        self.prices.of_purse[:] = price
+        self.prices.of_effect[:] = effect_share * self.network.effect_price
+        self._insert_all(watch)
+        if (self.loads.spent > self.network.budget).any():
+            kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
+        self._keep()
 
     def _insert_all(self, watch: Watch) -> None:
         """Every customer in turn, in slices so that the clock is seen, then tidied up."""
