@@ -149,7 +149,8 @@ class Programme:
     ``load`` turns them into the typed instance; ``unsupported_by_fast`` names what the fast path
     cannot take (None: it takes all).  ``check`` shares no derivation with the two solvers.
     ``read_plan`` is the inverse of ``plan_tables`` on tables of text cells.  ``state_arrays`` gives
-    the arrays for some goals without any solver (None: bounds cannot be recomputed from multipliers).
+    the arrays for some goals, or those of a relaxation, without any solver (None: there are none for
+    this instance, so its bounds cannot be recomputed from multipliers).
     """
 
     name: str
@@ -167,7 +168,7 @@ class Programme:
     check: Callable[[Any, Any], CheckReport]
     plan_tables: Callable[[Any, Any], Mapping[str, pd.DataFrame]]
     read_plan: Callable[[Mapping[str, pd.DataFrame]], Any]
-    state_arrays: Callable[[Any, tuple[str, ...]], StatedArrays] | None
+    state_arrays: Callable[[Any, tuple[str, ...]], StatedArrays | None]
     summarise: Callable[[Any, Any, CheckReport], Summary]
     example: Callable[[], InstanceDraft]
     sizes: tuple[str, ...]

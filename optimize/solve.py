@@ -18,7 +18,7 @@ from optimize.schema import InstanceData
 # The engine's objective and the checker's figure come from different arithmetic on the same numbers.
 _FIGURE_TOLERANCE = 1e-6
 # Of the time limit, once more, for multipliers where the engine has none.
-_CERTIFICATE_SHARE = 0.2
+_CERTIFICATE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def _with_certificate(
 
     Branch and cut proves better bounds than any multipliers, but nobody can compute them again.
     """
-    if programme.state_arrays is None:
-        return result
     stated = programme.state_arrays(instance, result.goal)
+    if stated is None:
+        return result
     kept = [KeptGoal(name, report.figures[name]) for name in result.goal[:-1]]
     share = dataclasses.replace(options, time_limit_s=_CERTIFICATE_SHARE * options.time_limit_s)
     watch = Watch(share, result.maximise)
@@ -93,7 +93,7 @@ def _with_certificate(
         bound = min(bound, result.bound) if result.maximise else max(bound, result.bound)
     if result.objective is not None:  # a bound on the wrong side of the plan is rounding
         bound = max(bound, result.objective) if result.maximise else min(bound, result.objective)
-    prices = derive_prices(stated, certificate, result.goal)
+    prices = derive_prices(stated, certificate, result.goal) if stated.priced else None
     return dataclasses.replace(result, bound=bound, certificate=certificate, prices=prices)
 
 

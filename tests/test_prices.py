@@ -24,14 +24,11 @@ NO_BLOCKS = np.zeros(0, np.int64)
 def solved(name: str, goal: str, folder: Path) -> tuple[Programme, StatedArrays, Result[Any]]:
     assert main(["template", name, str(folder)]) == 0
     part = read_instance(folder, PROGRAMMES).programmes[0]
-    assert part.programme.state_arrays is not None
     found = solve(part.programme, part.data, SolveOptions(goal=tuple(goal.split(","))))
     assert found.result.prices is not None and found.result.certificate is not None
-    return (
-        part.programme,
-        part.programme.state_arrays(found.instance, found.result.goal),
-        found.result,
-    )
+    stated = part.programme.state_arrays(found.instance, found.result.goal)
+    assert stated is not None
+    return part.programme, stated, found.result
 
 
 def moved(milp: Milp, rows: np.ndarray, by: np.ndarray) -> Milp:

@@ -15,12 +15,16 @@ from optimize.pv_siting import limits as pv_limits
 from optimize.pv_siting import options as pv_options
 from optimize.water import formulation as water_formulation
 
+# Their stated arrays are a relaxation for bounds; the whole model exists as a formulation only.
+_RELAXED_ARRAYS = frozenset({"water"})
+
 
 def arrays_of(programme: Programme, instance: Any, goal: str) -> Milp:
     """The whole mixed-integer programme of an instance for one goal."""
-    if programme.state_arrays is None:  # the whole model exists as a formulation only
+    if programme.name in _RELAXED_ARRAYS:
         return compile_model(model_of(programme, instance, goal)).milp(goal)
     stated = programme.state_arrays(instance, (goal,))
+    assert stated is not None
     objective = stated.objectives[goal]
     return stated.milp.with_objective(objective.cost, objective.maximise, objective.offset)
 

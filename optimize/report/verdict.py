@@ -10,6 +10,7 @@ from optimize.verification.run import Verdict
 
 # Gaps closer than this are the same for a reader.
 _SAME_GAP = 1e-6
+_WATER_WORD = "the solver's branch and cut or network bound"
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -53,12 +54,13 @@ def _bound_lines(verdict: Verdict) -> list[tuple[str, str]]:
     certified, told = verdict.gap_certified, verdict.gap_stated
     if certified is None or not math.isfinite(certified):
         return lines
+    word = "the solver's branch and cut" if verdict.programme != "water" else _WATER_WORD
     if told is not None and certified - told > _SAME_GAP:
         lines.append(
             (
                 "gap",
                 f"{percent(certified)} certified by multipliers; the stated {percent(told)} is closer "
-                "by what rests on the solver's branch and cut",
+                f"by what rests on {word}",
             )
         )
     else:

@@ -292,10 +292,10 @@ def _check_bound(
     if verdict.bound_stated is None and claim is None:
         verdict.remarks.append("the run states no bound")
         return
-    if claim is None or programme.state_arrays is None:
+    stated = None if claim is None else programme.state_arrays(instance, goals)
+    if claim is None or stated is None:
         verdict.remarks.append("bound not certified by multipliers: it rests on the solver's word")
         return
-    stated = programme.state_arrays(instance, goals)
     # What the plan itself reaches of the earlier goals, not what the run says it does.
     kept = [KeptGoal(name, report.figures[name]) for name in goals[:-1]]
     _compare_kept(claim, kept, verdict)
@@ -372,6 +372,8 @@ def _check_prices(
     verdict: Verdict,
 ) -> None:
     """Shadow prices and candidate values follow from the multipliers."""
+    if not {"shadow_prices", "candidate_values"} & set(tables):
+        return  # the hashes say whether the run had them
     certificate = Certificate("linear", math.nan, multipliers, row_names, kept=tuple(kept))
     prices = derive_prices(stated, certificate, goals)
     for table, column, true in (
@@ -379,7 +381,7 @@ def _check_prices(
         ("candidate_values", "approx_value", prices.candidates),
     ):
         if table not in tables:
-            continue  # the hashes say whether the run had it
+            continue
         frame = tables[table]
         names = [name for name in true.columns if name not in (column, "required")]
         if column not in frame or len(frame) != len(true) or not set(names) <= set(frame.columns):

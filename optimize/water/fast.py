@@ -106,6 +106,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         engine="fast",
         trace=tuple(watch.trace),
         timings=timings,
+        certificate=watch.certificate,
     )
 
 
@@ -239,6 +240,8 @@ class _Bounding:
         linear = self._bound.start(watch.child(seconds=LINEAR_SHARE * watch.remaining(), maximise=True))
         if linear is not None:
             self._solve.offer_bound(linear)
+        if self._bound.certificate is not None:
+            self._solve.watch.offer_certificate(self._bound.certificate)
 
     def _tighten(self) -> None:
         solve, left = self._solve, BOUND_ITERATIONS

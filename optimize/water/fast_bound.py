@@ -13,19 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from optimize.engine.certificate import linear_certificate
 from optimize.engine.highs import solve_lp
 from optimize.engine.network_bound import AveragedNetwork, LagrangianBound
 from optimize.engine.stopping import Watch
-from optimize.result import StopReason
+from optimize.result import Certificate, KeptGoal, StopReason
 from optimize.water.coefficients import Coefficients, FlowRates
 from optimize.water.fast_goal import Kept, Weights, weights_of
-from optimize.water.fast_layout import FlowModel, Part
+from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_network import purses_of
-from optimize.water.fast_rows import dead_end_use
+from optimize.water.fast_thin import thinned
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
+from optimize.water.stated import state_relaxation
 
 MOST_MULTIPLIERS = 60_000_000
 """Above this the Lagrangian takes too much memory (four arrays of this size)."""
@@ -62,13 +64,16 @@ class WaterBound:
         self._c = averaged(c, [np.flatnonzero(c.days > 0)])
         self._locks = locks
         self._lagrangian: LagrangianBound | None = None
+        self.certificate: Certificate | None = None
 
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
         instance, c = self._instance, self._c
-        thin = c if names_pipes(self._locks) else one_size(c)
+        thin = thinned(c, self._locks)
         model = build_flow_model(instance, thin, Part.whole(thin), relaxed=True)
         outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
+        if outcome.row_duals is not None:
+            self.certificate = self._certificate(model, outcome.row_duals)
         budget = c.budgets.amount_cny[:, 0]
         finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
         weights = weights_of(instance, c, self._goal)
@@ -88,58 +93,22 @@ class WaterBound:
             self._lagrangian = LagrangianBound(network, potentials, price, raw, effect)
         return outcome.objective if outcome.stop is StopReason.OPTIMAL else None
 
+    def _certificate(self, model: FlowModel, row_duals: FloatArray) -> Certificate:
+        """The relaxation's multipliers in the goal's own sense, on arrays that anyone can state again."""
+        goals = (*(earlier.goal for earlier in self._kept), self._goal)
+        kept = [KeptGoal(earlier.goal, earlier.reached) for earlier in self._kept]
+        # the model has every goal turned so that it is maximised
+        turned = sign_of(self._goal) * row_duals
+        for place, earlier in enumerate(self._kept, start=len(row_duals) - len(kept)):
+            turned[place] *= sign_of(earlier.goal)
+        milp = state_relaxation(model, goals).for_goals(goals, kept)
+        return replace(linear_certificate(milp, turned), kept=tuple(kept))
+
     def improve(self, watch: Watch, target: float, most_iterations: int) -> float | None:
         """Volume method towards the best plan; the best bound so far."""
         if self._lagrangian is None:
             return None
         return self._lagrangian.run(watch, target, most_iterations)
-
-
-def names_pipes(locks: LockedDecisions) -> bool:
-    """Whether a lock speaks of the pipes of a corridor: then diameters may not be melted into one."""
-    return bool(locks.pipe_must.any() or not locks.pipe_may.all() or len(locks.any_pipe_of))
-
-
-def one_size(c: Coefficients) -> Coefficients:
-    """The same network with one diameter, as wide as the widest, at the best price per capacity of any.
-
-    With y_d built of diameter d, cost is sum cost_d y_d >= min_d (cost_d / cap_d) * sum cap_d y_d, which
-    is at least that price times the flow; present cost and each purse take their own minimum.  So the
-    linear relaxation over it is one of the original, with a ninth of the columns.  Not so where some
-    pipe has to be laid whatever flows (`names_pipes`): the widest costs more than a narrow one.
-    """
-    shape = c.shape
-    if shape["D"] <= 1:
-        return c
-    lanes = (shape["E"], shape["G"])
-    useful = (c.accepts.astype(float).T @ c.demand_m3_per_d[0]).max(axis=1)
-    most = np.minimum(useful[None, :], dead_end_use(c).max(axis=2))
-    capacity = np.minimum(c.pipe_capacity_m3_per_d, np.maximum(most, 1e-6)[:, :, None])
-    widest = capacity.max(axis=2)
-
-    def cheapest(money: FloatArray) -> FloatArray:
-        """Least money per capacity over the diameters times the widest, money (..., E, G, D)."""
-        return np.asarray((money / capacity).min(axis=-1) * widest)
-
-    pipes = c.pipes
-    paid = pipes.paid_cny.reshape(len(pipes.mixes), *lanes, shape["D"], 3)
-    present = pipes.present_cost_cny.reshape(len(pipes.present_cost_cny), *lanes, shape["D"])
-    first = np.arange(lanes[0] * lanes[1]) * shape["D"]
-    return replace(
-        c,
-        diameter_ids=("widest",),
-        pipe_capacity_m3_per_d=c.pipe_capacity_m3_per_d.max(keepdims=True),
-        pipes=replace(
-            pipes,
-            capex_cny=cheapest(pipes.capex_cny.reshape(*lanes, shape["D"])).ravel(),
-            yearly_cost_cny=pipes.yearly_cost_cny[first],
-            life_years=pipes.life_years[first],
-            annual_capital_cny=pipes.annual_capital_cny[first],
-            present_cost_cny=cheapest(present).reshape(len(present), -1),
-            paid_cny=np.stack([cheapest(paid[..., k]).reshape(len(paid), -1) for k in range(3)], axis=-1),
-            district=pipes.district[first],
-        ),
-    )
 
 
 def _duals(model: FlowModel, duals: FloatArray, block: str) -> FloatArray:

@@ -20,10 +20,11 @@ from optimize.water.checker import check
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, solve_fast, unsupported_by_fast
-from optimize.water.fast_bound import WaterBound, one_size
+from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_model import averaged, build_flow_model
+from optimize.water.fast_thin import one_size
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import generate
 from optimize.water.instance import Instance, load

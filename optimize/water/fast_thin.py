@@ -1,0 +1,64 @@
+"""A network with fewer columns whose linear relaxation is one of the network itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from optimize.water.coefficients import Coefficients
+from optimize.water.fast_locks import LockedDecisions
+from optimize.water.fast_rows import dead_end_use
+from optimize.water.investments import FloatArray
+
+
+def thinned(c: Coefficients, locks: LockedDecisions) -> Coefficients:
+    """`one_size` where it is a relaxation, else the network as it is."""
+    return c if names_pipes(locks) else one_size(c)
+
+
+def names_pipes(locks: LockedDecisions) -> bool:
+    """Whether a lock speaks of the pipes of a corridor: then diameters may not be melted into one."""
+    return bool(locks.pipe_must.any() or not locks.pipe_may.all() or len(locks.any_pipe_of))
+
+
+def one_size(c: Coefficients) -> Coefficients:
+    """The same network with one diameter, as wide as the widest, at the best price per capacity of any.
+
+    With y_d built of diameter d, cost is sum cost_d y_d >= min_d (cost_d / cap_d) * sum cap_d y_d, which
+    is at least that price times the flow; present cost and each purse take their own minimum.  So the
+    linear relaxation over it is one of the original, with a ninth of the columns.  Not so where some
+    pipe has to be laid whatever flows (`names_pipes`): the widest costs more than a narrow one.
+    """
+    shape = c.shape
+    if shape["D"] <= 1:
+        return c
+    lanes = (shape["E"], shape["G"])
+    useful = (c.accepts.astype(float).T @ c.demand_m3_per_d[0]).max(axis=1)
+    most = np.minimum(useful[None, :], dead_end_use(c).max(axis=2))
+    capacity = np.minimum(c.pipe_capacity_m3_per_d, np.maximum(most, 1e-6)[:, :, None])
+    widest = capacity.max(axis=2)
+
+    def cheapest(money: FloatArray) -> FloatArray:
+        """Least money per capacity over the diameters times the widest, money (..., E, G, D)."""
+        return np.asarray((money / capacity).min(axis=-1) * widest)
+
+    pipes = c.pipes
+    paid = pipes.paid_cny.reshape(len(pipes.mixes), *lanes, shape["D"], 3)
+    present = pipes.present_cost_cny.reshape(len(pipes.present_cost_cny), *lanes, shape["D"])
+    first = np.arange(lanes[0] * lanes[1]) * shape["D"]
+    return replace(
+        c,
+        diameter_ids=("widest",),
+        pipe_capacity_m3_per_d=c.pipe_capacity_m3_per_d.max(keepdims=True),
+        pipes=replace(
+            pipes,
+            capex_cny=cheapest(pipes.capex_cny.reshape(*lanes, shape["D"])).ravel(),
+            yearly_cost_cny=pipes.yearly_cost_cny[first],
+            life_years=pipes.life_years[first],
+            annual_capital_cny=pipes.annual_capital_cny[first],
+            present_cost_cny=cheapest(present).reshape(len(present), -1),
+            paid_cny=np.stack([cheapest(paid[..., k]).reshape(len(paid), -1) for k in range(3)], axis=-1),
+            district=pipes.district[first],
+        ),
+    )
