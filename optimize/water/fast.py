@@ -26,6 +26,7 @@ from optimize.result import Result
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
+from optimize.water.fast_integral import integral_bound, is_worth_branching
 from optimize.water.fast_layout import sign_of
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
 from optimize.water.fast_phased import (
@@ -45,7 +46,7 @@ from optimize.water.solution import Solution
 LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
-LINEAR_SHARE = 0.3
+LINEAR_SHARE, INTEGRAL_SHARE = 0.3, 0.5
 BOUND_ITERATIONS, BOUND_SLICE = 4_000, 50
 FIRST_GOAL_SHARE = 0.7
 """Share of the time of a list of goals that the first may use."""
@@ -244,7 +245,13 @@ class _Bounding:
             self._solve.watch.offer_certificate(self._bound.certificate)
 
     def _tighten(self) -> None:
+        """Branch and cut on the averaged year, then the Lagrangian: either may prove more."""
         solve, left = self._solve, BOUND_ITERATIONS
+        if is_worth_branching(solve.c) and not solve.done:
+            watch = solve.watch.child(seconds=INTEGRAL_SHARE * solve.watch.remaining(), maximise=True)
+            integral = integral_bound(solve.instance, solve.c, solve.goal, solve.kept, watch)
+            if integral is not None:
+                solve.offer_bound(integral)
         while left > 0 and not solve.done:
             step = min(left, BOUND_SLICE)
             best = self._bound.improve(solve.watch, _target_of(solve), step)

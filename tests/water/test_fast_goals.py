@@ -16,6 +16,7 @@ from optimize.water.checker import check
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast import solve_fast, unsupported_by_fast
 from optimize.water.fast_bound import WaterBound
+from optimize.water.fast_integral import integral_bound
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import generate
@@ -103,6 +104,9 @@ def test_both_relaxations_bound_every_goal(seed: int, goal: str, town: Any) -> N
     last = bound.improve(watch, sign * best, 300)
     assert first is not None and last is not None and first >= last
     assert no_better(sign * last, best, goal)
+    integral = integral_bound(instance, c, goal, (), Watch(options(), maximise=True))
+    assert integral is not None and integral <= linear + 1e-6 * max(1.0, abs(linear))
+    assert no_better(sign * integral, best, goal)
 
 
 def single_feed(town: Any) -> None:
