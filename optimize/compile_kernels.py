@@ -14,8 +14,11 @@ from optimize.datacenter import front
 from optimize.engine import network_bound, network_design
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.stopping import Watch
+from optimize.io.validation import data_from_draft
 from optimize.milp import Milp, MilpBuilder
 from optimize.programme import SolveOptions
+from optimize.pv_siting.programme import PROGRAMME as PV_SITING
+from optimize.solve import solve
 
 
 def main() -> None:
@@ -25,7 +28,14 @@ def main() -> None:
     network_bound.compile_kernels()
     solve_by_choice(_small_choice(), Watch(SolveOptions(gap=0.0, time_limit_s=600.0), maximise=True))
     front.compile_kernels()
+    _plan_the_pv_example()
     print(f"search kernels ready after {time.monotonic() - started:.0f} s")
+
+
+def _plan_the_pv_example() -> None:
+    """Options with storage and the check of a plan: both have a loop of their own."""
+    data = data_from_draft(PV_SITING.schema, PV_SITING.example())
+    solve(PV_SITING, data, SolveOptions(gap=0.05, time_limit_s=600.0, engine="fast"))
 
 
 def _small_choice() -> Milp:
