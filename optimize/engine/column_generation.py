@@ -45,7 +45,7 @@ _FEW_CANDIDATES = 24
 _FIRST_CORE = 8_000
 # With more candidates than this a core holds only those the relaxation is undecided about, with so many
 # columns of each.
-_MANY_CANDIDATES = 2_500
+_MANY_CANDIDATES = 800
 _NEAR_COLUMNS = 12
 _UNDECIDED = 200
 # With more candidates than this the multipliers of a sample are taken for all, and so many of the
@@ -314,7 +314,8 @@ def _search_undecided(
     """A plan that differs from the relaxation only where it is undecided; None: not found in time.
 
     With many candidates and few rows a vertex of the relaxation has hardly more fractional
-    candidates than rows that bind; a few more, nearly undecided, make room for whole ones.
+    candidates than rows that bind; a few more, nearly undecided, make room for whole ones.  More
+    and more are free, while that pays.
     """
     movable = milp.integral & (milp.upper > milp.lower)
     near = np.zeros(milp.num_columns, dtype=np.bool_)
@@ -333,18 +334,25 @@ def _search_undecided(
     # A plan within the gap of the bound ends everything.
     side = -1.0 if milp.maximise else 1.0
     target = relaxed.bound + side * 0.98 * watch.gap * abs(relaxed.bound) if watch.gap > 0 else None
-    while best is None and not watch.must_stop:
+    least = _SHARE_OF_GAP * watch.gap * abs(relaxed.bound)
+    whole = np.where(milp.integral, np.round(relaxed.x), relaxed.x)
+    while not watch.must_stop and not watch.gap_reached:
         chosen = np.zeros(num_groups, dtype=np.bool_)
         chosen[order[:number]] = True
         free = ~milp.integral | (near & (group >= 0) & chosen[group])
-        whole = np.where(milp.integral, np.round(relaxed.x), relaxed.x)
+        held = np.where(free, 0.0, whole)
+        agrees = best is not None and bool((np.abs(best - held)[~free] < 0.5).all())
         part = watch.child(seconds=0.3 * watch.remaining(), plans=True, gap=0.2 * watch.gap)
-        rest = milp.restricted(free, np.where(free, 0.0, whole))
-        outcome = solve_milp(rest, part, target=target, max_nodes=_CORE_NODES)
+        start = best[free] if best is not None and agrees else None
+        outcome = solve_milp(milp.restricted(free, held), part, start, target, max_nodes=_CORE_NODES)
+        before = None if best is None else milp.value(best)
         if outcome.x is not None:
-            best = whole
-            best[free] = outcome.x
-        if number >= len(order):
+            found = held.copy()
+            found[free] = outcome.x
+            if before is None or (milp.value(found) > before) == milp.maximise:
+                best = found
+        worth_going_on = best is None or before is None or abs(milp.value(best) - before) > least
+        if number >= len(order) or not worth_going_on:
             break
         number *= _CORE_GROWTH
     return best
