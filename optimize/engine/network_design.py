@@ -83,23 +83,26 @@ class DesignSearch:
         effect_share : price of what has to be reached, as a share of its penalty.
         """
         for price in FIRST_PRICES:
-            self._design_at(price, effect_share, watch)
-            within = (self.loads.spent <= self.network.budget).all()
-            if watch.must_stop or within:
+            if self._design_at(price, effect_share, watch) or watch.must_stop:
                 break  # dearer money reaches no more
         ample = (self.loads.spent < BINDING_SHARE * self.network.budget).all()
         if price == FIRST_PRICES[0] and ample and len(self.network.budget) and not watch.must_stop:
             self._design_at(0.0, effect_share, watch)
 
-    def _design_at(self, price: float, effect_share: float, watch: Watch) -> None:
-        """A design at one price of money, shed where it spends too much; kept if it is the best."""
+    def _design_at(self, price: float, effect_share: float, watch: Watch) -> bool:
+        """A design at one price of money, shed where it spends too much; kept if it is the best.
+
+        Returns whether it fits the budgets as it is.
+        """
         self._clear()
         self.prices.of_purse[:] = price
         self.prices.of_effect[:] = effect_share * self.network.effect_price
         self._insert_all(watch)
-        if (self.loads.spent > self.network.budget).any():
+        fits = bool((self.loads.spent <= self.network.budget).all())
+        if not fits:
             kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
         self._keep()
+        return fits
 
     def _insert_all(self, watch: Watch) -> None:
         """Every customer in turn, in slices so that the clock is seen, then tidied up."""
