@@ -15,10 +15,11 @@ from optimize.engine import network_bound, network_design
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.stopping import Watch
 from optimize.io.validation import data_from_draft
-from optimize.milp import Milp, MilpBuilder
+from optimize.milp import BlockNames, Milp, MilpBuilder
 from optimize.programme import SolveOptions
 from optimize.pv_siting.programme import PROGRAMME as PV_SITING
 from optimize.solve import solve
+from optimize.verification.bound import prove_bound
 
 
 def main() -> None:
@@ -36,6 +37,14 @@ def _plan_the_pv_example() -> None:
     """Options with storage and the check of a plan: both have a loop of their own."""
     data = data_from_draft(PV_SITING.schema, PV_SITING.example())
     solve(PV_SITING, data, SolveOptions(gap=0.05, time_limit_s=600.0, engine="fast"))
+
+
+def _verify(milp: Milp) -> None:
+    """What `optimize verify` compiles, at prices that make the blocks of `_small_choice` tight."""
+    assert isinstance(milp.row_names, BlockNames)
+    multipliers = np.zeros(milp.num_rows)
+    multipliers[milp.row_names.members("budget")] = 1e-3
+    prove_bound(milp, multipliers, milp.row_names.members("block"))
 
 
 def _small_choice() -> Milp:
