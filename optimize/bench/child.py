@@ -75,8 +75,11 @@ def run_task(task: Task, telling: _Telling) -> None:
     telling.began = time.monotonic()
     cpu_before_s = time.process_time()
 
+    def cpu_s() -> float:
+        return time.process_time() - cpu_before_s
+
     def on_point(point: TracePoint) -> None:
-        telling.tell("point", seconds=telling.seconds(), plan=point.plan, bound=point.bound)
+        telling.tell("point", seconds=telling.seconds(), cpu_s=cpu_s(), plan=point.plan, bound=point.bound)
 
     options = SolveOptions(
         goal=(task.goal,),
@@ -96,7 +99,7 @@ def run_task(task: Task, telling: _Telling) -> None:
     telling.tell(
         "ended",
         seconds=seconds,
-        cpu_s=time.process_time() - cpu_before_s,
+        cpu_s=cpu_s(),
         stop=finish.stop.value,
         plan=finish.objective,
         bound=finish.bound,

@@ -61,6 +61,7 @@ class Entry:
     engine: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     points: list[TracePoint] = field(default_factory=list)
+    cpu_at_s: list[float] = field(default_factory=list)
     plan: float | None = None
     bound: float | None = None
     checked: bool | None = None
@@ -74,6 +75,15 @@ class Entry:
     @property
     def marks(self) -> Marks:
         return marks_of(self.points)
+
+    @property
+    def cpu_marks(self) -> Marks:
+        """The same by the processor's clock, which another process on the machine does not slow down."""
+        points = [
+            dataclasses.replace(point, seconds=cpu_s)
+            for point, cpu_s in zip(self.points, self.cpu_at_s, strict=True)
+        ]
+        return marks_of(points)
 
 
 @dataclass(frozen=True)
@@ -233,12 +243,14 @@ def _note(entry: Entry, event: str, said: Mapping[str, Any]) -> None:
     elif event == "built":
         entry.build_s = said["seconds"]
     elif event == "point":
-        entry.points.append(TracePoint(**said))
+        entry.points.append(TracePoint(said["seconds"], said["plan"], said["bound"]))
+        entry.cpu_at_s.append(said["cpu_s"])
     elif event == "ended":
         last = entry.points[-1] if entry.points else TracePoint(0.0, None, None)
         plan = last.plan if said["plan"] is None else said["plan"]
         bound = last.bound if said["bound"] is None else said["bound"]
         entry.points.append(TracePoint(said["seconds"], plan, bound))
+        entry.cpu_at_s.append(said["cpu_s"])
         entry.status, entry.seconds, entry.engine = said["stop"], said["seconds"], said["engine"]
         entry.cpu_s, entry.peak_mb = said["cpu_s"], said["peak_mb"]
     elif event == "verified":

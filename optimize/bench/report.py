@@ -13,6 +13,8 @@ from optimize.programme import Goal, Programme
 from optimize.report import text
 
 CLOCK = "seconds from after the tables are read; deriving options and building the model count"
+_BUSY = 1.25
+"""Wall seconds per processor second from which a machine is called busy."""
 _TITLES = (
     "contender", "first plan", *(f"to {100 * mark:g} %" for mark in MARKS), "gap", "plan", "bound",
     "build", "processor", "peak memory", "ended",
@@ -49,6 +51,7 @@ def table_lines(race: Race, goal: Goal) -> list[str]:
     ]
     lines = [line.rstrip() for line in lines]
     lines.append("  (n×): times what optimize took")
+    lines += _busy_lines(race)
     for entry in race.entries:
         said = [words for words in (entry.note, entry.remark) if words]
         if said and entry.status != NOT_RUN:
@@ -60,6 +63,19 @@ def table_lines(race: Race, goal: Goal) -> list[str]:
     if race.contradictions:
         lines.append("  CONTRADICTION: a bound and a better plan cannot both be true")
         lines += [f"    {one}" for one in race.contradictions]
+    return lines
+
+
+def _busy_lines(race: Race) -> list[str]:
+    """Times by the processor's clock, where the machine was too busy for the wall's to tell much."""
+    ran = [entry for entry in race.entries if entry.seconds and entry.cpu_s]
+    if not any((entry.seconds or 0.0) > _BUSY * (entry.cpu_s or 0.0) for entry in ran):
+        return []
+    lines = ["  The machine was busy with other work. Processor seconds to the first plan and the gaps:"]
+    for entry in ran:
+        marks = entry.cpu_marks
+        times = (marks.first_plan_s, *(marks.time_to[mark] for mark in MARKS))
+        lines.append(f"    {entry.contender:<12}" + "  ".join(f"{_seconds(time):>8}" for time in times))
     return lines
 
 
@@ -89,6 +105,7 @@ def _record(entry: Entry) -> dict[str, Any]:
     return {
         "contender": entry.contender,
         "time_to": {_key(mark): _rounded(marks.time_to[mark]) for mark in MARKS},
+        "cpu_time_to": {_key(mark): _rounded(entry.cpu_marks.time_to[mark]) for mark in MARKS},
         "gap": marks.gap,
         "first_plan_s": _rounded(marks.first_plan_s),
         "build_s": _rounded(entry.build_s),

@@ -27,8 +27,8 @@ import json, sys, time
 for line in (
     {"event": "ready", "fingerprint": "f", "start_mb": 1.0},
     {"event": "built", "seconds": 0.1},
-    {"event": "point", "seconds": 0.2, "plan": None, "bound": 101.0},
-    {"event": "point", "seconds": 0.4, "plan": 100.0, "bound": 101.0},
+    {"event": "point", "seconds": 0.2, "cpu_s": 0.1, "plan": None, "bound": 101.0},
+    {"event": "point", "seconds": 0.4, "cpu_s": 0.2, "plan": 100.0, "bound": 101.0},
 ):
     print(json.dumps(line), flush=True)
 """
@@ -85,7 +85,15 @@ def test_all_end_with_the_same_proven_and_verified_optimum(played: dict[str, Any
 
 def test_the_object_has_the_promised_shape(played: dict[str, Any]) -> None:
     for row in played["contenders"]:
-        assert set(row) >= {"contender", "time_to", "gap", "first_plan_s", "build_s", "peak_mb"}
+        assert set(row) >= {
+            "contender",
+            "time_to",
+            "cpu_time_to",
+            "gap",
+            "first_plan_s",
+            "build_s",
+            "peak_mb",
+        }
         assert list(row["time_to"]) == ["0.01", "0.001", "0.0001"]
         times = [row["first_plan_s"], *row["time_to"].values(), row["seconds"]]
         assert all(0 < earlier <= later for earlier, later in itertools.pairwise(times)), row
@@ -100,6 +108,7 @@ def test_a_contender_that_overruns_is_killed_and_keeps_what_it_had(monkeypatch: 
     (entry,) = run_scripts(monkeypatch, {"slow": FOREVER}).entries
     assert entry.status == "killed" and "still running" in entry.note
     assert entry.marks.time_to == {0.01: 0.4, 0.001: None, 0.0001: None}
+    assert entry.cpu_marks.time_to == {0.01: 0.2, 0.001: None, 0.0001: None}
     assert (entry.plan, entry.bound, entry.checked, entry.build_s) == (100.0, 101.0, None, 0.1)
     assert entry.peak_mb is not None and entry.peak_mb > 1
 
