@@ -107,7 +107,7 @@ def verify_run(run: Path, programmes: Sequence[Programme], instance: Path | None
     verdict.failures += altered_files(run, manifest)
     verdict.num_files = len(manifest.get("files", ()))
     goals = _goals(programme, manifest, summary, verdict)
-    data = _find_instance(run, programme, manifest, instance, verdict)
+    data = _find_instance(run, programme, programmes, manifest, instance, verdict)
     loaded = programme.load(data)
     tables = {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
     report = _check_plan(programme, loaded, tables, verdict)
@@ -142,6 +142,7 @@ def _goals(
 def _find_instance(
     run: Path,
     programme: Programme,
+    programmes: Sequence[Programme],
     manifest: Mapping[str, Any],
     given: Path | None,
     verdict: Verdict,
@@ -154,7 +155,7 @@ def _find_instance(
     if changed:
         raise UsageError(f"{folder} is not the instance of {run}: {'; '.join(changed)}; {again}")
     try:
-        loaded = read_instance(folder, [programme], [programme.name], manifest.get("overrides", {}))
+        loaded = read_instance(folder, programmes, [programme.name], manifest.get("overrides", {}))
     except InputFaults as error:
         raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
     data = loaded.programmes[0].data

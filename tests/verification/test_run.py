@@ -363,6 +363,13 @@ def test_a_changed_instance_is_named(village: tuple[Path, Path]) -> None:
     assert code == 2 and "fingerprint" in answer["error"]
 
 
+def test_parameters_of_other_programmes_are_no_faults(home: Path, tmp_path: Path) -> None:
+    instance = Path(shutil.copytree(home / "pv_siting", tmp_path / "city"))
+    toml = instance / "instance.toml"
+    toml.write_text(toml.read_text(encoding="utf-8") + "\n[water]\nphased = true\n", encoding="utf-8")
+    assert verify(solve(instance, tmp_path))[0] == 0
+
+
 def test_other_overrides_are_another_instance(village: tuple[Path, Path]) -> None:
     _, run = village
     edit(run, MANIFEST, "overrides", by=lambda overrides: {"budgets.scale": 1.1})
