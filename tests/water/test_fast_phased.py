@@ -59,7 +59,7 @@ def solved(instance: Instance, *goal: str, seconds: float = 2.0) -> Any:
 
 @pytest.mark.parametrize("goal", ["npv", "cost", "volume"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0])
 def test_plan_formulation_and_bound_are_in_order(seed: int, share: float, goal: str, town: Town) -> None:
     random_town(town, seed)
     phase(town, 900_000.0, carry_over_share=share)
