@@ -28,7 +28,7 @@ from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp, MilpBuilder
-from optimize.result import Certificate
+from optimize.result import Certificate, StopReason
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -40,6 +40,12 @@ _FEWEST_PARTS = 150
 _MOST_PARTS = 400
 _MAX_ROUNDS = 150
 _ROUND_TOLERANCE = 1e-6
+_FEASIBLE = 1e-6
+# Up to this many columns a core programme comes first, and has all or this share of the time.
+_CORE_UP_TO = 200_000
+_POLISH_FROM = 40_000
+_SHARE_OF_CORE = 0.6
+_DONE = (StopReason.OPTIMAL, StopReason.GAP_REACHED)
 # L(y) falls without end where the rows cannot all hold; the solver takes 1e20 for infinite.
 _LARGEST_MULTIPLIER = 1e18
 # The bound need not be minimised closer than this share of the wanted gap.
@@ -71,13 +77,26 @@ def solve_from_multipliers(
     relaxed = bound.relaxation(milp, multipliers)
     search = PlanSearch(structure, bound.prices(multipliers), bound.clusters, watch.options.seed)
     polish = Polish(milp, structure, search, bound.clusters, bound.others, watch)
-    found = polish.first_plan()
-    if found is not None and (start is None or milp.violation(start) > 1e-6 or polish.better(found, start)):
-        start = found
-    if start is not None:
-        watch.offer_plan(milp.value(start))
-        start = polish.improved(start)
-    return solve_relaxed(milp, watch, replace(relaxed, improve=polish.exchanged), start)
+    relaxed = replace(relaxed, improve=polish.exchanged)
+    if start is not None and milp.violation(start) > _FEASIBLE:
+        start = None
+    if len(structure.columns) > _CORE_UP_TO:
+        start = polish.best(start, polish.first_plan())
+        return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
+    # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
+    quick = polish.best(start, polish.quick_plan())
+    share = 1.0 if len(structure.columns) <= _POLISH_FROM else _SHARE_OF_CORE
+    outcome = solve_relaxed(
+        milp, watch.child(seconds=share * watch.remaining(), plans=True, bounds=True), relaxed, start
+    )
+    if watch.must_stop or outcome.stop is StopReason.INFEASIBLE or outcome.stop in _DONE:
+        return (
+            outcome if outcome.x is not None or quick is None else solve_relaxed(milp, watch, relaxed, quick)
+        )
+    best = polish.best(quick, outcome.x)
+    if best is None:
+        return outcome
+    return solve_relaxed(milp, watch, relaxed, polish.improved(best))
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,25 @@ class Polish:
             (s.link_coefficient, s.link_row, s.link_start), shape=(len(s.side), len(s.columns))
         )
 
+    def quick_plan(self) -> FloatArray | None:
+        """A plan by repair alone; None: not found."""
+        chosen = self._search.repaired_maximiser(self._others)
+        return None if chosen is None else self._offered(self._as_plan(chosen))
+
     def first_plan(self) -> FloatArray | None:
         """A plan from the multipliers alone; None: not found."""
-        quick = self._search.repaired_maximiser(self._others)
-        plans = [None if quick is None else self._as_plan(quick)]
-        if plans[0] is not None:
-            self._watch.offer_plan(self._milp.value(plans[0]))
-        found = self._search.find(self._others, self._watch)
-        plans.append(None if found is None else self._as_plan(found))
+        quick = self.quick_plan()
+        chosen = self._search.find(self._others, self._watch)
+        return self.best(quick, None if chosen is None else self._offered(self._as_plan(chosen)))
+
+    def best(self, *plans: FloatArray | None) -> FloatArray | None:
+        """The best of the plans there are."""
         return max((plan for plan in plans if plan is not None), key=self._worth, default=None)
+
+    def _offered(self, x: FloatArray | None) -> FloatArray | None:
+        if x is not None:
+            self._watch.offer_plan(self._milp.value(x))
+        return x
 
     def _worth(self, x: FloatArray) -> float:
         return self._s.sign * self._milp.value(x)

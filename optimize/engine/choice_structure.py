@@ -22,7 +22,7 @@ BoolArray = NDArray[np.bool_]
 
 # A row that ties at most this many groups is solved exactly inside its block.
 _LOCAL_GROUPS = 24
-_MAX_LINKING_ROWS = 1_500
+_MAX_LINKING_ROWS = 20_000
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ _NEIGHBOURHOOD_NODES = 300
 _CORE_NODES = 20
 # What is left after fixing is solved as a whole below this many free integer columns.
 _CLOSE_BELOW = 40_000
+# ... and before anything else is tried below this many.
+_CLOSE_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def solve_relaxed(
     while not watch.must_stop and not watch.gap_reached:
         fixed = _fixed_by_loss(milp, relaxed, best)
         num_left = int((milp.integral & ~fixed & (milp.upper > milp.lower)).sum())
-        if best is not None and num_left <= max(_CLOSE_BELOW, size):
+        small = _CLOSE_AT_ONCE if size == _FIRST_CORE else _CLOSE_BELOW
+        if best is not None and num_left <= max(small, size):
             best = _close(milp, watch, relaxed, fixed, best)
             break
         whole = size >= len(ranked)
