@@ -97,6 +97,15 @@ class FlowModel:
             milp = milp.with_row(row, least, np.inf, f"keep_{earlier.goal}")
         return replace(self, milp=milp)
 
+    def without_counterflows(self, x: FloatArray) -> FloatArray:
+        """The plan with opposite flows of a lane cancelled: never worse, and what the plan's tables hold.
+
+        A goal that leaves carrying costs out does not mind them; the next goal of a list does.
+        """
+        y = x.copy()
+        y[self.flow] -= np.minimum(x[self.flow[0]], x[self.flow[1]])
+        return y
+
     def start_from(self, other: FlowModel, x: FloatArray) -> FloatArray:
         """The plan ``x`` of a model over another part, as far as this part holds it.
 

@@ -86,6 +86,7 @@ class Solve:
         """Hold a plan if it is the best so far."""
         if x is None:
             return False
+        x = model.without_counterflows(x)
         value = model.milp.value(x)
         if value <= self.value:
             return False

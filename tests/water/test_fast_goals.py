@@ -17,7 +17,9 @@ from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast import solve_fast, unsupported_by_fast
 from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_integral import integral_bound
+from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
+from optimize.water.fast_model import build_flow_model
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import generate
 from optimize.water.instance import Instance, load
@@ -187,6 +189,16 @@ def test_goals_on_a_network_that_no_model_takes_whole(goal: tuple[str, ...], sma
     report = check(asked, result.solution)
     assert report.passed, report.violations[:5]
     assert result.objective is not None and no_better(result.bound, result.objective, goal[-1])
+
+
+def test_opposite_flows_that_a_goal_does_not_mind_are_cancelled(small: Instance) -> None:
+    c = derive_coefficients(small)
+    model = build_flow_model(small, c, Part.whole(c))
+    x = np.zeros(model.milp.num_columns)
+    x[model.flow[0, 0]], x[model.flow[1, 0]] = 5.0, 2.0
+    y = model.without_counterflows(x)
+    assert (y[model.flow[0, 0]] == 3.0).all() and (y[model.flow[1, 0]] == 0.0).all()
+    assert model.goal_cost["npv"] @ y > model.goal_cost["npv"] @ x
 
 
 def with_target(instance: Instance, clause: str, required: float) -> Instance:
