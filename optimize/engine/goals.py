@@ -14,7 +14,7 @@ from optimize.engine.choice import solve_by_choice
 from optimize.engine.column_generation import candidates_of, prove_infeasible, solve_by_columns
 from optimize.engine.core import solve_by_core
 from optimize.engine.elastic import smallest_relaxations
-from optimize.engine.highs import MilpOutcome, solve_milp, write_model
+from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp, write_model
 from optimize.engine.stopping import Watch
 from optimize.errors import SolverError
 from optimize.milp import ElasticRows, Milp, Objective
@@ -110,9 +110,9 @@ def solve_goals(
     assert outcome is not None
     if outcome.x is None and start is not None and len(parts) > 1:
         # The last goal ran out of time: the previous goal's plan is a plan of the last goal too.
-        objective = objectives[-1]
-        value = float(objective.cost @ start) + objective.offset
-        outcome = MilpOutcome(outcome.stop, start, value, outcome.bound)
+        last_milp = milp.with_objective(objectives[-1].cost, objectives[-1].maximise, objectives[-1].offset)
+        x = settled(last_milp, start, watch)
+        outcome = MilpOutcome(outcome.stop, x, last_milp.value(x), outcome.bound)
     return GoalsOutcome(
         outcome.stop,
         outcome.x,
@@ -129,6 +129,18 @@ def _of_last_goal(parts: Sequence[Watch], kept: Sequence[KeptGoal], num_goals: i
     if len(parts) < num_goals or parts[-1].certificate is None:
         return None
     return dataclasses.replace(parts[-1].certificate, kept=tuple(kept))
+
+
+def settled(milp: Milp, x: FloatArray, watch: Watch) -> FloatArray:
+    """The integers of the plan ``x`` with its continuous columns (shortfalls, money carried over) at their best.
+
+    An earlier goal may not have minded what these are.
+    """
+    held = np.where(milp.integral, np.round(x), milp.lower)
+    upper = np.where(milp.integral, np.round(x), milp.upper)
+    # The limit may have done its work by now; the plan in hand still has to be made exact.
+    rest = solve_lp(milp.with_bounds(held, upper), Watch(watch.options, milp.maximise))
+    return x if rest.x is None else np.asarray(np.where(milp.integral, held, rest.x))
 
 
 def _solve_one(

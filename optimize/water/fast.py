@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from optimize.engine import network_bound, network_design
+from optimize.engine.goals import settled
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.result import Result
@@ -146,7 +147,8 @@ def _solve_next(before: Solve, goals: tuple[str, ...], watch: Watch) -> Solve:
     solve = Solve(before.instance, before.c, before.locks, goals, kept, part, before.timings)
     if before.model is None or before.x is None:
         return solve
-    solve.keep(before.model.aimed_at(goals[0], kept), before.x)
+    model = before.model.aimed_at(goals[0], kept)
+    solve.keep(model, settled(model.milp, before.x, watch))
     solve.offer_bound(gross_bound(solve.c, weights_of(solve.instance, solve.c, goals[0])))
     if not solve.done:
         bounding = _Bounding(solve)
