@@ -64,6 +64,9 @@ _CORE_GROWTH = 2
 _CORE_NODES = 500
 # What is left after fixing is solved as a whole below this many columns.
 _CLOSE_BELOW = 30_000
+# Below this many columns the solver's cuts on the whole programme tighten the bound for this share of the time.
+_TIGHTEN_BELOW = 120_000
+_SHARE_OF_TIGHTENING = 0.6
 # Price of breaking a row while too few columns are there, relative to the largest value of a column;
 # raised while rows that could hold break.
 _BREAKING = 10.0
@@ -119,6 +122,14 @@ def _solve_relaxed(
         best = _search(milp, watch, relaxed, free, best, whole)
         if whole:
             break
+        if (
+            best is not None
+            and size == _FIRST_CORE
+            and len(ranked) <= _TIGHTEN_BELOW
+            and not watch.gap_reached
+        ):
+            every = ~milp.integral | (milp.upper > milp.lower)
+            best = _search(milp, watch, relaxed, every, best, whole=True, share=_SHARE_OF_TIGHTENING)
         if best is not None and not watch.must_stop and not watch.gap_reached:
             best = _improve(milp, group, watch, relaxed, best)
         size *= _CORE_GROWTH
@@ -165,15 +176,18 @@ def _search(
     free: BoolArray,
     best: FloatArray | None,
     whole: bool,
+    share: float = 1.0,
 ) -> FloatArray | None:
     """Best plan with the columns that are not ``free`` at their relaxed value (whole) or at zero.
+
+    ``share``: of the time left that a whole programme may take.
 
     ``whole``: no better plan has other columns, so the bound found is one of ``milp``.
     """
     idle = np.clip(0.0, milp.lower, milp.upper)
     held = np.where(free, 0.0, np.round(relaxed.x) if whole else idle)
     fits = best is not None and bool((np.abs(best - held)[~free] < 0.5).all())
-    share = 1.0 if whole else 0.3
+    share = share if whole else 0.3
     part = watch.child(seconds=share * watch.remaining(), plans=True)
     part.gap = watch.gap * (1.0 if whole else 0.2)
     outcome = solve_milp(

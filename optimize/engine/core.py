@@ -195,7 +195,9 @@ def _search_neighbourhoods(milp: Milp, watch: Watch, relaxed: Relaxation, best: 
     if len(names) < 4:
         return best
     rng = np.random.default_rng(watch.options.seed)
-    until = 0.3 * watch.remaining()
+    # What can be closed as a whole later must be left the time for it.
+    closable = int((milp.integral & (milp.upper > milp.lower)).sum()) <= _CLOSE_BELOW
+    until = (0.75 if closable else 0.3) * watch.remaining()
     width, fruitless = 2, 0
     while fruitless < len(names) and not watch.must_stop and not watch.gap_reached:
         if watch.remaining() < until:
