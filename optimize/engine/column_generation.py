@@ -64,9 +64,11 @@ _CORE_GROWTH = 2
 _CORE_NODES = 500
 # What is left after fixing is solved as a whole below this many columns.
 _CLOSE_BELOW = 30_000
-# Below this many columns the solver's cuts on the whole programme tighten the bound for this share of the time.
+# Below this many columns the solver's cuts on the whole programme tighten the bound: how much of the
+# time neighbourhoods have before, and how much of what is then left the cuts have.
 _TIGHTEN_BELOW = 120_000
-_SHARE_OF_TIGHTENING = 0.6
+_SHARE_BEFORE_TIGHTENING = 0.3
+_SHARE_OF_TIGHTENING = 0.9
 # Price of breaking a row while too few columns are there, relative to the largest value of a column;
 # raised while rows that could hold break.
 _BREAKING = 10.0
@@ -122,16 +124,14 @@ def _solve_relaxed(
         best = _search(milp, watch, relaxed, free, best, whole)
         if whole:
             break
-        if (
-            best is not None
-            and size == _FIRST_CORE
-            and len(ranked) <= _TIGHTEN_BELOW
-            and not watch.gap_reached
-        ):
+        tighten = size == _FIRST_CORE and len(ranked) <= _TIGHTEN_BELOW
+        if best is not None and not watch.must_stop and not watch.gap_reached:
+            share = _SHARE_BEFORE_TIGHTENING if tighten else 1.0
+            part = watch.child(seconds=share * watch.remaining(), plans=True)
+            best = _improve(milp, group, part, relaxed, best)
+        if best is not None and tighten and not watch.gap_reached:
             every = ~milp.integral | (milp.upper > milp.lower)
             best = _search(milp, watch, relaxed, every, best, whole=True, share=_SHARE_OF_TIGHTENING)
-        if best is not None and not watch.must_stop and not watch.gap_reached:
-            best = _improve(milp, group, watch, relaxed, best)
         size *= _CORE_GROWTH
     if best is None and not watch.must_stop:
         return solve_milp(milp, watch)
