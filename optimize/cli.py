@@ -229,7 +229,7 @@ def _solve(call: argparse.Namespace) -> int:
                 codes.append(ExitCode.NO_PLAN)
                 continue
             codes.append(_solve_programme(call, part, goals, overrides, interrupt))
-    if not call.json:
+    if not call.json and ExitCode.SOLVED in codes:
         print(
             f"Next: optimize show {call.results}/…/RUN · optimize solve {call.path} --set budgets.scale=0.8"
         )

@@ -89,14 +89,12 @@ def solve_from_multipliers(
     outcome = solve_relaxed(
         milp, watch.child(seconds=share * watch.remaining(), plans=True, bounds=True), relaxed, start
     )
-    if watch.must_stop or outcome.stop is StopReason.INFEASIBLE or outcome.stop in _DONE:
-        return (
-            outcome if outcome.x is not None or quick is None else solve_relaxed(milp, watch, relaxed, quick)
-        )
     best = polish.best(quick, outcome.x)
-    if best is None:
+    if best is None or (outcome.x is not None and outcome.stop in _DONE):
         return outcome
-    return solve_relaxed(milp, watch, relaxed, polish.improved(best))
+    if not watch.must_stop:
+        best = polish.improved(best)
+    return solve_relaxed(milp, watch, relaxed, best)
 
 
 @dataclass(frozen=True)

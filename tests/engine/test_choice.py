@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optimize.engine import choice
 from optimize.engine.choice import LagrangianBound, solve_by_choice
 from optimize.engine.choice_structure import find_structure
+from optimize.engine.core import Relaxation
 from optimize.engine.goals import solve_goals
-from optimize.engine.highs import solve_milp
+from optimize.engine.highs import MilpOutcome, solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp, MilpBuilder, Objective
 from optimize.programme import SolveOptions
@@ -108,6 +110,31 @@ def test_large_programme_reaches_a_small_proven_gap() -> None:
     assert milp.violation(outcome.x) <= 1e-7
     assert outcome.objective is not None
     assert 0 <= outcome.bound - outcome.objective <= 2e-3 * abs(outcome.objective) * 1.001
+
+
+def test_an_interrupted_core_does_not_cost_the_plan_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan found by repair is returned when the core programme stops with a worse one."""
+    b = MilpBuilder(maximise=True)
+    rng = np.random.default_rng(2)
+    use, value = rng.uniform(1, 9, (60, 3)), rng.uniform(1, 9, (60, 3))
+    x = b.add_columns("x", (60, 3), upper=1, cost=value, integral=True)
+    b.add_rows("one", 60, [(np.arange(60)[:, None], x, 1.0)], upper=1)
+    b.add_rows("budget", 1, [(0, x, use)], upper=0.1 * use.sum())
+    milp, given = b.build(), watch()
+    solve_relaxed = choice.solve_relaxed
+
+    def interrupted(milp: Milp, part: Watch, relaxed: Relaxation, start: object) -> MilpOutcome:
+        if start is not None:
+            return solve_relaxed(milp, part, relaxed, start)
+        given.options.interrupt.set()
+        return MilpOutcome(StopReason.INTERRUPTED, np.zeros(milp.num_columns), 0.0, None)
+
+    monkeypatch.setattr(choice, "solve_relaxed", interrupted)
+    outcome = solve_by_choice(milp, given)
+    assert outcome is not None and outcome.x is not None
+    assert outcome.stop is StopReason.INTERRUPTED
+    assert milp.violation(outcome.x) <= 1e-7
+    assert outcome.objective is not None and outcome.objective > 0
 
 
 def test_same_seed_same_plan() -> None:
