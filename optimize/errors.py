@@ -18,6 +18,21 @@ class ExitCode(IntEnum):
     FAILED_CHECK = 5
 
 
+_GRAVEST_FIRST = (
+    ExitCode.INTERNAL_ERROR,
+    ExitCode.BAD_INPUT,
+    ExitCode.FAILED_CHECK,
+    ExitCode.INFEASIBLE,
+    ExitCode.NO_PLAN,
+    ExitCode.SOLVED,
+)
+
+
+def gravest(codes: Sequence[ExitCode]) -> ExitCode:
+    """What a job runner hears of several ends (at least one): the gravest of them."""
+    return next(code for code in _GRAVEST_FIRST if code in codes)
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong (or suspicious) in the data.

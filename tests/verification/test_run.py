@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from optimize import cli
-from optimize.cli import main
+from optimize.cli import main, runs
 from optimize.engine import goals
 from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.run_store import MANIFEST, SUMMARY, altered_files, file_digest, seal_of
@@ -84,7 +83,7 @@ def copy(
     """A copy of that run that a test may spoil."""
     loaded, programme = known
     monkeypatch.setattr(verification, "read_instance", lambda *_: loaded)
-    monkeypatch.setattr(cli, "PROGRAMMES", (programme,))
+    monkeypatch.setattr(runs, "PROGRAMMES", (programme,))
     return Path(shutil.copytree(town, tmp_path / "run"))
 
 

@@ -1,0 +1,1 @@
+"""One budget over all programmes: the joint optimum, and what separate silos cost."""

@@ -1,0 +1,96 @@
+"""Arguments that several commands take, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, get_args
+
+from optimize.errors import UsageError
+from optimize.programme import Engine
+from optimize.registry import PROGRAMMES
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_instance_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("path", type=Path, help="instance folder")
+    command.add_argument(
+        "--programme",
+        action="append",
+        default=[],
+        choices=[p.name for p in PROGRAMMES],
+        help="only this programme (may be repeated)",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="override a parameter of instance.toml, e.g. budgets.scale=0.8",
+    )
+
+
+def add_solve_arguments(command: argparse.ArgumentParser) -> None:
+    """How to solve: goals, limits, engine, and where runs are stored."""
+    command.add_argument(
+        "--goal", default="npv", help="goal, or several separated by commas, the first first"
+    )
+    command.add_argument("--gap", type=share, default=1e-3, help="stop at this proven relative gap (0.001)")
+    command.add_argument(
+        "--time-limit", type=positive, default=300.0, metavar="S", help="seconds for each programme (300)"
+    )
+    command.add_argument("--threads", type=count, default=1, help="cores to use (1)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--engine", choices=get_args(Engine), default="auto")
+    command.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="where runs are stored (results)",
+    )
+
+
+def overrides_of(settings: Sequence[str]) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {setting}: write KEY=VALUE, e.g. budgets.scale=0.8")
+        try:
+            overrides[key.strip()] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            overrides[key.strip()] = value
+    return overrides
+
+
+def positive(word: str) -> float:
+    value = float(word)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word} is not a positive number")
+    return value
+
+
+def share(word: str) -> float:
+    value = float(word)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word} is not a number from 0")
+    return value
+
+
+def count(word: str) -> int:
+    value = int(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number from 1")
+    return value
+
+
+def seed(word: str) -> int:
+    value = int(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0")
+    return value

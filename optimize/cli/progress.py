@@ -1,0 +1,76 @@
+"""What a terminal sees while a solve runs, and how it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from optimize.programme import Programme
+from optimize.report import text
+from optimize.result import TracePoint, relative_gap
+
+
+@contextlib.contextmanager
+def stopping_softly(interrupt: threading.Event) -> Iterator[None]:
+    """First Ctrl-C or SIGTERM: end with the best plan so far. Second Ctrl-C: end now."""
+
+    def on_signal(number: int, frame: object) -> None:
+        if interrupt.is_set():
+            raise KeyboardInterrupt
+        interrupt.set()
+        print("stopping with the best plan so far; again to stop at once", file=sys.stderr)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class ProgressLine:
+    """Plan, bound, gap and time on one line, drawn anew several times a second."""
+
+    def __init__(self, programme: Programme, goal: str) -> None:
+        self._title = programme.en
+        self._unit = programme.goal(goal).unit
+        self._began = time.monotonic()
+        self._point: TracePoint | None = None
+
+    def __call__(self, point: TracePoint) -> None:
+        self._point = point
+
+    def __rich__(self) -> Text:
+        parts = [f"{self._title}  solving"]
+        if self._point is not None:
+            plan, bound = self._point.plan, self._point.bound
+            parts += [
+                f"{word} {text.amount(value, self._unit)}"
+                for word, value in (("plan", plan), ("bound", bound))
+                if value is not None
+            ]
+            gap = relative_gap(plan, bound)
+            if gap is not None:
+                parts.append(f"gap {text.percent(gap)}")
+        parts.append(f"{time.monotonic() - self._began:.0f} s")
+        return Text("  ".join(parts))
+
+
+@contextlib.contextmanager
+def live_line(programme: Programme, goal: str, *, quiet: bool) -> Iterator[ProgressLine | None]:
+    """Live progress on a terminal; nothing in a pipe."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    line = ProgressLine(programme, goal)
+    with Live(line, console=console, refresh_per_second=4, transient=True):
+        yield line

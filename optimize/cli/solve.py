@@ -1,0 +1,104 @@
+"""``optimize solve``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from optimize.cli.arguments import Commands, add_instance_arguments, add_solve_arguments, overrides_of
+from optimize.cli.output import instance_line, print_warnings
+from optimize.cli.progress import live_line, stopping_softly
+from optimize.errors import ExitCode, UsageError, gravest
+from optimize.io.instance_folder import LoadedProgramme, read_instance
+from optimize.programme import SolveOptions
+from optimize.registry import PROGRAMMES
+from optimize.report import text
+from optimize.report.store import store_run
+from optimize.report.summary import STATUS_CODES, json_line, summarise_run
+from optimize.solve import solve
+
+
+def add_parsers(commands: Commands) -> None:
+    command = commands.add_parser("solve", help="solve an instance and check the plans")
+    command.set_defaults(run=_solve)
+    add_instance_arguments(command)
+    add_solve_arguments(command)
+    command.add_argument(
+        "--write-model",
+        type=Path,
+        metavar="FILE",
+        help="also write the model as .mps or .lp (one programme, formulation)",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object per programme on stdout")
+
+
+def _solve(call: argparse.Namespace) -> int:
+    overrides = overrides_of(call.settings)
+    instance = read_instance(call.path, PROGRAMMES, call.programme, overrides)
+    if call.write_model is not None:
+        if len(instance.programmes) != 1:
+            raise UsageError("--write-model writes one model: name one --programme")
+        if call.write_model.suffix not in (".mps", ".lp"):
+            raise UsageError(f"--write-model {call.write_model}: the name must end in .mps or .lp")
+    goals = tuple(name.strip() for name in call.goal.split(",") if name.strip())
+    for part in instance.programmes:
+        known = [goal.name for goal in part.programme.goals]
+        if not goals or any(name not in known for name in goals):
+            raise UsageError(f"--goal {call.goal}: {part.programme.name} knows {', '.join(known)}")
+    if not call.json:
+        print(instance_line(instance, call.path))
+        print_warnings(instance)
+    interrupt = threading.Event()
+    codes: list[ExitCode] = []
+    with stopping_softly(interrupt):
+        for part in instance.programmes:
+            if interrupt.is_set():
+                print(f"{part.programme.name}: not solved, interrupted", file=sys.stderr)
+                codes.append(ExitCode.NO_PLAN)
+                continue
+            codes.append(_solve_programme(call, part, goals, overrides, interrupt))
+    if not call.json and ExitCode.SOLVED in codes:
+        print(
+            f"Next: optimize show {call.results}/…/RUN · optimize solve {call.path} --set budgets.scale=0.8"
+        )
+    return gravest(codes)
+
+
+def _solve_programme(
+    call: argparse.Namespace,
+    part: LoadedProgramme,
+    goals: tuple[str, ...],
+    overrides: dict[str, Any],
+    interrupt: threading.Event,
+) -> ExitCode:
+    programme, data = part.programme, part.data
+    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    began = time.monotonic()
+    with live_line(programme, goals[-1], quiet=call.json) as progress:
+        options = SolveOptions(
+            goal=goals,
+            gap=call.gap,
+            time_limit_s=call.time_limit,
+            threads=call.threads,
+            seed=call.seed,
+            engine=call.engine,
+            progress=progress,
+            interrupt=interrupt,
+            write_model=call.write_model,
+        )
+        solved = solve(programme, data, options)
+    seconds = time.monotonic() - began
+    summary = summarise_run(programme, data, solved, options, seconds)
+    folder = store_run(call.results, call.path, programme, data, solved, options, summary, overrides, started)
+    run = None if folder is None else folder.as_posix()
+    if call.json:
+        print(json.dumps(json_line(summary, run), ensure_ascii=False, allow_nan=False), flush=True)
+    else:
+        print("\n".join(["", *text.run_lines(summary, run)]), flush=True)
+    return STATUS_CODES[summary["status"]]

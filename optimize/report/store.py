@@ -1,0 +1,48 @@
+"""A finished solve as a run in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optimize.io.run_store import save_run
+from optimize.programme import Programme, SolveOptions
+from optimize.report.stored import run_tables
+from optimize.report.summary import manifest_of, place_of_instance
+from optimize.schema import InstanceData
+from optimize.solve import Solved
+
+
+def store_run(
+    results: Path,
+    instance: Path,
+    programme: Programme,
+    data: InstanceData,
+    solved: Solved,
+    options: SolveOptions,
+    summary: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    started_utc: str,
+) -> Path | None:
+    """Write the run below ``results`` and return its folder; None where there is no checked plan.
+
+    Parameters
+    ----------
+    instance : the instance folder, as the user named it.
+    summary : of `optimize.report.summary.summarise_run`.
+    started_utc : ISO 8601, to the second.
+    """
+    if summary["status"] != "solved":
+        return None
+    home = results / programme.name / data.fingerprint
+    return save_run(
+        results,
+        programme.name,
+        data.fingerprint,
+        run_tables(programme, solved),
+        summary,
+        manifest_of(
+            data, solved, options, place_of_instance(instance, programme, home), overrides, started_utc
+        ),
+    )

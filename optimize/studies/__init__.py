@@ -1,0 +1,1 @@
+"""Many solves that answer one question: scenarios, fronts, explanations, comparisons, stress."""
