@@ -14,7 +14,10 @@ from optimize.io.fingerprint import fingerprint_files
 from optimize.io.tables import RawTable, decode, find_table, read_table
 from optimize.io.validation import TOML, assemble, locate
 from optimize.programme import Programme
-from optimize.schema import InstanceData
+from optimize.schema import InstanceData, Schema
+
+# Sections of the toml that are no programme's: those of the city as a whole.
+_CITY_ROOTS = ("city",)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,21 @@ class LoadedProgramme:
     warnings: tuple[Fault, ...]
     num_tables: int
     num_rows: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """What an instance folder holds for one schema.
+
+    ``data`` is None where there are faults in the tables; ``files`` are all that were read, by their
+    names within the folder.
+    """
+
+    data: InstanceData | None
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+    raws: Mapping[str, RawTable | None]
+    files: tuple[tuple[str, Path], ...]
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ def read_instance(
     for key, value in (overrides or {}).items():
         _lay_over(tree, key, value)
     name_zh, name_en = _names(tree, path)
-    roots = [p.name for p in programmes]
+    roots = [*(p.name for p in programmes), *_CITY_ROOTS]
     loaded = []
     for programme in present:
         if wanted and programme.name not in wanted:
@@ -88,29 +106,41 @@ def read_instance(
     return LoadedInstance(path, name_zh, name_en, tuple(loaded))
 
 
+def read_section(
+    path: Path, schema: Schema, other_roots: Sequence[str], overrides: Mapping[str, Any] | None = None
+) -> Section:
+    """What the folder holds for a schema that is no programme's; ``other_roots`` belong to others."""
+    tree, faults = _read_toml(path / TOML)
+    for key, value in (overrides or {}).items():
+        _lay_over(tree, key, value)
+    section = _read_schema(path, schema, tree, _names(tree, path), other_roots)
+    found = (*faults, *section.faults)
+    return replace(section, data=None if found else section.data, faults=found)
+
+
 def instance_files(path: Path, programme: Programme) -> list[tuple[str, Path]]:
     """Name within the folder and path of everything one programme reads."""
+    return _schema_files(path, programme.schema)
+
+
+def _schema_files(path: Path, schema: Schema) -> list[tuple[str, Path]]:
     files = [(TOML, path / TOML)]
-    for table in programme.schema.tables:
-        file = find_table(path if table.shared else path / programme.name, table.name)
+    for table in schema.tables:
+        file = find_table(path if table.shared else path / schema.programme, table.name)
         if file is not None:
             files.append((file.relative_to(path).as_posix(), file))
     return files
 
 
-def _read_programme(
-    path: Path,
-    programme: Programme,
-    tree: Mapping[str, Any],
-    names: tuple[str, str],
-    roots: Sequence[str],
-    overrides: Mapping[str, Any] | None,
-) -> tuple[LoadedProgramme | None, list[Fault]]:
+def _read_schema(
+    path: Path, schema: Schema, tree: Mapping[str, Any], names: tuple[str, str], roots: Sequence[str]
+) -> Section:
+    """Tables and parameters of one schema; ``data`` is there even if they have faults."""
     raws: dict[str, RawTable | None] = {}
     faults: list[Fault] = []
     unreadable: set[str] = set()
-    for table in programme.schema.tables:
-        folder = path if table.shared else path / programme.name
+    for table in schema.tables:
+        folder = path if table.shared else path / schema.programme
         file = find_table(folder, table.name)
         raws[table.name] = None
         if file is None:
@@ -122,28 +152,40 @@ def _read_programme(
             unreadable.add(table.name)
         else:
             raws[table.name] = raw
-    faults += _unknown_files(path, programme)
-    others = [root for root in roots if root != programme.name]
-    files = instance_files(path, programme)
-    data, found, warnings = assemble(programme.schema, raws, tree, *names, other_roots=others)
-    data, named = _with_named_files(path, programme, data)
-    settings = json.dumps(overrides or {}, sort_keys=True, default=str)
-    data = replace(data, fingerprint=fingerprint_files([*files, *named], settings))
+    faults += _unknown_files(path, schema)
+    others = [root for root in roots if root != schema.programme]
+    data, found, warnings = assemble(schema, raws, tree, *names, other_roots=others)
     # A file that could not be read has been reported as such; that it is missing too would be noise.
     faults += [
         fault
         for fault in found
         if not (fault.found == "missing file" and Path(fault.table).stem in unreadable)
     ]
+    return Section(data, tuple(faults), tuple(warnings), raws, tuple(_schema_files(path, schema)))
+
+
+def _read_programme(
+    path: Path,
+    programme: Programme,
+    tree: Mapping[str, Any],
+    names: tuple[str, str],
+    roots: Sequence[str],
+    overrides: Mapping[str, Any] | None,
+) -> tuple[LoadedProgramme | None, list[Fault]]:
+    section = _read_schema(path, programme.schema, tree, names, roots)
+    assert section.data is not None
+    data, named = _with_named_files(path, programme, section.data)
+    settings = json.dumps(overrides or {}, sort_keys=True, default=str)
+    data = replace(data, fingerprint=fingerprint_files([*section.files, *named], settings))
+    if section.faults:
+        return None, list(section.faults)
+    faults = locate(programme.find_faults(data), section.raws)
     if faults:
         return None, faults
-    faults = locate(programme.find_faults(data), raws)
-    if faults:
-        return None, faults
-    warnings += locate(programme.find_warnings(data), raws)
+    warnings = (*section.warnings, *locate(programme.find_warnings(data), section.raws))
     rows = sum(len(frame) for frame in data.tables.values())
-    tables = sum(raw is not None for raw in raws.values())
-    return LoadedProgramme(programme, data, tuple(warnings), tables, rows), []
+    tables = sum(raw is not None for raw in section.raws.values())
+    return LoadedProgramme(programme, data, warnings, tables, rows), []
 
 
 def _with_named_files(
@@ -162,9 +204,10 @@ def _with_named_files(
     return replace(data, parameters=parameters), named
 
 
-def _unknown_files(path: Path, programme: Programme) -> list[Fault]:
-    known = {table.name for table in programme.schema.tables if not table.shared}
+def _unknown_files(path: Path, schema: Schema) -> list[Fault]:
+    known = {table.name for table in schema.tables if not table.shared}
     from_schema = ", ".join(sorted(known))
+    folder = path / schema.programme
     return [
         Fault(
             file.relative_to(path).as_posix(),
@@ -173,7 +216,7 @@ def _unknown_files(path: Path, programme: Programme) -> list[Fault]:
             "unknown table",
             "rename or remove it",
         )
-        for file in sorted((path / programme.name).iterdir())
+        for file in (sorted(folder.iterdir()) if folder.is_dir() else ())
         if file.suffix in (".csv", ".parquet") and file.stem not in known
     ]
 
