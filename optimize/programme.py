@@ -142,6 +142,28 @@ class StatedArrays:
 
 
 @dataclass(frozen=True)
+class ProjectTable:
+    """A table of a run that lists projects, and what its columns say.
+
+    Attributes
+    ----------
+    name : of the table.
+    kind : what a row is, in a planner's word.
+    id : columns that together name a project.
+    decision : columns that say how and when it is done, and by whose money.
+    capex : column of its CAPEX, CNY; "" where the table has none.
+    effects : by figure of the checker, the column that adds up to it and the factor to its unit.
+    """
+
+    name: str
+    kind: str
+    id: tuple[str, ...]
+    decision: tuple[str, ...]
+    capex: str = ""
+    effects: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Programme:
     """One programme (data centres, reclaimed water, public PV).
 
@@ -150,7 +172,8 @@ class Programme:
     cannot take (None: it takes all).  ``check`` shares no derivation with the two solvers.
     ``read_plan`` is the inverse of ``plan_tables`` on tables of text cells.  ``state_arrays`` gives
     the arrays for some goals, or those of a relaxation, without any solver (None: there are none for
-    this instance, so its bounds cannot be recomputed from multipliers).
+    this instance, so its bounds cannot be recomputed from multipliers).  ``project_tables`` say which
+    of the plan's tables list its projects.
     """
 
     name: str
@@ -174,6 +197,7 @@ class Programme:
     sizes: tuple[str, ...]
     families: tuple[str, ...]
     generate: Callable[[str, int, str], InstanceDraft]
+    project_tables: tuple[ProjectTable, ...] = ()
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

@@ -13,7 +13,26 @@ from optimize.datacenter.report import summarise
 from optimize.datacenter.schema import SCHEMA
 from optimize.datacenter.solution import plan_tables, read_plan
 from optimize.datacenter.stated import state_arrays
-from optimize.programme import Goal, Programme
+from optimize.programme import Goal, Programme, ProjectTable
+
+PROJECT_TABLES = (
+    ProjectTable(
+        "projects",
+        kind="centre",
+        id=("centre",),
+        decision=(
+            "action", "year", "measures", "later_year", "later_measures", "host", "sink", "offer", "mix",
+        ),
+        capex="capex_cny",
+        effects={
+            "npv": ("npv_cny", 1.0),
+            "cost": ("cost_cny", 1.0),
+            "energy": ("energy_saved_mwh_per_year", 1.0),
+            "co2": ("co2_avoided_t_per_year", 1.0),
+            "water_m3_per_year": ("water_m3_per_year", 1.0),
+        },
+    ),
+)  # fmt: skip
 
 PROGRAMME = Programme(
     name="datacenter",
@@ -42,4 +61,5 @@ PROGRAMME = Programme(
     sizes=(*SIZES, "shanghai"),
     families=FAMILIES,
     generate=generate,
+    project_tables=PROJECT_TABLES,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimize.programme import Goal, Programme
+from optimize.programme import Goal, Programme, ProjectTable
 from optimize.pv_siting.checker import check
 from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.pv_siting.formulation import solve_formulation
@@ -20,6 +20,23 @@ GOALS = (
     Goal("energy", True, "MWh/a", "年发电量", "yearly generation"),
     Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
     Goal("capacity", True, "kW", "装机容量", "new capacity"),
+)
+
+PROJECT_TABLES = (
+    ProjectTable(
+        "projects",
+        kind="site",
+        id=("site",),
+        decision=("configuration", "offer", "year", "mix"),
+        capex="capex_cny",
+        effects={
+            "npv": ("npv_cny", 1.0),
+            "cost": ("cost_cny", 1.0),
+            "energy": ("generation_kwh_per_a", 1e-3),
+            "co2": ("co2_t_per_a", 1.0),
+            "capacity": ("kw", 1.0),
+        },
+    ),
 )
 
 PROGRAMME = Programme(
@@ -44,4 +61,5 @@ PROGRAMME = Programme(
     sizes=SIZES,
     families=FAMILIES,
     generate=generate,
+    project_tables=PROJECT_TABLES,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimize.programme import Goal, Programme
+from optimize.programme import Goal, Programme, ProjectTable
 from optimize.water.checker import check
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, unsupported_by_fast
@@ -21,6 +21,13 @@ GOALS = (
     Goal("volume", True, "m3/a", "再生水利用量", "reclaimed water used"),
     Goal("tn", True, "kg/a", "总氮削减量", "nitrogen kept out of the estuary"),
     Goal("co2", True, "tCO2/a", "碳减排量", "CO2 avoided"),
+)
+
+PROJECT_TABLES = (
+    ProjectTable("plants", "treatment", ("plant", "quality", "step"), ("year",), "capex_cny"),
+    ProjectTable("pipes", "pipe", ("corridor", "quality"), ("diameter", "year"), "capex_cny"),
+    ProjectTable("users", "connection", ("user",), ("mode", "year")),
+    ProjectTable("other_works", "other works", ("kind", "id"), ("year",)),
 )
 
 PROGRAMME = Programme(
@@ -45,4 +52,5 @@ PROGRAMME = Programme(
     sizes=(*SIZES, "shanghai"),
     families=FAMILIES,
     generate=generate,
+    project_tables=PROJECT_TABLES,
 )
