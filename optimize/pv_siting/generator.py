@@ -8,12 +8,13 @@ import pandas as pd
 from optimize.errors import UsageError
 from optimize.pv_siting import catalogue
 from optimize.pv_siting.shanghai import build_shanghai
-from optimize.pv_siting.synthetic import draw_grid, draw_sites, potential_kw
+from optimize.pv_siting.synthetic import draw_grid, draw_sites, draw_substations, potential_kw
 from optimize.schema import InstanceDraft
 
 NUM_SITES = {"2k": 2_000, "10k": 10_000, "100k": 100_000, "1m": 1_000_000}
 SIZES = (*NUM_SITES, "shanghai")
-FAMILIES = ("standard",)
+# tight: substations are sized so that nearly all of them bind as well.
+FAMILIES = ("standard", "tight")
 
 _NUM_DISTRICTS = 16
 _TYPE_SHARES = (0.46, 0.07, 0.26, 0.02, 0.11, 0.08)
@@ -31,10 +32,10 @@ def generate(size: str, seed: int, family: str) -> InstanceDraft:
         return build_shanghai(seed)
     if size not in NUM_SITES:
         raise UsageError(f"size '{size}' is unknown; known: {', '.join(SIZES)}")
-    return _generate(NUM_SITES[size], size, seed)
+    return _generate(NUM_SITES[size], size, seed, family)
 
 
-def _generate(num_sites: int, size: str, seed: int) -> InstanceDraft:
+def _generate(num_sites: int, size: str, seed: int, family: str) -> InstanceDraft:
     rng = np.random.default_rng([seed, num_sites])
     names = np.array([f"D{k + 1:02d}" for k in range(_NUM_DISTRICTS)], dtype=object)
     weight = rng.uniform(0.5, 2.0, _NUM_DISTRICTS)
@@ -42,6 +43,10 @@ def _generate(num_sites: int, size: str, seed: int) -> InstanceDraft:
     sites = draw_sites(rng, rng.choice(6, num_sites, p=_TYPE_SHARES), district)
     sites.insert(0, "site", [f"P{k + 1:07d}" for k in range(num_sites)])
     sites["feeder"], feeders, substations = draw_grid(rng, sites)
+    if family == "standard":
+        feeders["substation"], substations = draw_substations(
+            np.random.default_rng([seed, num_sites, 1]), sites, feeders
+        )
     possible = pd.Series(potential_kw(sites))
     by_purse = possible.groupby(np.where(sites["level"] == "municipal", "municipal", sites["district"])).sum()
     budgets = _budgets(rng, by_purse)
@@ -58,7 +63,7 @@ def _generate(num_sites: int, size: str, seed: int) -> InstanceDraft:
     return InstanceDraft(
         programme="pv_siting",
         name_zh=f"公共机构光伏基准算例 {size}",
-        name_en=f"public-sector PV benchmark {size}, seed {seed}",
+        name_en=f"public-sector PV benchmark {size} {family}, seed {seed}",
         description=f"Synthetic: {num_sites} institutions in {_NUM_DISTRICTS} districts.",
         tables={
             "districts": pd.DataFrame({"district": names, "name_en": names}),

@@ -109,7 +109,9 @@ def derive_limits(instance: Instance, options: Options) -> Limits:
         ),
         feeder=_where_it_can_bind(options, feeder_of_site, feeder_left),
         feeder_left_kw=feeder_left,
-        substation=_where_it_can_bind(options, substation_of_feeder[feeder_of_site], substation_left),
+        substation=_where_it_can_bind(
+            options, substation_of_feeder[feeder_of_site], substation_left, feeder_of_site, feeder_left
+        ),
         substation_left_kw=substation_left,
         installer_kw=_installers(instance),
         minimum_district=positions(instance.districts["district"], minima["district"]),
@@ -143,12 +145,29 @@ def _installers(instance: Instance) -> FloatArray:
     return capacity
 
 
-def _where_it_can_bind(options: Options, group_of_site: CodeArray, left_kw: FloatArray) -> CodeArray:
-    """Group of each option; -1 where even the largest option of every site fits together."""
+def _where_it_can_bind(
+    options: Options,
+    group_of_site: CodeArray,
+    left_kw: FloatArray,
+    inner_of_site: CodeArray | None = None,
+    inner_left_kw: FloatArray | None = None,
+) -> CodeArray:
+    """Group of each option; -1 where even the largest option of every site fits together.
+
+    Of the sites of one ``inner`` group (the feeders below a substation) no more can come than that
+    group has left.
+    """
     largest = np.zeros(len(group_of_site))
     np.maximum.at(largest, options.site, options.hosting_kw)
-    grouped = group_of_site >= 0
-    wanted = np.bincount(group_of_site[grouped], largest[grouped], minlength=len(left_kw))
+    group = group_of_site
+    if inner_of_site is not None and inner_left_kw is not None:
+        inner = np.where(inner_of_site >= 0, inner_of_site, len(inner_left_kw) + np.arange(len(group)))
+        first, of_site = np.unique(inner, return_index=True, return_inverse=True)[1:]
+        room = np.concatenate([inner_left_kw, np.full(len(group), np.inf)])[inner[first]]
+        largest = np.minimum(np.bincount(of_site, largest), room)
+        group = group_of_site[first]
+    grouped = group >= 0
+    wanted = np.bincount(group[grouped], largest[grouped], minlength=len(left_kw))
     binds = np.append(wanted > left_kw, False)
     return np.where(binds[group_of_site], group_of_site, -1).astype(np.int32)[options.site]
 

@@ -19,6 +19,13 @@ _SHARE_WITH_PARKING = np.array([0.25, 0.60, 0.45, 0.85, 0.25, 0.70])
 _SHARE_WITH_HOT_WATER = np.array([0.20, 0.90, 0.10, 0.80, 0.90, 0.25])
 _HOT_WATER_PER_FLOOR_M2 = np.array([5.0, 22.0, 2.0, 12.0, 35.0, 8.0])
 _MUNICIPAL_SHARE = np.array([0.03, 0.12, 0.12, 0.90, 0.02, 0.15])
+# Substations of 35 and 110 kV stand with two transformers of one of these sizes, and may be fed back
+# 80 % of that (DL/T 2041); of which some share is left for public institutions (assumption, D).
+_TRANSFORMER_MVA = np.array([20.0, 31.5, 40.0, 50.0])
+_FEED_BACK_SHARE = 0.8
+_SHARE_LEFT = (0.1, 0.5)
+# Shanghai has about a thousand such substations for about 6 000 public institutions.
+_FEEDERS_PER_SUBSTATION = 4
 _TARIFF = np.array(["household", "two_part", "single", "two_part", "single", "single"], dtype=object)
 
 
@@ -112,6 +119,31 @@ def draw_grid(
     for frame in (feeders, substations):
         frame["source"], frame["confidence"] = "synthetic", "D"
     return pd.Series(ids[position]), feeders, substations
+
+
+def draw_substations(
+    rng: np.random.Generator, sites: pd.DataFrame, feeders: pd.DataFrame
+) -> tuple[pd.Series, pd.DataFrame]:
+    """Substations as they stand: a few feeders each, sized by their transformers, not by what is wished for.
+
+    Parameters
+    ----------
+    sites : with ``feeder`` and ``district``.
+
+    Returns
+    -------
+    substation of each feeder; the substations table.
+    """
+    district = sites.groupby("feeder")["district"].first().reindex(feeders["feeder"])
+    number = district.groupby(district).cumcount().to_numpy() // _FEEDERS_PER_SUBSTATION + 1
+    names = pd.Series([f"S-{d}-{k:03d}" for d, k in zip(district, number, strict=True)])
+    ids = names.drop_duplicates()
+    mva = 2.0 * rng.choice(_TRANSFORMER_MVA, len(ids)) * rng.uniform(*_SHARE_LEFT, len(ids))
+    table = pd.DataFrame(
+        {"substation": ids.to_numpy(), "hosting_capacity_kw": _significant(_FEED_BACK_SHARE * mva * 1e3)}
+    )
+    table["source"], table["confidence"] = "synthetic", "D"
+    return names, table
 
 
 def _significant(values: FloatArray, digits: int = 3) -> FloatArray:

@@ -16,6 +16,8 @@ from optimize.pv_siting.checker import check
 from optimize.pv_siting.fast import prefer_fast, solve_fast
 from optimize.pv_siting.generator import example, generate
 from optimize.pv_siting.instance import find_faults, load
+from optimize.pv_siting.limits import derive_limits
+from optimize.pv_siting.options import derive_options
 from optimize.pv_siting.programme import PROGRAMME
 from optimize.pv_siting.schema import SCHEMA
 from optimize.pv_siting.shanghai import apportion
@@ -36,8 +38,18 @@ def test_unknown_size_and_family_are_refused() -> None:
         generate("2k", 0, "baroque")
 
 
+@pytest.mark.parametrize(("family", "bind"), [("standard", False), ("tight", True)])
+def test_substations_bind_in_the_tight_family_only(family: str, bind: bool) -> None:
+    instance = load(data_from_draft(SCHEMA, generate("2k", 0, family)))
+    below = instance.feeders.groupby("substation")["hosting_capacity_kw"].sum()
+    left = instance.substations.set_index("substation")["hosting_capacity_kw"]
+    assert ((below > left).mean() > 0.9) == bind
+    limits = derive_limits(instance, derive_options(instance))
+    assert ((limits.substation >= 0).mean() > 0.9) == bind
+
+
 def test_benchmark_instance_is_sound_and_binds() -> None:
-    data = data_from_draft(SCHEMA, generate("2k", 0, "standard"))
+    data = data_from_draft(SCHEMA, generate("2k", 0, "tight"))
     assert find_faults(data) == []
     instance = load(data)
     assert prefer_fast(instance, SolveOptions())
