@@ -299,6 +299,10 @@ class BlockNames(Sequence[str]):
         """The same names and one more block of one."""
         return BlockNames([*self._blocks, (name, 1)])
 
+    def prefixed(self, prefix: str) -> list[tuple[str, int]]:
+        """The blocks with a prefix before each name, to put several programmes side by side."""
+        return [(prefix + name, size) for name, size in self._blocks]
+
     def members(self, name: str) -> IntArray:
         """Positions of all names ``name[...]``, in order."""
         parts = [

@@ -13,7 +13,7 @@ import pandas as pd
 
 from optimize.city.instance import DATACENTER, MUNICIPAL, PV_SITING, WATER, City, derive_city
 from optimize.city.schema import CITY, CO2, ENERGY, SCHEMA
-from optimize.city.water_demand import present_water_m3, yearly_demand_m3
+from optimize.city.water_demand import present_water_m3, rows_by_id, yearly_demand_m3
 from optimize.errors import Fault, InputFaults
 from optimize.io.fingerprint import fingerprint_files
 from optimize.io.instance_folder import (
@@ -164,18 +164,23 @@ def _cooling_faults(links: pd.DataFrame, centres: InstanceData, water: InstanceD
     if water.parameters["water.peak_day"]:
         mend = "leave the peak day out, or remove cooling_water"
         yield Fault("instance.toml", "water.peak_day", "false where cooling_water links", "true", mend)
-    demands = water.tables["user_demands"].set_index("demand")
-    users = water.tables["users"].set_index("user")
+    if "W-CAP" in water.targets and not water.targets["W-CAP"].hard:
+        mend = "ask for the cap hard, or remove cooling_water"
+        yield Fault(
+            "instance.toml", "water.clauses.W-CAP.hard", "true where cooling_water links", "false", mend
+        )
+    demands = rows_by_id(water, "user_demands", "demand")
+    users = rows_by_id(water, "users", "user")
     candidate_parks = set(water.tables["parks"].query("zld_candidate")["park"])
     givers = set(water.tables["cascades"]["user"])
     sold_by = water.tables["user_demands"]["user"].value_counts()
     present = present_water_m3(centres)
     needed: dict[str, float] = {}
     for row, (centre, demand) in enumerate(zip(links["centre"], links["demand"], strict=True)):
-        if demand not in demands.index or centre not in present:
+        if demand not in demands or centre not in present:
             continue
-        user = demands.at[demand, "user"]
-        facts = users.loc[user]
+        user = demands[demand]["user"]
+        facts = users[user]
         for holds, expected, found, mend in (
             (facts["min_take_share"] > 0, "a user with min_take_share 0", f"{facts['min_take_share']:g}",
              "what a centre takes is settled by the plan: write 0"),

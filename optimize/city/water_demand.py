@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,20 +24,19 @@ def present_water_m3(centres: InstanceData) -> dict[str, float]:
 
 def yearly_per_base(water: InstanceData, demand: str) -> float:
     """Yearly demand, m3/a with its growth, per m3/d of ``base_m3_per_d``."""
-    demands = water.tables["user_demands"].set_index("demand").loc[demand]
-    users = water.tables["users"].set_index("user")
+    facts = rows_by_id(water, "user_demands", "demand")[demand]
     profiles = water.tables["profiles"]
-    rows = profiles[profiles["profile"] == demands["profile"]]
+    rows = profiles[profiles["profile"] == facts["profile"]]
     factor = np.ones(12)
     factor[rows["month"].to_numpy(np.int64) - 1] = rows["factor"].to_numpy(np.float64)
-    growth = 1.0 + float(users.at[demands["user"], "growth_share"])
+    growth = 1.0 + float(rows_by_id(water, "users", "user")[facts["user"]]["growth_share"])
     return float(growth * (factor * np.array(DAYS_PER_MONTH)).sum())
 
 
 def yearly_demand_m3(water: InstanceData, demand: str) -> float:
     """The demand of a year as the tables state it, m3/a with its growth."""
-    table = water.tables["user_demands"].set_index("demand")
-    return float(table.at[demand, "base_m3_per_d"]) * yearly_per_base(water, demand)
+    facts = rows_by_id(water, "user_demands", "demand")[demand]
+    return float(facts["base_m3_per_d"]) * yearly_per_base(water, demand)
 
 
 def with_demand_moved(water: InstanceData, change_m3: Mapping[str, float]) -> InstanceData:
@@ -50,3 +50,10 @@ def with_demand_moved(water: InstanceData, change_m3: Mapping[str, float]) -> In
         base[place[demand]] = max(base[place[demand]] + change / yearly_per_base(water, demand), 0.0)
     table["base_m3_per_d"] = base
     return replace(water, tables={**water.tables, "user_demands": table})
+
+
+def rows_by_id(data: InstanceData, table: str, key: str) -> dict[str, dict[str, Any]]:
+    """The rows of a table by their id."""
+    frame = data.tables[table]
+    records = frame.to_dict(orient="records")
+    return {str(row[key]): {str(name): value for name, value in row.items()} for row in records}

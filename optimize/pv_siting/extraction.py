@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from optimize.pv_siting.arrays import Arrays
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.options import Options
+from optimize.pv_siting.options import Options, source_names
 from optimize.pv_siting.solution import PROJECT_COLUMNS, Solution
 
 
@@ -49,3 +50,14 @@ def extract_solution(
     )
     payments = payments.sort_values(["site", "year", "source"], ignore_index=True)
     return Solution(projects, payments, carried_over)
+
+
+def carried_over(instance: Instance, programme: Arrays, x: NDArray[np.float64]) -> pd.DataFrame:
+    """Money kept for the next year, by source and year of the budget it is left of."""
+    names = source_names(instance)
+    rows = [
+        (names[f], instance.base_year + t, float(x[column]))
+        for (f, t), column in zip(programme.carried_pairs, programme.carried, strict=False)
+        if x[column] > 0.0
+    ]
+    return pd.DataFrame(rows, columns=["source", "year", "amount_cny"])

@@ -1,0 +1,382 @@
+"""The city by splits of its money: each programme answers a split with its plan, prices say which split.
+
+1. Today's fixed shares: every programme on its own share.
+2. The relaxation of all programmes of choices together (`bound`) gives prices of money and the split it would
+   make; each is solved again on that share.
+3. Each programme in turn is improved with all money the others leave, the others' plans held, cross-links and
+   targets kept.
+4. The network is asked for a plan on a share moved the way the prices point; a plan worth more than its money
+   at those prices joins those to choose from, and 2 and 3 are done again.
+
+Every plan kept is a plan of the whole city, so the joint plan is never worse than the fixed shares'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from optimize.city.arrays import CityArrays, join_parts
+from optimize.city.bound import CityBound, Relaxed, bound_with_network, relax
+from optimize.city.instance import WATER, City
+from optimize.city.network import Asked, ask_water
+from optimize.city.part import CityPart
+from optimize.city.plan import CityPlan
+from optimize.city.result import CityResult, Silos
+from optimize.city.shares import extreme_changes, read_city_plan
+from optimize.city.water_part import WaterPlan, plans_part, relaxed_part
+from optimize.engine.goals import solve_goals
+from optimize.engine.stopping import Watch
+from optimize.milp import BoolArray, FloatArray
+from optimize.programme import SolveOptions
+from optimize.result import StopReason
+
+T = TypeVar("T")
+
+# Shares of the whole time limit: each answer on today's shares and on the guided split, the relaxations,
+# one round of improving in turn, and each further question to the network.
+_NETWORK_SHARE = 0.22
+_PART_SHARE = 0.13
+_RELAX_SHARE = 0.12
+_IMPROVE_SHARE = 0.06
+_BOUND_SHARE = 0.15
+_MOST_ROUNDS = 12
+# How far the network's share is moved, by source, where its own price of money and the others' differ.
+_MORE, _LESS = 1.25, 0.8
+_FEASIBLE = 1e-6
+
+
+def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watch: Watch) -> CityResult:
+    """The best joint plan found within the limits, and a proven bound on all; one goal.
+
+    Parameters
+    ----------
+    parts : the programmes that are arrays; the network, where the city has one that is not, is asked.
+    """
+    search = _Search(city, list(parts), options, watch)
+    silos = search.timed("silos", search.on_todays_shares)
+    search.timed("split", search.on_guided_split)
+    bound = search.timed("bound", search.bound)
+    search.timed("improve", search.improve_until_time)
+    plan = objective = None
+    if search.x is not None:
+        plan = read_city_plan(search.arrays, search.x, search.goal)
+        objective = search.value
+    return CityResult(
+        city=city,
+        goal=options.goal,
+        maximise=watch.maximise,
+        stop=search.stop_reason(),
+        plan=plan,
+        objective=objective,
+        bound=watch.bound,
+        silos=silos,
+        engine="decomposition",
+        trace=tuple(watch.trace),
+        timings=search.timings,
+        certificate=None if bound is None else bound.certificate,
+    )
+
+
+@dataclass
+class _Search:
+    """State of the search: plans of the network so far, the best point on `arrays`, the last relaxation."""
+
+    city: City
+    parts: list[CityPart]
+    options: SolveOptions
+    watch: Watch
+    plans: list[WaterPlan] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    x: FloatArray | None = None
+    relaxed: Relaxed | None = None
+    infeasible: bool = False
+
+    def __post_init__(self) -> None:
+        self.goal = self.options.goal[0]
+        self.sign = 1.0 if self.watch.maximise else -1.0
+        self.has_network = WATER in self.city.names and not any(p.name == WATER for p in self.parts)
+        self.smallest, self.largest = extreme_changes(self.parts)
+        self._arrays: CityArrays | None = None
+
+    # --- the programme at hand ----------------------------------------------------------------------
+
+    def in_order(self) -> list[CityPart]:
+        by_name = {part.name: part for part in self.parts}
+        if self.has_network:
+            by_name[WATER] = plans_part(self.city, (self.goal,), self.plans)
+        return [by_name[name] for name in self.city.names]
+
+    @property
+    def arrays(self) -> CityArrays:
+        if self._arrays is None:
+            self._arrays = self._aimed(join_parts(self.city, self.in_order(), (self.goal,)))
+        return self._arrays
+
+    def _aimed(self, arrays: CityArrays) -> CityArrays:
+        objective = arrays.objectives[self.goal]
+        milp = arrays.milp.with_objective(objective.cost, objective.maximise, objective.offset)
+        return dataclasses.replace(arrays, milp=milp)
+
+    def add_plan(self, plan: WaterPlan) -> None:
+        """A further plan to choose from; the point in hand stays what it is."""
+        old = self._arrays
+        self.plans.append(plan)
+        self._arrays = None
+        if self.x is not None and old is not None:
+            self.x = _carried(old, self.x, self.arrays)
+
+    @property
+    def value(self) -> float:
+        assert self.x is not None
+        return self.arrays.milp.value(self.x)
+
+    def keep(self, x: FloatArray | None) -> bool:
+        """Hold a point if it is a plan of the whole city and the best so far."""
+        if x is None or self.arrays.milp.violation(x) > _FEASIBLE:
+            return False
+        if self.x is not None and self.sign * (self.arrays.milp.value(x) - self.value) <= 0:
+            return False
+        self.x = x
+        self.watch.offer_plan(self.value)
+        return True
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    def timed(self, name: str, step: Callable[[], T]) -> T:
+        began = self.watch.seconds()
+        value = step()
+        self.timings[f"{name}_s"] = self.watch.seconds() - began
+        return value
+
+    def seconds(self, share: float) -> float:
+        return max(min(share * self.options.time_limit_s, self.watch.remaining()), 1e-2)
+
+    def own_options(self, share: float) -> SolveOptions:
+        return dataclasses.replace(
+            self.options, time_limit_s=self.seconds(share), progress=None, write_model=None
+        )
+
+    def stop_reason(self) -> StopReason:
+        if self.x is None and self.infeasible:
+            return StopReason.INFEASIBLE
+        return self.watch.stop_reason()
+
+    # --- 1: today's shares ------------------------------------------------------------------------------
+
+    def on_todays_shares(self) -> Silos:
+        city = self.city
+        bounds: list[float | None] = []
+        if self.has_network:
+            asked = self.ask(city.today_cny[city.names.index(WATER)], {})
+            bounds.append(asked.bound)
+            if asked.plan is None:
+                return Silos(None, None, None, asked.stop)
+            self.add_plan(asked.plan)
+            if any(value < 0 for value in self.smallest.values()) and not self.watch.must_stop:
+                # a network that counts on demand a retrofit takes away would forbid the retrofit
+                careful = self.ask(city.today_cny[city.names.index(WATER)], self.smallest)
+                if careful.plan is not None:
+                    self.add_plan(careful.plan)
+        fixed = self._aimed(join_parts(city, self.in_order(), (self.goal,), city.today_cny))
+        if city.is_coupled:
+            x, bound, stop = self._as_a_whole(fixed, 2 * _PART_SHARE)
+            bounds = [None]
+            if not self.has_network:
+                bounds = [bound]
+        else:
+            x, own, stop = self._one_by_one(fixed, city.today_cny)
+            bounds += own
+        whole = None if x is None or fixed.milp.violation(x) > _FEASIBLE else x
+        known = [bound for bound in bounds if bound is not None]
+        bound = float(sum(known)) if len(known) == len(bounds) else None
+        if whole is None:
+            self.infeasible = stop is StopReason.INFEASIBLE
+            return Silos(None, None, bound, stop)
+        self.keep(whole)
+        solutions = read_city_plan(fixed, whole, self.goal, tidy=False).solutions
+        return Silos(CityPlan(city.today_cny, solutions), fixed.milp.value(whole), bound, stop)
+
+    def ask(self, share_cny: FloatArray, moved_m3: dict[str, float]) -> Asked:
+        return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(_NETWORK_SHARE))
+
+    def _as_a_whole(
+        self, arrays: CityArrays, share: float, start: FloatArray | None = None
+    ) -> tuple[FloatArray | None, float | None, StopReason]:
+        objective = arrays.objectives[self.goal]
+        outcome = solve_goals(
+            arrays.milp, [objective], self.own_options(share), group=arrays.group, start=start
+        )
+        return outcome.x, outcome.bound, outcome.stop
+
+    def _one_by_one(
+        self, arrays: CityArrays, share_cny: FloatArray
+    ) -> tuple[FloatArray | None, list[float | None], StopReason]:
+        """Each programme of arrays on its share; the network carries out its best plan so far."""
+        x = np.zeros(arrays.milp.num_columns)
+        some = arrays.shares >= 0
+        x[arrays.shares[some]] = share_cny[some]
+        bounds: list[float | None] = []
+        stop = StopReason.OPTIMAL
+        for k, part in enumerate(arrays.parts):
+            own, bound, stop_of_part = self._answer(part, share_cny[k])
+            if part.name != WATER or not self.has_network:
+                bounds.append(bound)
+            if own is None:
+                return None, bounds, stop_of_part
+            if stop_of_part is not StopReason.OPTIMAL:
+                stop = stop_of_part
+            x[arrays.first[k] : arrays.first[k + 1]] = own
+        return x, bounds, stop
+
+    def _answer(
+        self, part: CityPart, share_cny: FloatArray
+    ) -> tuple[FloatArray | None, float | None, StopReason]:
+        """A programme alone under its share of the pool."""
+        upper = part.milp.row_upper.copy()
+        upper[part.money.row] = 0.0
+        money = part.money
+        np.add.at(upper, money.row, money.per_cny * share_cny[money.source, money.year])
+        milp = dataclasses.replace(part.milp, row_upper=upper)
+        outcome = solve_goals(
+            milp, [part.objectives[self.goal]], self.own_options(_PART_SHARE), group=part.group
+        )
+        return outcome.x, outcome.bound, outcome.stop
+
+    # --- 2: the split the prices make -------------------------------------------------------------------
+
+    def on_guided_split(self) -> None:
+        """Relax all programmes together; solve each again on what the relaxation gives it."""
+        if (self.has_network and not self.plans) or self.watch.must_stop or self.watch.gap_reached:
+            return
+        relaxed = relax(self.arrays, self.goal, self.watch.child(seconds=self.seconds(_RELAX_SHARE)))
+        if relaxed is None:
+            return
+        self.relaxed = relaxed
+        if not self.has_network:
+            self.watch.offer_bound(relaxed.bound)
+        if self.city.is_coupled:
+            if self.x is None:
+                x, _, stop = self._as_a_whole(self.arrays, 2 * _PART_SHARE)
+                self.infeasible = stop is StopReason.INFEASIBLE and not self.has_network
+                self.keep(x)
+            return
+        share = self.arrays.share_cny(relaxed.x)
+        x, _, _ = self._one_by_one(self.arrays, share)
+        self.keep(x)
+
+    # --- 3: each in turn --------------------------------------------------------------------------------
+
+    def improve_until_time(self) -> None:
+        """Rounds of improving in turn, and a question to the network while there is time for its answer."""
+        for round_ in range(_MOST_ROUNDS):
+            if self.watch.must_stop or self.watch.gap_reached or self.x is None:
+                return
+            gained = self._improve_in_turn()
+            asked = self.has_network and self._ask_guided(round_)
+            if not gained and not asked:
+                return
+
+    def _improve_in_turn(self) -> bool:
+        gained = False
+        for k in range(len(self.arrays.parts)):
+            if self.watch.must_stop or self.watch.gap_reached:
+                break
+            gained |= self._improve(self._freed(k))
+        return gained
+
+    def _freed(self, k: int) -> BoolArray:
+        """A programme's columns, all shares, and the city's own columns."""
+        free = np.zeros(self.arrays.milp.num_columns, dtype=np.bool_)
+        free[self.arrays.first[k] : self.arrays.first[k + 1]] = True
+        free[self.arrays.first[-1] :] = True
+        return free | ~self.arrays.milp.integral
+
+    def _improve(self, free: BoolArray) -> bool:
+        assert self.x is not None
+        part = self.arrays.milp.restricted(free, self.x)
+        objective = dataclasses.replace(self.arrays.objectives[self.goal], cost=part.cost, offset=part.offset)
+        outcome = solve_goals(
+            part, [objective], self.own_options(_IMPROVE_SHARE), start=self.x[free],
+            group=self.arrays.group[free],
+        )  # fmt: skip
+        if outcome.x is None:
+            return False
+        x = self.x.copy()
+        x[free] = outcome.x
+        return self.keep(x)
+
+    # --- 4: the network on another share ----------------------------------------------------------------
+
+    def _ask_guided(self, round_: int) -> bool:
+        """Ask for a plan on a share moved by the prices; True where a plan came back."""
+        if self.relaxed is None or self.watch.remaining() < _IMPROVE_SHARE * self.options.time_limit_s:
+            return False
+        share = self._guided_share(round_)
+        if share is None:
+            return False
+        asked = self.ask(share, self._moved())
+        if asked.plan is None:
+            return False
+        self.add_plan(asked.plan)
+        self._improve(self._freed(self.city.names.index(WATER)))
+        return True
+
+    def _guided_share(self, round_: int) -> FloatArray | None:
+        """The best plan's money, more of it first, then less, wherever the pool holds it."""
+        assert self.x is not None
+        k = self.city.names.index(WATER)
+        held = self.arrays.share_cny(self.x)
+        total = held[k].sum(axis=1, keepdims=True)
+        factor = (_MORE, _LESS)[round_ % 2] ** (1 + round_ // 2)
+        pool = self.city.pool_cny
+        most = pool.sum(axis=1, keepdims=True)
+        wanted = np.minimum(np.where(total > 0, factor * total, 0.0), most)
+        return np.where(most > 0, wanted * pool / np.where(most > 0, most, 1.0), 0.0)
+
+    def _moved(self) -> dict[str, float]:
+        """Where the best plan's centres leave the linked demands."""
+        assert self.x is not None
+        moved = {}
+        for k, part in enumerate(self.arrays.parts):
+            for demand, change in part.water_m3.items():
+                own = self.arrays.of_part(k, self.x)
+                moved[demand] = float(change.amounts @ own[change.columns])
+        return moved
+
+    # --- the bound --------------------------------------------------------------------------------------
+
+    def bound(self) -> CityBound | None:
+        """A bound on every split; with a network, from its averaged relaxation."""
+        if not self.has_network:
+            if self.relaxed is None:
+                return None
+            return CityBound(self.relaxed.bound, self.relaxed, self.relaxed.certificate)
+        network = relaxed_part(self.city, (self.goal,), self.largest, self.smallest)
+        if network is None:
+            return None
+        shape = self.city.pool_cny.shape
+        price = np.zeros(shape) if self.relaxed is None else self.relaxed.price_of_money
+        part = self.watch.child(seconds=self.seconds(_BOUND_SHARE))
+        found = bound_with_network(self.city, self.parts, network, self.goal, price, part)
+        if found is not None:
+            self.watch.offer_bound(found.bound)
+        return found
+
+
+def _carried(old: CityArrays, x: FloatArray, new: CityArrays) -> FloatArray:
+    """A point on arrays that have since got further columns in some part (at its end)."""
+    y = np.zeros(new.milp.num_columns)
+    for k in range(len(old.parts)):
+        own = old.of_part(k, x)
+        y[new.first[k] : new.first[k] + len(own)] = own
+    both = (old.shares >= 0) & (new.shares >= 0)
+    y[new.shares[both]] = x[old.shares[both]]
+    num_city = old.milp.num_columns - int(old.first[-1]) - int((old.shares >= 0).sum())
+    if num_city:
+        y[-num_city:] = x[-num_city:]
+    return y

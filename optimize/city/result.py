@@ -1,0 +1,80 @@
+"""What solving a city returns: the joint plan, today's fixed shares beside it, and what is proven of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from optimize.city.checker import CityCheck
+from optimize.city.instance import City
+from optimize.city.plan import CityPlan
+from optimize.result import Certificate, Relaxation, StopReason, TracePoint, relative_gap
+
+Engine = Literal["monolith", "decomposition"]
+
+
+@dataclass(frozen=True)
+class Silos:
+    """Every programme on today's fixed share: the best plan found and the bound on all such plans."""
+
+    plan: CityPlan | None
+    objective: float | None
+    bound: float | None
+    stop: StopReason
+
+
+@dataclass(frozen=True)
+class CityResult:
+    """The joint plan; ``objective`` and ``bound`` belong to the last goal, as in `result.Result`.
+
+    ``network_gap`` is what water's own relaxation leaves open in ``bound``: its bound at the plan's
+    prices less the plan's worth at them (None: water is not part, or is solved exactly).
+    """
+
+    city: City
+    goal: tuple[str, ...]
+    maximise: bool
+    stop: StopReason
+    plan: CityPlan | None
+    objective: float | None
+    bound: float | None
+    silos: Silos
+    engine: Engine
+    trace: tuple[TracePoint, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict)
+    relaxations: tuple[Relaxation, ...] = ()
+    certificate: Certificate | None = None
+    network_gap: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        return relative_gap(self.objective, self.bound)
+
+    @property
+    def price_of_silos(self) -> float | None:
+        """How much better the joint plan is than the plans on fixed shares."""
+        if self.objective is None or self.silos.objective is None:
+            return None
+        sign = 1.0 if self.maximise else -1.0
+        return sign * (self.objective - self.silos.objective)
+
+    @property
+    def price_range(self) -> tuple[float, float | None]:
+        """Between what the true price of silos lies for certain (optimum against optimum); None: not known."""
+        sign = 1.0 if self.maximise else -1.0
+        least, most = 0.0, None
+        if self.objective is not None and self.silos.bound is not None:
+            least = max(sign * (self.objective - self.silos.bound), 0.0)
+        if self.bound is not None and self.silos.objective is not None:
+            most = sign * (self.bound - self.silos.objective)
+        return least, most
+
+
+@dataclass(frozen=True)
+class SolvedCity:
+    """A result with the independent checks of both plans (None where there is no plan)."""
+
+    result: CityResult
+    check: CityCheck | None
+    silo_check: CityCheck | None
