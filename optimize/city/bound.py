@@ -21,6 +21,7 @@ import numpy as np
 from optimize.city.arrays import CityArrays, join_parts
 from optimize.city.instance import WATER, City
 from optimize.city.part import CityPart, MoneyRows
+from optimize.city.parts import certified_arrays, in_order, money_only, without_water_links
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.choice import LagrangianBound
 from optimize.engine.choice_structure import find_structure
@@ -83,35 +84,6 @@ class CityBound:
     network_worth: float | None = None
 
 
-def certified_arrays(
-    city: City, parts: Sequence[CityPart], relaxed_network: CityPart | None, goals: Sequence[str]
-) -> CityArrays:
-    """The arrays a stored certificate stands on: programmes of choices whole, the network relaxed."""
-    if relaxed_network is None:
-        return join_parts(city, parts, goals)
-    return join_parts(_without_water_links(city), _in_order(city, parts, relaxed_network), goals)
-
-
-def _without_water_links(city: City) -> City:
-    return replace(city, cooling_water=city.cooling_water.iloc[:0])
-
-
-def _money_only(city: City) -> City:
-    """The city of which money is all that is shared."""
-    return replace(
-        city,
-        targets={},
-        cooling_water=city.cooling_water.iloc[:0],
-        shared_heat=city.shared_heat.iloc[:0],
-        pv_at_centres=city.pv_at_centres.iloc[:0],
-    )
-
-
-def _in_order(city: City, parts: Sequence[CityPart], network: CityPart) -> list[CityPart]:
-    by_name = {part.name: part for part in (*parts, network)}
-    return [by_name[name] for name in city.names]
-
-
 def relax(arrays: CityArrays, goal: str, watch: Watch) -> Relaxed | None:
     """The relaxation of the city's programme; None where it is not solved in time or has no point."""
     objective = arrays.objectives[goal]
@@ -170,7 +142,7 @@ def bound_with_network(
             break
         answers.append(answer)
         cuts = _cuts_part(city, network, goal, answers)
-        arrays = join_parts(_without_water_links(city), _in_order(city, parts, cuts), (goal,))
+        arrays = join_parts(without_water_links(city), in_order(city, parts, cuts), (goal,))
         relaxed = relax(arrays, goal, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining()))
         if relaxed is None:
             break
@@ -188,7 +160,7 @@ def bound_with_network(
 
 def _answer(city: City, network: CityPart, goal: str, price: FloatArray, watch: Watch) -> Answer | None:
     """max worth - price of the money, over the relaxation; more is better whatever the goal's sense."""
-    arrays = join_parts(_money_only(city), [network], (goal,))
+    arrays = join_parts(money_only(city), [network], (goal,))
     objective = arrays.objectives[goal]
     sign = 1.0 if objective.maximise else -1.0
     cost = sign * objective.cost

@@ -25,9 +25,10 @@ from optimize.city.bound import CityBound, Relaxed, bound_with_network, relax
 from optimize.city.instance import WATER, City
 from optimize.city.network import Asked, ask_water
 from optimize.city.part import CityPart
+from optimize.city.parts import extreme_changes
 from optimize.city.plan import CityPlan
 from optimize.city.result import CityResult, Silos
-from optimize.city.shares import extreme_changes, read_city_plan
+from optimize.city.shares import read_city_plan
 from optimize.city.water_part import WaterPlan, plans_part, relaxed_part
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
@@ -76,6 +77,7 @@ def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watc
         bound=watch.bound,
         silos=silos,
         engine="decomposition",
+        network=None if WATER not in city.names else "relaxed" if search.has_network else "whole",
         trace=tuple(watch.trace),
         timings=search.timings,
         certificate=None if bound is None else bound.certificate,

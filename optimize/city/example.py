@@ -32,11 +32,13 @@ class Draw:
     Attributes
     ----------
     money : shape (3 programmes, 3 sources, 3 years), CNY.
-    scale : shape (8,), factors near one on loads, roofs, demands and prices.
+    scale : shape (8,), factors near one on loads, roofs and demands.
+    energy : [CITY-ENERGY] as the toml states it.
     """
 
     money: np.ndarray[Any, np.dtype[np.float64]]
     scale: np.ndarray[Any, np.dtype[np.float64]]
+    energy: dict[str, Any]
 
     @staticmethod
     def plain() -> Draw:
@@ -48,7 +50,7 @@ class Draw:
                 [500_000.0, 350_000.0, 300_000.0],
             ]
         )
-        return Draw(by_programme[:, :, None] * by_year, np.ones(8))
+        return Draw(by_programme[:, :, None] * by_year, np.ones(8), {"required": 3_950.0})
 
     @staticmethod
     def seeded(seed: int) -> Draw:
@@ -57,6 +59,11 @@ class Draw:
         return Draw(
             np.round(plain.money * random.uniform(0.2, 1.6, plain.money.shape), -3),
             random.uniform(0.6, 1.5, 8).round(2),
+            {
+                "required": float(random.integers(3_500, 3_800)),
+                "hard": False,
+                "penalty_cny_per_unit": 4_000.0,
+            },
         )
 
 
@@ -109,7 +116,7 @@ def _city(draw: Draw) -> InstanceDraft:
         },
         {"city.baseline_energy_tce": 4_000.0, "city.baseline_co2_t": 14_000.0},
         {
-            "CITY-ENERGY": {"required": 3_900.0},
+            "CITY-ENERGY": draw.energy,
             "CITY-CO2": {"required": 13_800.0, "hard": False, "penalty_cny_per_unit": 300.0},
         },
     )
@@ -126,7 +133,7 @@ def _centres(draw: Draw) -> InstanceDraft:
             "district": ["East", "West", "West"],
             "lon": [121.60, 121.40, 121.41],
             "lat": [31.20, 31.20, 31.21],
-            "it_load_kw": (np.array([700.0, 220.0, 20.0]) * load).round(1),
+            "it_load_kw": (np.array([700.0, 65.0, 20.0]) * load).round(1),
             "cooling_kwh_per_kwh_it": [0.55, 0.62, 0.85],
             "power_kwh_per_kwh_it": [0.18, 0.20, 0.28],
             "other_kwh_per_kwh_it": [0.04, 0.04, 0.05],
@@ -145,7 +152,7 @@ def _centres(draw: Draw) -> InstanceDraft:
     measures["cooling_types"] = ["", "water_chiller|air_chiller", "", ""]
     measures["water_change_l_per_kwh"] = [-0.1, 0.3, 0.0, 0.0]
     months = pd.DataFrame(
-        [("clinic-heat", month, 25_000.0) for month in range(1, 13)],
+        [("clinic-heat", month, 45_000.0) for month in range(1, 13)],
         columns=["sink", "month", "capacity_kwh"],
     )
     return _draft(
@@ -166,7 +173,10 @@ def _centres(draw: Draw) -> InstanceDraft:
             "sink_months": months,
         },
         {"datacenter.water_price_cny_per_m3": 5.5, "datacenter.staging_min_it_load_kw": 1e6},
-        {"DC-WATER": {"required": 20_000.0}},
+        {
+            "DC-WATER": {"required": 20_000.0},
+            "DC-HEAT": {"required": 400.0, "hard": False, "penalty_cny_per_unit": 4_000.0},
+        },
     )  # fmt: skip
 
 
@@ -254,7 +264,7 @@ def _pv(draw: Draw) -> InstanceDraft:
                     "structure_reserve_kg_per_m2": [70.0, 70.0, 70.0],
                     "roof_residual_life_years": [30.0, 30.0, 30.0],
                     "annual_load_kwh": [900_000.0, 2_500_000.0, 260_000.0],
-                    "hot_water_kwh_per_a": [240_000.0, 0.0, 30_000.0],
+                    "hot_water_kwh_per_a": [480_000.0, 0.0, 30_000.0],
                     "tariff": ["single", "two_part", "household"],
                 }
             ),
@@ -265,6 +275,7 @@ def _pv(draw: Draw) -> InstanceDraft:
                 [
                     ("roof50", "rooftop", 0.5, "", ""),
                     ("roof100", "rooftop", 1.0, "", ""),
+                    ("roof50_heat", "rooftop", 0.5, "", "air_source"),
                     ("air_heat", "", 1.0, "", "air_source"),
                 ],
                 columns=["configuration", "kind", "fill_share", "storage", "hot_water"],
@@ -274,5 +285,8 @@ def _pv(draw: Draw) -> InstanceDraft:
             "tariffs": catalogue.tariffs(),
         },
         {},
-        {"PV-50MW": {"required": 100.0, "hard": False, "penalty_cny_per_unit": 500.0}},
+        {
+            "PV-50MW": {"required": 100.0, "hard": False, "penalty_cny_per_unit": 500.0},
+            "PV-HEAT": {"required": 2, "hard": False, "penalty_cny_per_unit": 150_000.0},
+        },
     )

@@ -12,6 +12,7 @@ from optimize.city.plan import CityPlan
 from optimize.result import Certificate, Relaxation, StopReason, TracePoint, relative_gap
 
 Engine = Literal["monolith", "decomposition"]
+Network = Literal["whole", "relaxed"] | None
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Silos:
 class CityResult:
     """The joint plan; ``objective`` and ``bound`` belong to the last goal, as in `result.Result`.
 
-    ``network_gap`` is what water's own relaxation leaves open in ``bound``: its bound at the plan's
-    prices less the plan's worth at them (None: water is not part, or is solved exactly).
+    ``network`` says how water stands in the arrays of the certificate: whole, relaxed over the averaged
+    year, or (None) not at all.
     """
 
     city: City
@@ -45,7 +46,7 @@ class CityResult:
     timings: Mapping[str, float] = field(default_factory=dict)
     relaxations: tuple[Relaxation, ...] = ()
     certificate: Certificate | None = None
-    network_gap: float | None = None
+    network: Network = None
 
     @property
     def gap(self) -> float | None:

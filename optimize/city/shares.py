@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from optimize.city.arrays import CityArrays
 from optimize.city.checker import at_once
-from optimize.city.instance import DATACENTER
-from optimize.city.part import CityPart
 from optimize.city.plan import CityPlan
 from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
@@ -66,18 +62,3 @@ def _spread_over_years(arrays: CityArrays, share_cny: FloatArray) -> FloatArray:
         needed = share[k].sum(axis=1, keepdims=True)
         share[k] = np.where(total > 0, left * np.minimum(needed / np.where(total > 0, total, 1.0), 1.0), 0.0)
     return share
-
-
-def extreme_changes(parts: Sequence[CityPart]) -> tuple[dict[str, float], dict[str, float]]:
-    """Smallest and largest change of each linked demand that any plan could make, m3/a."""
-    centres = next((part for part in parts if part.name == DATACENTER), None)
-    smallest: dict[str, float] = {}
-    largest: dict[str, float] = {}
-    if centres is None:
-        return smallest, largest
-    for demand, change in centres.water_m3.items():
-        low, high = np.zeros(int(centres.group.max()) + 1), np.zeros(int(centres.group.max()) + 1)
-        np.minimum.at(low, centres.group[change.columns], change.amounts)
-        np.maximum.at(high, centres.group[change.columns], change.amounts)
-        smallest[demand], largest[demand] = float(low.sum()), float(high.sum())
-    return smallest, largest

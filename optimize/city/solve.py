@@ -10,15 +10,14 @@ import numpy as np
 from optimize.checking import CheckReport, Violation
 from optimize.city.arrays import join_parts
 from optimize.city.checker import CityCheck, check_city, city_goals
-from optimize.city.datacenter_part import datacenter_part
 from optimize.city.decomposition import decompose
-from optimize.city.instance import DATACENTER, PV_SITING, WATER, City
+from optimize.city.instance import WATER, City
 from optimize.city.part import CityPart
+from optimize.city.parts import choice_parts, with_exact_water
 from optimize.city.plan import CityPlan
-from optimize.city.pv_part import pv_part
 from optimize.city.result import CityResult, Silos, SolvedCity
-from optimize.city.shares import extreme_changes, read_city_plan
-from optimize.city.water_part import EXACT_LANES, exact_part, is_exact
+from optimize.city.shares import read_city_plan
+from optimize.city.water_part import EXACT_LANES
 from optimize.engine.certificate import certify_linearly
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
@@ -48,8 +47,8 @@ def solve_city(
     """
     _check_goals(city, options)
     watch = Watch(options, _sense(city, options.goal[-1]))
-    parts = _choice_parts(city, options.goal)
-    whole = _with_exact_water(city, parts, options.goal, exact_lanes)
+    parts = choice_parts(city, options.goal)
+    whole = with_exact_water(city, parts, options.goal, exact_lanes)
     if whole is not None and sum(int(part.milp.integral.sum()) for part in whole) <= monolith_up_to:
         result = _solve_whole(city, whole, options, watch)
     elif len(options.goal) > 1:
@@ -73,25 +72,6 @@ def _check_goals(city: City, options: SolveOptions) -> None:
 
 def _sense(city: City, goal: str) -> bool:
     return city.parts[0].programme.goal(goal).maximise
-
-
-def _choice_parts(city: City, goals: Sequence[str]) -> list[CityPart]:
-    """Programmes made of choices; their arrays stand for them at any size."""
-    make = {DATACENTER: datacenter_part, PV_SITING: pv_part}
-    return [make[name](city, goals) for name in city.names if name in make]
-
-
-def _with_exact_water(
-    city: City, parts: Sequence[CityPart], goals: Sequence[str], exact_lanes: int
-) -> list[CityPart] | None:
-    """All parts as arrays, in the city's order; None where the network is too large for that."""
-    if WATER not in city.names:
-        return list(parts)
-    if not is_exact(city, exact_lanes):
-        return None
-    water = exact_part(city, goals, extreme_changes(parts)[1])
-    by_name = {part.name: part for part in (*parts, water)}
-    return [by_name[name] for name in city.names]
 
 
 def _solve_whole(city: City, parts: Sequence[CityPart], options: SolveOptions, watch: Watch) -> CityResult:
@@ -125,6 +105,7 @@ def _solve_whole(city: City, parts: Sequence[CityPart], options: SolveOptions, w
         bound=outcome.bound,
         silos=silos,
         engine="monolith",
+        network="whole" if WATER in city.names else None,
         trace=outcome.trace,
         timings={"silos_s": began, **outcome.timings},
         relaxations=outcome.relaxations,

@@ -39,9 +39,9 @@ def stopping_softly(interrupt: threading.Event) -> Iterator[None]:
 class ProgressLine:
     """Plan, bound, gap and time on one line, drawn anew several times a second."""
 
-    def __init__(self, programme: Programme, goal: str) -> None:
-        self._title = programme.en
-        self._unit = programme.goal(goal).unit
+    def __init__(self, title: str, unit: str) -> None:
+        self._title = title
+        self._unit = unit
         self._began = time.monotonic()
         self._point: TracePoint | None = None
 
@@ -67,10 +67,17 @@ class ProgressLine:
 @contextlib.contextmanager
 def live_line(programme: Programme, goal: str, *, quiet: bool) -> Iterator[ProgressLine | None]:
     """Live progress on a terminal; nothing in a pipe."""
+    with titled_line(programme.en, programme.goal(goal).unit, quiet=quiet) as line:
+        yield line
+
+
+@contextlib.contextmanager
+def titled_line(title: str, unit: str, *, quiet: bool) -> Iterator[ProgressLine | None]:
+    """As `live_line`, for what is no single programme."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
         return
-    line = ProgressLine(programme, goal)
+    line = ProgressLine(title, unit)
     with Live(line, console=console, refresh_per_second=4, transient=True):
         yield line

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.cli.arguments import Commands, add_instance_arguments, add_solve_arguments, overrides_of
+from optimize.cli.joint import solve_joint
 from optimize.cli.output import instance_line, print_warnings
 from optimize.cli.progress import live_line, stopping_softly
 from optimize.errors import ExitCode, UsageError, gravest
@@ -35,10 +36,15 @@ def add_parsers(commands: Commands) -> None:
         metavar="FILE",
         help="also write the model as .mps or .lp (one programme, formulation)",
     )
+    command.add_argument(
+        "--joint", action="store_true", help="plan all programmes together under one public budget"
+    )
     command.add_argument("--json", action="store_true", help="one JSON object per programme on stdout")
 
 
 def _solve(call: argparse.Namespace) -> int:
+    if call.joint:
+        return solve_joint(call)
     overrides = overrides_of(call.settings)
     instance = read_instance(call.path, PROGRAMMES, call.programme, overrides)
     if call.write_model is not None:

@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,14 @@ def summarise_run(
         "engine": result.engine,
         "build": [] if summary is None else list(summary.build),
         "effect": [] if summary is None else list(summary.effect),
-        "clauses": [] if check is None else _clauses(check),
+        "clauses": [] if check is None else clause_records(check),
         "figures": {} if check is None else dict(check.figures),
-        "money": [] if check is None else _records(check.money),
-        "relaxations": [_relaxation(way) for way in result.relaxations],
+        "money": [] if check is None else money_records(check),
+        "relaxations": relaxation_records(result.relaxations),
         "certificate": _certificate(result),
         "shadow_prices": _shadow_prices(result),
     }
-    return _plain_mapping(content)
+    return plain_mapping(content)
 
 
 def manifest_of(
@@ -97,7 +97,7 @@ def manifest_of(
     ``instance`` says where the inputs lie and what they are; see `place_of_instance`.
     """
     result = solved.result
-    return _plain_mapping(
+    return plain_mapping(
         {
             **instance,
             "fingerprint": data.fingerprint,
@@ -182,7 +182,8 @@ def _kept_by_certificate(certificate: Certificate | None) -> dict[str, Any] | No
     return {"kind": certificate.kind, "bound": certificate.bound, "kept": kept}
 
 
-def _clauses(check: CheckReport) -> list[dict[str, Any]]:
+def clause_records(check: CheckReport) -> list[dict[str, Any]]:
+    """Every clause with what the plan reaches."""
     return [
         {
             "id": outcome.target.id,
@@ -201,15 +202,25 @@ def _clauses(check: CheckReport) -> list[dict[str, Any]]:
     ]
 
 
-def _relaxation(way: Relaxation) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(row) | {"change": row.change, "exact": way.exact} for row in way.rows]
+def money_records(check: CheckReport) -> list[dict[str, Any]]:
+    """Spent and budget by source and year."""
+    return _records(check.money)
+
+
+def relaxation_records(ways: Sequence[Relaxation]) -> list[list[dict[str, Any]]]:
+    """The ways out of an infeasible instance, each a list of rows."""
+    return [
+        [dataclasses.asdict(row) | {"change": row.change, "exact": way.exact} for row in way.rows]
+        for way in ways
+    ]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
-def _plain_mapping(content: Mapping[str, Any]) -> dict[str, Any]:
+def plain_mapping(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Python numbers and strings only, to be written as JSON."""
     return {key: _plain(value) for key, value in content.items()}
 
 

@@ -1,0 +1,335 @@
+"""A city's run as plain data, as lines for the terminal, and as a run in the store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optimize.city.checker import CityCheck
+from optimize.city.instance import City
+from optimize.city.plan import plan_tables, split_table
+from optimize.city.reading import city_files
+from optimize.city.result import CityResult, SolvedCity
+from optimize.city.schema import CITY
+from optimize.io.run_store import file_digest, save_run
+from optimize.programme import Goal, SolveOptions
+from optimize.report import text
+from optimize.report.stored import certificate_tables
+from optimize.report.summary import (
+    clause_records,
+    json_line,
+    money_records,
+    plain_mapping,
+    relaxation_records,
+    versions,
+)
+from optimize.result import StopReason, relative_gap
+
+_ZH, _EN = "全市统筹", "One budget for the city"
+_LABEL = 10
+
+
+def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
+    """Everything a reader of the run needs; the same keys as a programme's summary, and the split."""
+    result, city = solved.result, solved.result.city
+    goal = goal_of(result)
+    report = None if solved.check is None else solved.check.report
+    content = {
+        "programme": CITY,
+        "programme_zh": _ZH,
+        "programme_en": _EN,
+        "instance_zh": city.name_zh,
+        "instance_en": city.name_en,
+        "programmes": [
+            {"name": part.programme.name, "zh": part.programme.zh, "en": part.programme.en}
+            for part in city.parts
+        ],
+        "status": _status(solved),
+        "stop_reason": result.stop.value,
+        "goal": list(result.goal),
+        "goal_en": goal.en,
+        "goal_zh": goal.zh,
+        "goal_unit": goal.unit,
+        "maximise": result.maximise,
+        "objective": result.objective,
+        "bound": result.bound,
+        "gap": result.gap,
+        "checked": report is not None and report.passed,
+        "rows_checked": 0 if report is None else report.num_rows_checked,
+        "violations": [] if report is None else [str(v) for v in report.violations],
+        "seconds": round(seconds, 3),
+        "engine": result.engine,
+        "clauses": [] if report is None else clause_records(report),
+        "figures": {} if report is None else dict(report.figures),
+        "money": [] if report is None else money_records(report),
+        "relaxations": relaxation_records(result.relaxations),
+        "certificate": _certificate(result),
+        "silos": _silos(solved),
+        "price_of_silos": _price(result),
+        "split": [] if result.plan is None else _records(split_table(city, result.plan.share_cny)),
+        "parts": {} if solved.check is None else _parts(solved, solved.check),
+    }
+    return plain_mapping(content)
+
+
+def goal_of(result: CityResult) -> Goal:
+    return result.city.parts[0].programme.goal(result.goal[-1])
+
+
+def _status(solved: SolvedCity) -> str:
+    if solved.check is not None:
+        return "solved" if solved.check.report.passed else "failed check"
+    return "infeasible" if solved.result.stop is StopReason.INFEASIBLE else "no plan"
+
+
+def _certificate(result: CityResult) -> dict[str, Any] | None:
+    certificate = result.certificate
+    if certificate is None:
+        return None
+    return {
+        "kind": certificate.kind,
+        "bound": certificate.bound,
+        "gap": relative_gap(result.objective, certificate.bound),
+        "num_multipliers": int(np.count_nonzero(certificate.multipliers)),
+        "num_blocks": len(certificate.block_rows),
+    }
+
+
+def _silos(solved: SolvedCity) -> dict[str, Any]:
+    silos, check = solved.result.silos, solved.silo_check
+    return {
+        "objective": silos.objective,
+        "bound": silos.bound,
+        "stop_reason": silos.stop.value,
+        "checked": check is not None and check.report.passed,
+        "figures": {} if check is None else dict(check.report.figures),
+    }
+
+
+def _price(result: CityResult) -> dict[str, Any]:
+    least, most = result.price_range
+    return {"found": result.price_of_silos, "at_least": least, "at_most": most}
+
+
+def _parts(solved: SolvedCity, check: CityCheck) -> dict[str, Any]:
+    plan = solved.result.plan
+    assert plan is not None
+    parts = {}
+    for part in solved.result.city.parts:
+        name, report = part.programme.name, check.parts[part.programme.name]
+        summary = part.programme.summarise(check.instances[name], plan.solutions[name], report)
+        parts[name] = {
+            "build": list(summary.build),
+            "effect": list(summary.effect),
+            "clauses": clause_records(report),
+            "figures": dict(report.figures),
+            "money": money_records(report),
+        }
+    return parts
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
+
+
+# --- the terminal -----------------------------------------------------------------------------------
+
+
+def city_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
+    """The whole summary of a city's run."""
+    head = f"{summary['programme_en']} · {summary['programme_zh']} · {summary['instance_en']}"
+    if summary["status"] in ("infeasible", "no plan"):
+        return [head, *text.run_lines(summary, run)[1:]]
+    unit = summary["goal_unit"]
+    lines = [head]
+    lines += _labelled("plan", [_sum_line(summary, summary["objective"], summary["figures"])])
+    silos = summary["silos"]
+    if silos["objective"] is None:
+        lines += _labelled("silos", [f"on today's fixed shares there is no plan ({silos['stop_reason']})"])
+    else:
+        lines += _labelled(
+            "silos", [_sum_line(summary, silos["objective"], silos["figures"]) + " on today's fixed shares"]
+        )
+        lines += _labelled("price", price_lines(summary))
+    lines += _labelled("split", split_lines(summary))
+    for part in summary["programmes"]:
+        lines += _labelled(part["name"], summary["parts"][part["name"]]["build"])
+    lines += _labelled("money", text.money_lines(summary["money"]))
+    clauses = [c for part in summary["parts"].values() for c in part["clauses"]] + summary["clauses"]
+    lines += _labelled("clauses", text.clause_lines(clauses))
+    lines += _labelled("proof", [text.proof_line(summary), *_proof_remarks(summary, unit)])
+    lines += _labelled("checked", [text.checked_line(summary)])
+    lines += [f"             {violation}" for violation in summary["violations"][:20]]
+    if run is not None:
+        lines += _labelled("tables", [run])
+    return lines
+
+
+def _sum_line(summary: Mapping[str, Any], value: float, figures: Mapping[str, float]) -> str:
+    goal, unit = summary["goal"][-1], summary["goal_unit"]
+    parts = [
+        f"{part['en'].lower() if part['en'][1:].islower() else part['en']} "
+        f"{text.amount(figures[part['name'] + '.' + goal], unit)}"
+        for part in summary["programmes"]
+        if f"{part['name']}.{goal}" in figures
+    ]
+    return f"{summary['goal_en']} {text.amount(value, unit)} = {' + '.join(parts)}"
+
+
+def price_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What planning in silos costs, and how sure that is, in plain words."""
+    unit, price = summary["goal_unit"], summary["price_of_silos"]
+    found, least, most = price["found"], price["at_least"], price["at_most"]
+    base = abs(summary["silos"]["objective"])
+    share = f" ({text.percent(abs(found) / base)})" if base > 0 else ""
+    lines = [
+        f"planning together is worth {text.amount(found, unit)} more{share}: this plan against the one on fixed shares"
+    ]
+    if most is None:
+        lines.append(f"for certain: at least {text.amount(least, unit)}; no upper limit is proven")
+    elif most - least <= 1e-3 * max(abs(found), 1.0):
+        lines.append("for certain: both plans are the best there are, to within a thousandth of that")
+    else:
+        lines.append(
+            f"for certain: between {text.amount(least, unit)} and {text.amount(most, unit)}, "
+            "because better plans may exist on either side"
+        )
+    return lines
+
+
+def split_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Programme by year and source group, M CNY, today's share in brackets."""
+    rows = summary["split"]
+    years = sorted({row["year"] for row in rows})
+    names = {part["name"]: part["en"] for part in summary["programmes"]}
+    lines = ["M CNY of public money (today's fixed share); all sources and years: split.csv"]
+    width = max(len(name) for name in (*names.values(), "left in the pool"))
+
+    def cell(chosen: Sequence[Mapping[str, Any]]) -> str:
+        share, today = (sum(row[key] for row in chosen) / 1e6 for key in ("share_cny", "today_cny"))
+        return f"{share:,.1f} ({today:,.1f})".replace(",", " ")
+
+    header = [*(str(year) for year in years), "municipal", "districts", "all"]
+    table = []
+    for name, label in names.items():
+        own = [row for row in rows if row["programme"] == name]
+        cells = [cell([row for row in own if row["year"] == year]) for year in years]
+        cells.append(cell([row for row in own if row["source"] == "municipal"]))
+        cells.append(cell([row for row in own if row["source"] != "municipal"]))
+        table.append([label, *cells, cell(own)])
+    table.append(["left in the pool", *_left(rows, years)])
+    widths = [max(len(header[k]), *(len(row[k + 1]) for row in table)) for k in range(len(header))]
+    lines.append(" " * width + "  " + "  ".join(h.rjust(w) for h, w in zip(header, widths, strict=True)))
+    for label, *cells in table:
+        lines.append(
+            label.ljust(width) + "  " + "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
+        )
+    return lines
+
+
+def _left(rows: Sequence[Mapping[str, Any]], years: Sequence[int]) -> list[str]:
+    pool: dict[tuple[str, int], float] = {(row["source"], row["year"]): row["pool_cny"] for row in rows}
+    for row in rows:
+        pool[row["source"], row["year"]] -= row["share_cny"]
+
+    def sum_of(keys: Sequence[tuple[str, int]]) -> str:
+        left = sum(pool[key] for key in keys) / 1e6
+        return f"{max(left, 0.0):,.1f}".replace(",", " ")
+
+    return [
+        *(sum_of([key for key in pool if key[1] == year]) for year in years),
+        sum_of([key for key in pool if key[0] == "municipal"]),
+        sum_of([key for key in pool if key[0] != "municipal"]),
+        sum_of(list(pool)),
+    ]
+
+
+def _proof_remarks(summary: Mapping[str, Any], unit: str) -> list[str]:
+    certificate = summary["certificate"]
+    remarks = []
+    if summary["engine"] == "decomposition" and any(p["name"] == "water" for p in summary["programmes"]):
+        remarks.append(
+            "the gap is nearly all reclaimed water's: its plan is good, its proof is wide; without it "
+            "(--programme datacenter --programme pv_siting) the joint gap is small"
+        )
+    if certificate is not None:
+        remarks.append(
+            f"multipliers prove {text.amount(certificate['bound'], unit)}, gap {text.percent(certificate['gap'])}"
+        )
+    return remarks
+
+
+def _labelled(label: str, lines: Sequence[str]) -> list[str]:
+    return [f"  {label if k == 0 else '':<{_LABEL}} {line}" for k, line in enumerate(lines)]
+
+
+def city_json(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
+    """The object that ``--json`` prints for a joint plan."""
+    keys = ("engine", "silos", "price_of_silos", "split")
+    return json_line(summary, run) | {key: summary[key] for key in keys}
+
+
+# --- the store --------------------------------------------------------------------------------------
+
+
+def store_city(
+    results: Path,
+    instance: Path,
+    solved: SolvedCity,
+    options: SolveOptions,
+    summary: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    started_utc: str,
+) -> Path | None:
+    """Write the run below ``results``; None where there is no checked plan."""
+    result = solved.result
+    if summary["status"] != "solved":
+        return None
+    assert result.plan is not None and solved.check is not None
+    tables = plan_tables(result.city, result.plan, solved.check.instances)
+    if result.certificate is not None:
+        tables |= certificate_tables(result.certificate)
+    manifest = {
+        **_place(result.city, instance, results / CITY / result.city.fingerprint),
+        "programmes": list(result.city.names),
+        "fingerprint": result.city.fingerprint,
+        "overrides": dict(overrides),
+        "started_utc": started_utc,
+        "options": {
+            "goal": list(options.goal),
+            "gap": options.gap,
+            "time_limit_s": options.time_limit_s,
+            "threads": options.threads,
+            "seed": options.seed,
+            "engine": result.engine,
+        },
+        "engine": result.engine,
+        "certificate": _claim(result),
+        "versions": versions(),
+        "timings": dict(result.timings),
+        "trace": [dataclasses.asdict(point) for point in result.trace],
+    }
+    return save_run(results, CITY, result.city.fingerprint, tables, summary, plain_mapping(manifest))
+
+
+def _claim(result: CityResult) -> dict[str, Any] | None:
+    certificate = result.certificate
+    if certificate is None:
+        return None
+    kept = [dataclasses.asdict(goal) for goal in certificate.kept]
+    return {"kind": certificate.kind, "bound": certificate.bound, "kept": kept}
+
+
+def _place(city: City, path: Path, home: Path) -> dict[str, Any]:
+    files = city_files(path, [part.programme for part in city.parts])
+    return {
+        "instance": str(path),
+        "instance_from_run": os.path.relpath(path.resolve(), home.resolve() / "run"),
+        "instance_files": {name: file_digest(file) for name, file in files.items()},
+    }
