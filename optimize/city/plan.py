@@ -17,6 +17,8 @@ from optimize.programme import Programme
 
 # Between the programme's name and the table's in the file names of a run.
 _SEPARATOR = "."
+# Before the tables of the plan on today's fixed shares.
+SILOS = "silos"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def plan_tables(city: City, plan: CityPlan, instances: Mapping[str, Any]) -> dic
     for part in city.parts:
         name = part.programme.name
         own = part.programme.plan_tables(instances[name], plan.solutions[name])
-        tables |= {f"{name}{_SEPARATOR}{table}": frame for table, frame in own.items()}
+        tables |= tables_below(name, own)
     return tables
 
 
@@ -80,7 +82,16 @@ def read_plan(city: City, tables: Mapping[str, pd.DataFrame]) -> CityPlan:
     return CityPlan(share, {part.programme.name: _read(part.programme, tables) for part in city.parts})
 
 
+def tables_of(prefix: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables below a prefix, without it."""
+    start = prefix + _SEPARATOR
+    return {name[len(start) :]: frame for name, frame in tables.items() if name.startswith(start)}
+
+
+def tables_below(prefix: str, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Inverse of `tables_of`."""
+    return {f"{prefix}{_SEPARATOR}{name}": frame for name, frame in tables.items()}
+
+
 def _read(programme: Programme, tables: Mapping[str, pd.DataFrame]) -> Any:
-    start = programme.name + _SEPARATOR
-    own = {name[len(start) :]: frame for name, frame in tables.items() if name.startswith(start)}
-    return programme.read_plan(own)
+    return programme.read_plan(tables_of(programme.name, tables))

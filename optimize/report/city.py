@@ -13,7 +13,7 @@ import pandas as pd
 
 from optimize.city.checker import CityCheck
 from optimize.city.instance import City
-from optimize.city.plan import plan_tables, split_table
+from optimize.city.plan import SILOS, plan_tables, split_table, tables_below
 from optimize.city.reading import city_files
 from optimize.city.result import CityResult, SolvedCity
 from optimize.city.schema import CITY
@@ -293,6 +293,9 @@ def store_city(
         return None
     assert result.plan is not None and solved.check is not None
     tables = plan_tables(result.city, result.plan, solved.check.instances)
+    if result.silos.plan is not None and solved.silo_check is not None:
+        own = plan_tables(result.city, result.silos.plan, solved.silo_check.instances)
+        tables |= tables_below(SILOS, own)
     if result.certificate is not None:
         tables |= certificate_tables(result.certificate)
     manifest = {
@@ -310,6 +313,7 @@ def store_city(
             "engine": result.engine,
         },
         "engine": result.engine,
+        "network": result.network,
         "certificate": _claim(result),
         "versions": versions(),
         "timings": dict(result.timings),
