@@ -1,0 +1,251 @@
+"""Small choice problems solved to proven optimality: one option per group under a few linking rows.
+
+1. The relaxation's bound, and a look at the tree from its root: most small programmes end here.
+2. Plans: cores around the relaxation, then neighbourhoods (`choice_tree_search`), which go on beside 3.
+3. Proof: depth-first search of the options that cost less than the room between bound and plan.  What is
+   not closed soon is searched for plans above a *floor* only: a search that ends proves the floor to
+   be a bound, and the next floor is lower (iterative deepening, Korf 1985, each search several times
+   the work of the one before, Sarkar et al. 1991).
+
+Sources: cores and neighbourhoods for this problem, Chen and Hao, EJOR 239 (2014), and Mansini and Zanotti,
+INFORMS J. Comput. 32 (2020); depth-first search on reduced costs, Boussier et al., Discrete Applied
+Math. 158 (2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimize.engine.certificate import linear_certificate
+from optimize.engine.choice_tree_kernels import explore
+from optimize.engine.choice_tree_lp import DOUBTS, NODES, PLAN, STEP, Knapsacks, Tree
+from optimize.engine.choice_tree_problem import SmallChoice, small_choice_of
+from optimize.engine.choice_tree_search import Neighbourhoods, part_of, plant
+from optimize.engine.highs import MilpOutcome
+from optimize.engine.stopping import Watch
+from optimize.milp import Milp
+from optimize.result import StopReason
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+_FIRST_NODES = 2_000
+# Fruitless neighbourhoods before the proof begins, and at a time beside it.
+_PATIENCE, _PATIENCE_BESIDE = 60, 10
+# Between two looks at the clock: products of the first node's size, a few hundredths of a second.
+_PRODUCTS = 2e7
+_LOOKS_AT_ONCE = 20
+# Of the nodes of the proof, so many more in neighbourhoods, and so many when they have long been fruitless.
+_BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 1.0, 0.25, 300
+# Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
+_FIRST_ROOM = 0.1
+_LEAST_GROWTH, _MOST_GROWTH = 1.05, 1.6
+_WORK_GROWTH = 4.0
+_WHOLE_ROOM = 0.93
+_FEASIBLE = 1e-6
+# What the rounding of a sum can come to, as a share of the largest values; a plan must be better by more.
+_ROUNDING = 1e-12
+_EXACT = 2e-10
+# A plan ends the search within this share of the wanted gap.
+_OF_GAP = 0.95
+
+
+def solve_by_tree(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
+    """Solve ``milp`` as a small choice problem; same contract as `highs.solve_milp`.
+
+    None where it is none (see `small_choice_of`), or where rounding left something unproven; what was
+    found until then has been offered to ``watch``.
+    """
+    choice = small_choice_of(milp)
+    if choice is None:
+        return None
+    try:
+        return _TreeSolve(milp, choice, watch, start).solve()
+    except (_Unproven, np.linalg.LinAlgError):  # the latter: a basis without an inverse
+        return None
+
+
+class _Unproven(Exception):
+    """Rounding, or a tree too deep, left a part of the search without proof."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some options of the problem (``options``: which) and a search of them."""
+
+    knapsacks: Knapsacks
+    options: IntArray
+    tree: Tree
+
+
+class _TreeSolve:
+    """One solve: the best plan, the best bound, and the searches that move them; values in own sign."""
+
+    def __init__(self, milp: Milp, choice: SmallChoice, watch: Watch, start: FloatArray | None) -> None:
+        self._milp, self._choice, self._watch = milp, choice, watch
+        self._p = p = choice.knapsacks
+        largest = np.zeros(p.group[-1] + 1)
+        np.maximum.at(largest, p.group, np.abs(p.value))
+        self._rounding = _ROUNDING * float(largest.sum())
+        self._x: FloatArray | None = None
+        self._taken: IntArray | None = None
+        self._value, self._bound = -np.inf, np.inf
+        self._loss = np.zeros((2, 2, len(p.value) + 1))
+        self._search: Neighbourhoods | None = None
+        if start is not None and milp.violation(start) <= _FEASIBLE:
+            self._x, self._taken = start, choice.options(start)
+            self._value = choice.sign * (milp.value(start) - choice.offset)
+            watch.offer_plan(milp.value(start))
+
+    def solve(self) -> MilpOutcome:
+        first = self._part(np.ones(len(self._p.value), dtype=np.bool_), -np.inf)
+        explore(first.knapsacks, first.tree, 1)
+        root_bound, multipliers = float(first.tree.bound[0]), first.tree.multiplier[0].copy()
+        if root_bound > -np.inf:
+            self._lower_bound(root_bound)
+            duals = self._choice.row_duals(multipliers, self._milp.num_rows)
+            self._watch.offer_certificate(linear_certificate(self._milp, duals))
+        if self._dig(first, _FIRST_NODES):
+            return self._closed()
+        self._search = Neighbourhoods(self._p, multipliers, root_bound, self._watch.options.seed)
+        if self._taken is None:
+            self._take(self._search.first_plan(self._watch))
+        self._improve(_PATIENCE)
+        return self._prove(self._search.regret, root_bound)
+
+    def _prove(self, regret: FloatArray, root_bound: float) -> MilpOutcome:
+        """Searches with lower and lower floors until nothing better is left, or the watch ends it."""
+        rooms = _Rooms()
+        floor, looks = -np.inf, _LOOKS_AT_ONCE
+        while not self._has_to_end():
+            part = self._part(regret <= root_bound - max(floor, self._value + self._step()), floor)
+            ended = self._dig(part, looks * _nodes_at_once(part.knapsacks) if looks else None)
+            self._loss[:, :, part.options] = part.tree.loss[:, :-1], part.tree.loss_count[:, :-1]
+            self._loss[:, :, -1] = part.tree.loss[:, -1], part.tree.loss_count[:, -1]
+            if ended and floor <= self._value + self._step():
+                return self._closed()
+            if ended:
+                self._lower_bound(floor)
+                rooms.note(root_bound - floor, int(part.tree.counter[NODES]))
+            looks = 0
+            whole = root_bound - self._value - self._step()
+            floor = root_bound - rooms.next(whole if np.isfinite(whole) else 0.1 * abs(root_bound))
+        return self._outcome()
+
+    def _part(self, kept: BoolArray, floor: float) -> _Part:
+        knapsacks, options, _ = part_of(self._p, kept, None)
+        tree = plant(knapsacks, self._value, floor, self._step())
+        tree.loss[:, :-1], tree.loss_count[:, :-1] = self._loss[:, :, options]
+        tree.loss[:, -1], tree.loss_count[:, -1] = self._loss[:, :, -1]
+        return _Part(knapsacks, options, tree)
+
+    def _dig(self, part: _Part, max_nodes: int | None) -> bool:
+        """Search a part on and keep its plans, neighbourhoods beside it; True when nothing of it is left."""
+        tree, at_once = part.tree, _nodes_at_once(part.knapsacks)
+        searched = 0
+        while max_nodes is None or searched < max_nodes:
+            ended = bool(explore(part.knapsacks, tree, at_once))
+            searched += at_once
+            if tree.goal[PLAN] > self._value:
+                self._take(part.options[tree.plan])
+            if ended and tree.counter[DOUBTS]:
+                raise _Unproven
+            if ended or self._has_to_end():
+                return ended
+            if self._search is not None:
+                share = _BESIDE if self._search.fruitless < _FRUITLESS else _BESIDE_FRUITLESS
+                if self._search.nodes < share * searched:
+                    self._improve(_PATIENCE_BESIDE)
+                    searched = max(searched, at_once)
+            tree.goal[[PLAN, STEP]] = max(self._value, tree.goal[PLAN]), self._step()
+        return False
+
+    def _improve(self, patience: int) -> None:
+        if self._search is not None and self._taken is not None and not self._has_to_end():
+            self._take(self._search.improved(self._taken, self._step(), patience, self._watch))
+
+    def _take(self, options: IntArray | None) -> None:
+        """Keep the plan if it is better than the one in hand."""
+        if options is None:
+            return
+        x = self._choice.plan(options)
+        value = self._choice.sign * (self._milp.value(x) - self._choice.offset)
+        if value <= self._value:
+            return
+        if self._milp.violation(x) > _FEASIBLE:
+            raise _Unproven
+        self._x, self._taken, self._value = x, options, value
+        self._watch.offer_plan(self._milp.value(x))
+
+    def _lower_bound(self, bound: float) -> None:
+        """Tell of a bound; that on a plan in hand is its value."""
+        self._bound = min(self._bound, max(bound, self._value))
+        self._watch.offer_bound(self._choice.sign * self._bound + self._choice.offset)
+
+    def _exact_step(self) -> float:
+        """By how much the next better plan is better at least; a value this far above is as good as equal."""
+        if self._choice.step > 0:
+            return 0.999 * self._choice.step
+        return self._rounding + (_EXACT * abs(self._objective()) if self._x is not None else 0.0)
+
+    def _step(self) -> float:
+        """What the search asks of a better plan: more than the wanted gap lets it leave."""
+        if self._x is None:
+            return self._exact_step()
+        return max(self._exact_step(), _OF_GAP * self._watch.gap * abs(self._objective()))
+
+    def _objective(self) -> float:
+        return self._choice.sign * self._value + self._choice.offset
+
+    def _has_to_end(self) -> bool:
+        return self._watch.must_stop or self._watch.gap_reached
+
+    def _closed(self) -> MilpOutcome:
+        """All was searched for something better than the plan in hand by a step."""
+        if self._x is None:
+            return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
+        step = self._step()
+        whole = self._choice.step > 0 and step < self._choice.step
+        self._lower_bound(self._value if whole else self._value + step)
+        return self._outcome()
+
+    def _outcome(self) -> MilpOutcome:
+        sign, offset = self._choice.sign, self._choice.offset
+        bound = sign * self._bound + offset if np.isfinite(self._bound) else None
+        if self._x is None:
+            stop = StopReason.INTERRUPTED if self._watch.interrupted else StopReason.TIME_LIMIT
+            return MilpOutcome(stop, None, None, bound)
+        return MilpOutcome(self._watch.stop_reason(), self._x, self._milp.value(self._x), bound)
+
+
+class _Rooms:
+    """Rooms between bound and floor, each to take a few times the work of the one before."""
+
+    def __init__(self) -> None:
+        self._searched: list[tuple[float, int]] = []
+
+    def note(self, room: float, nodes: int) -> None:
+        """A search of this room ended."""
+        self._searched.append((room, nodes))
+
+    def next(self, whole: float) -> float:
+        """The next room to search; infinite where the ``whole`` is near."""
+        if not self._searched:
+            return _FIRST_ROOM * whole
+        room, nodes = self._searched[-1]
+        growth = _MOST_GROWTH
+        if len(self._searched) > 1:
+            before, fewer = self._searched[-2]
+            rate = np.log(max(nodes, 2) / max(fewer, 1)) / max(room - before, 1e-300)
+            if rate > 0:
+                growth = 1.0 + np.log(_WORK_GROWTH) / rate / room
+        room *= float(np.clip(growth, _LEAST_GROWTH, _MOST_GROWTH))
+        return room if room < _WHOLE_ROOM * whole else np.inf
+
+
+def _nodes_at_once(p: Knapsacks) -> int:
+    return max(20, int(_PRODUCTS / (p.use.size + 1)))
