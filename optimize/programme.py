@@ -16,6 +16,7 @@ from optimize.errors import Fault
 from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.result import KeptGoal, Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
+from optimize.warm_start import WarmStart
 
 Engine = Literal["auto", "formulation", "fast"]
 
@@ -34,6 +35,7 @@ class SolveOptions:
     progress : called with each new best plan or bound; must return quickly.
     interrupt : set by the caller to stop; the engine returns the best plan so far.
     write_model : write the formulation as .mps or .lp before solving.
+    warm_start : plan and multipliers of a similar case to begin from; engines that cannot use it do not.
     """
 
     goal: tuple[str, ...] = ("npv",)
@@ -45,6 +47,7 @@ class SolveOptions:
     progress: Callable[[TracePoint], None] | None = None
     interrupt: threading.Event = field(default_factory=threading.Event)
     write_model: Path | None = None
+    warm_start: WarmStart | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class StatedArrays:
     candidate_kind : what a candidate is, as the plan's projects name it.
     idle : shape of ``candidate_ids``, the column that says "nothing is done", -1 where none does.
     describe : a row of ids (what is built, when, who pays) for each of some option columns.
+    plan_of : the plan made of some option columns, at most one of a candidate; None: cannot be said.
     """
 
     milp: Milp
@@ -124,6 +128,7 @@ class StatedArrays:
     candidate_kind: str
     idle: IntArray
     describe: Callable[[IntArray], pd.DataFrame]
+    plan_of: Callable[[IntArray], Any] | None = None
 
     def for_goals(self, goals: Sequence[str], kept: Sequence[KeptGoal]) -> Milp:
         """The programme for the last of ``goals``; what must be kept of the others as last rows.
@@ -164,6 +169,38 @@ class ProjectTable:
 
 
 @dataclass(frozen=True)
+class Factor:
+    """Something uncertain by which figures of an instance are multiplied.
+
+    Attributes
+    ----------
+    name : ``costs``, ``yields``, ``prices`` or ``demand``.
+    columns : ``table.column`` each, multiplied in every row.
+    parameters : paths of parameters multiplied with them.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A programme stated for one goal, to be restated for instances that share its options.
+
+    Attributes
+    ----------
+    restate : arrays of such an instance, columns as in all others; None: its options are others.
+    group : shape (n,), candidate of each column (-1: of none); None: the engine finds them.
+    plan_of : the plan of an instance from its columns x.
+    """
+
+    restate: Callable[[Any], Milp | None]
+    group: IntArray | None
+    plan_of: Callable[[Any, FloatArray], Any]
+
+
+@dataclass(frozen=True)
 class Programme:
     """One programme (data centres, reclaimed water, public PV).
 
@@ -173,7 +210,10 @@ class Programme:
     ``read_plan`` is the inverse of ``plan_tables`` on tables of text cells.  ``state_arrays`` gives
     the arrays for some goals, or those of a relaxation, without any solver (None: there are none for
     this instance, so its bounds cannot be recomputed from multipliers).  ``project_tables`` say which
-    of the plan's tables list its projects.
+    of the plan's tables list its projects; ``lockable`` are the tables, with their key, whose ids a lock
+    may name; ``row_words`` say in a planner's words what rows without a name of their own (by block)
+    stand for; ``factors`` are what `optimize.studies` varies.  ``state_levels`` derives the options once
+    for many instances that differ in budgets and targets only (None: every instance is stated anew).
     """
 
     name: str
@@ -198,6 +238,10 @@ class Programme:
     families: tuple[str, ...]
     generate: Callable[[str, int, str], InstanceDraft]
     project_tables: tuple[ProjectTable, ...] = ()
+    state_levels: Callable[[Any, str], Levels] | None = None
+    lockable: tuple[tuple[str, str], ...] = ()
+    row_words: Mapping[str, str] = field(default_factory=dict)
+    factors: tuple[Factor, ...] = ()
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

@@ -61,20 +61,33 @@ def impossible_options(instance: Instance, options: Options) -> BoolArray:
 
     With carry-over a year has at most its own budget and what all earlier years could leave it.
     """
-    impossible = np.zeros(len(options), dtype=np.bool_)
     budget = linking.budget_use(instance, derive_payments(instance, options))
+    return beyond_budgets(instance, options, budget) | beyond_capacities(instance, options)
+
+
+def beyond_budgets(instance: Instance, options: Options, budget: linking.Use) -> BoolArray:
+    """Options that alone take more of a budget than can be there."""
     share = float(instance.parameters["budgets.carry_over_share"])
     most = budget.limit.reshape(-1, instance.num_years).copy()
     for year in range(1, instance.num_years):
         most[:, year] += share * most[:, year - 1]
-    limits = [(budget, most.ravel())]
+    return _beyond(options, budget, most.ravel())
+
+
+def beyond_capacities(instance: Instance, options: Options) -> BoolArray:
+    """Options that alone take more weeks, works or host capacity than there are."""
+    impossible = np.zeros(len(options), dtype=np.bool_)
     for derive in (linking.trade_use, linking.zone_use, linking.host_use):
         use = derive(instance, options)
-        limits.append((use, use.limit))
-    for use, limit in limits:
-        most_of_row = limit[use.row]
-        too_much = use.amount > most_of_row + _ROOM * np.maximum(1.0, np.abs(most_of_row))
-        impossible[use.option[too_much]] = True
+        impossible |= _beyond(options, use, use.limit)
+    return impossible
+
+
+def _beyond(options: Options, use: linking.Use, limit: FloatArray) -> BoolArray:
+    most_of_row = limit[use.row]
+    too_much = use.amount > most_of_row + _ROOM * np.maximum(1.0, np.abs(most_of_row))
+    impossible = np.zeros(len(options), dtype=np.bool_)
+    impossible[use.option[too_much]] = True
     return impossible
 
 

@@ -9,6 +9,7 @@ from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NONE, NOTHING
 from optimize.datacenter.options import derive_options
 from optimize.datacenter.plan import plan_from_choice
+from optimize.datacenter.recall import recall_options
 from optimize.datacenter.solution import Solution
 from optimize.datacenter.stated import name_arrays
 from optimize.engine.goals import solve_goals
@@ -41,14 +42,21 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     group[: len(choices)] = choices.centre
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, choices))] = 0.0
+    start = row_multipliers = None
+    if options.warm_start is not None:
+        start = np.clip(np.zeros(milp.num_columns), milp.lower, upper)
+        start[recall_options(instance, choices, options.warm_start.projects)] = 1.0
+        row_multipliers = options.warm_start.row_multipliers(milp.row_names)
     outcome = solve_goals(
         milp.with_bounds(milp.lower, upper),
         objectives,
         options,
         elastic=elastic,
+        start=start,
         group=group,
         watch=watch,
         whole=milp,  # what gives way may make room for an impossible option
+        row_multipliers=row_multipliers,
     )
     solution = prices = None
     if outcome.certificate is not None:

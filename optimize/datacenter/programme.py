@@ -9,11 +9,12 @@ from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fas
 from optimize.datacenter.formulation import solve_formulation
 from optimize.datacenter.generator import FAMILIES, SIZES, generate
 from optimize.datacenter.instance import load
+from optimize.datacenter.levels import state_levels
 from optimize.datacenter.report import summarise
 from optimize.datacenter.schema import SCHEMA
 from optimize.datacenter.solution import plan_tables, read_plan
 from optimize.datacenter.stated import state_arrays
-from optimize.programme import Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable
 
 PROJECT_TABLES = (
     ProjectTable(
@@ -33,6 +34,24 @@ PROJECT_TABLES = (
         },
     ),
 )  # fmt: skip
+
+ROW_WORDS = {
+    "R5_partners_apart": "its backup partner is under works in the same year",
+    "R7_heat_sink_capacity": "the heat user takes no more in some month",
+    "lock_together": "a lock: together with another centre or not at all",
+    "lock_not_together": "a lock: not together with another centre",
+}
+
+FACTORS = (
+    Factor("costs", columns=("centres.cost_factor",)),
+    Factor("yields", columns=("measures.saving_share",)),
+    Factor(
+        "prices",
+        columns=("centres.electricity_price_cny_per_kwh",),
+        parameters=("datacenter.electricity_price_cny_per_kwh",),
+    ),
+    Factor("demand", columns=("centres.it_load_kw",)),
+)
 
 PROGRAMME = Programme(
     name="datacenter",
@@ -61,5 +80,9 @@ PROGRAMME = Programme(
     sizes=(*SIZES, "shanghai"),
     families=FAMILIES,
     generate=generate,
+    state_levels=state_levels,
     project_tables=PROJECT_TABLES,
+    lockable=(("centres", "centre"),),
+    row_words=ROW_WORDS,
+    factors=FACTORS,
 )

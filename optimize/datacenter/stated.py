@@ -11,7 +11,7 @@ from optimize.datacenter.arrays import build_milp, impossible_options, objective
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NOTHING
 from optimize.datacenter.options import Options, derive_options
-from optimize.datacenter.plan import describe_options
+from optimize.datacenter.plan import describe_options, plan_from_choice
 from optimize.milp import BlockNames, ElasticRows, Milp, Objective
 from optimize.programme import PricedRows, StatedArrays
 
@@ -63,4 +63,5 @@ def name_arrays(
         candidate_kind="centre",
         idle=idle,
         describe=lambda columns: describe_options(instance, options, columns),
+        plan_of=lambda columns: plan_from_choice(instance, options, columns),
     )

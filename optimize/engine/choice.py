@@ -12,6 +12,7 @@ Blankenship 1975), started from the multipliers of a linear relaxation over a sa
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,13 +53,22 @@ _LARGEST_MULTIPLIER = 1e18
 _SHARE_OF_GAP = 0.03
 
 
-def solve_by_choice(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
-    """Solve ``milp`` by its choice structure; None where it has none (see `find_structure`)."""
+def solve_by_choice(
+    milp: Milp, watch: Watch, start: FloatArray | None = None, row_multipliers: FloatArray | None = None
+) -> MilpOutcome | None:
+    """Solve ``milp`` by its choice structure; None where it has none (see `find_structure`).
+
+    Parameters
+    ----------
+    start : shape (n,), a plan to begin from; where it breaks rows it is mended.
+    row_multipliers : shape (m,), of the rows of a similar programme; None: a sample's.
+    """
     structure = find_structure(milp)
     if structure is None:
         return None
     bound = LagrangianBound(structure)
-    multipliers = bound.minimise(watch)
+    first = None if row_multipliers is None else structure.linking_multipliers(row_multipliers)
+    multipliers = bound.minimise(watch, first)
     if multipliers is None:
         return None
     return solve_from_multipliers(milp, bound, multipliers, watch, start)
@@ -79,7 +89,7 @@ def solve_from_multipliers(
     polish = Polish(milp, structure, search, bound.clusters, bound.others, watch)
     relaxed = replace(relaxed, improve=polish.exchanged)
     if start is not None and milp.violation(start) > _FEASIBLE:
-        start = None
+        start = polish.mended(start)
     if len(structure.columns) > _CORE_UP_TO:
         start = polish.best(start, polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
@@ -122,6 +132,13 @@ class LagrangianBound:
         # The columns outside the groups as the last cutting-plane model had them.
         self.others = s.others_lower.copy()
 
+    def at(self, structure: ChoiceStructure) -> LagrangianBound:
+        """The bound of the same structure with other sides; clusters and scratch arrays are shared."""
+        moved = copy.copy(self)
+        moved.structure = structure
+        moved._capacity = np.where(np.isfinite(structure.capacity), structure.capacity, 1e300)
+        return moved
+
     def evaluate(self, multipliers: FloatArray) -> _Evaluation | None:
         """L and the row use of its maximiser by cluster; None when a block holds no choice at all."""
         s = self.structure
@@ -143,11 +160,14 @@ class LagrangianBound:
         bound = float(self._upper.sum() + multipliers @ s.side + boxes.sum())
         return _Evaluation(bound, use, worth)
 
-    def minimise(self, watch: Watch) -> FloatArray | None:
-        """Best multipliers found; None when the problem has an empty block or no time is left."""
+    def minimise(self, watch: Watch, start: FloatArray | None = None) -> FloatArray | None:
+        """Best multipliers found; None when the problem has an empty block or no time is left.
+
+        ``start``: shape (m,), multipliers to begin from; None: those of a sample.
+        """
         s = self.structure
         m = len(s.side)
-        best = _sample_multipliers(s, self.clusters, watch)
+        best = _sample_multipliers(s, self.clusters, watch) if start is None else start
         evaluation = self.evaluate(best)
         if evaluation is None:
             return None

@@ -66,6 +66,11 @@ class Polish:
         chosen = self._search.find(self._others, self._watch)
         return self.best(quick, None if chosen is None else self._offered(self._as_plan(chosen)))
 
+    def mended(self, x: FloatArray) -> FloatArray | None:
+        """A plan close to ``x``, which breaks rows (a plan of a similar programme); None: not found."""
+        chosen = self._search.landed(self._chosen_of(x), self._others, self._watch)
+        return None if chosen is None else self._offered(self._as_plan(chosen))
+
     def best(self, *plans: FloatArray | None) -> FloatArray | None:
         """The best of the plans there are."""
         return max((plan for plan in plans if plan is not None), key=self._worth, default=None)

@@ -85,6 +85,11 @@ class ChoiceStructure:
         np.add.at(rows, self.origin, multipliers * self.scale)
         return rows
 
+    def linking_multipliers(self, row_multipliers: FloatArray) -> FloatArray:
+        """Multipliers of the linking rows from those of the programme's rows; the inverse of the above."""
+        multipliers = self.sign * row_multipliers[self.origin] / self.scale
+        return np.where(self.equal, multipliers, np.maximum(multipliers, 0.0))
+
     @cached_property
     def block_of_group(self) -> IntArray:
         return np.repeat(np.arange(self.num_blocks), np.diff(self.block_start))

@@ -79,14 +79,23 @@ _PROOF = 1e-5
 
 
 def solve_by_columns(
-    milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None = None
+    milp: Milp,
+    group: IntArray,
+    watch: Watch,
+    start: FloatArray | None = None,
+    row_multipliers: FloatArray | None = None,
 ) -> MilpOutcome:
-    """Solve ``milp``; same contract as `highs.solve_milp`.  ``group`` as in `relax_by_columns`."""
+    """Solve ``milp``; same contract as `highs.solve_milp`.
+
+    ``group`` as in `relax_by_columns`; ``row_multipliers``, shape (m,), of a similar programme choose
+    the first columns.
+    """
     if len(np.unique(group[group >= 0])) > _MOST_IN_RELAXATION:
         around = _solve_around_sample(milp, group, watch, start)
         if around is not None:
             return around
-    return _solve_relaxed(milp, group, watch, relax_by_columns(milp, group, watch), start)
+    inside = None if row_multipliers is None else _best_columns(milp, group, row_multipliers)
+    return _solve_relaxed(milp, group, watch, relax_by_columns(milp, group, watch, inside), start)
 
 
 def _solve_relaxed(
@@ -106,8 +115,7 @@ def _solve_relaxed(
         if structure is not None and found.row_duals is not None:
             bound = LagrangianBound(structure)
             bound.others = relaxed.x[structure.others]
-            prices = structure.sign * found.row_duals[structure.origin] / structure.scale
-            prices = np.where(structure.equal, prices, np.maximum(prices, 0.0))
+            prices = structure.linking_multipliers(found.row_duals)
             return solve_from_multipliers(milp, bound, prices, watch, best)
     plainest = _plainest(milp, group)
     ranked = np.sort(relaxed.distance[milp.integral])

@@ -58,6 +58,7 @@ def solve_goals(
     watch: Watch | None = None,
     group: IntArray | None = None,
     whole: Milp | None = None,
+    row_multipliers: FloatArray | None = None,
 ) -> GoalsOutcome:
     """Solve for ``objectives`` in order; each later goal keeps what the earlier ones reached.
 
@@ -70,6 +71,8 @@ def solve_goals(
         columns that the relaxation is better solved by generating them.
     whole : the programme to ask for relaxations where ``milp`` leaves out columns that only a
         relaxation makes possible (same columns and rows, wider bounds).
+    start : shape (n,), a plan to begin from, of this programme or a similar one.
+    row_multipliers : shape (m,), of the rows of a similar programme, for the last goal.
 
     Raises
     ------
@@ -94,7 +97,10 @@ def solve_goals(
             bounds=last,
         )
         parts.append(part)
-        outcome = _solve_one(goal_milp, part, start, strategy, group)
+        known = row_multipliers if last else None
+        if known is not None:  # the rows of earlier goals have none
+            known = np.append(known, np.zeros(goal_milp.num_rows - len(known)))
+        outcome = _solve_one(goal_milp, part, start, strategy, group, known)
         timings[f"solve_{objective.name}_s"] = watch.seconds() - began
         if outcome.stop is StopReason.INFEASIBLE or (outcome.x is None and _cannot_hold(milp, group, watch)):
             stop, ways = _explain_infeasible(
@@ -144,12 +150,17 @@ def settled(milp: Milp, x: FloatArray, watch: Watch) -> FloatArray:
 
 
 def _solve_one(
-    milp: Milp, watch: Watch, start: FloatArray | None, strategy: Strategy, group: IntArray | None
+    milp: Milp,
+    watch: Watch,
+    start: FloatArray | None,
+    strategy: Strategy,
+    group: IntArray | None,
+    row_multipliers: FloatArray | None,
 ) -> MilpOutcome:
     if group is not None and int(milp.integral.sum()) > _CORE_FROM:
-        return solve_by_columns(milp, group, watch, start)
+        return solve_by_columns(milp, group, watch, start, row_multipliers)
     if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
-        outcome = solve_by_choice(milp, watch, start)
+        outcome = solve_by_choice(milp, watch, start, row_multipliers)
         return outcome if outcome is not None else solve_by_core(milp, watch, start)
     return solve_milp(milp, watch, start)
 

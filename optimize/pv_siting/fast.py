@@ -7,18 +7,18 @@ relaxation, a core around it, and closes the gap by reduced-cost fixing.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.prices import derive_prices
 from optimize.programme import SolveOptions
-from optimize.pv_siting.arrays import Arrays, build_arrays
-from optimize.pv_siting.extraction import extract_solution
+from optimize.pv_siting.arrays import build_arrays
+from optimize.pv_siting.extraction import carried_over, extract_solution
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.limits import derive_limits
-from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options, source_names
+from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options
+from optimize.pv_siting.recall import recall_options
 from optimize.pv_siting.solution import Solution
 from optimize.pv_siting.stated import name_arrays
 from optimize.result import Result
@@ -51,14 +51,22 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     # Figures of all options together are as large as the programme: those chosen are derived again.
     keys, mix_names = OptionKeys.of(candidates), candidates.mix_names
     del candidates
+    start = row_multipliers = None
+    if options.warm_start is not None:
+        start = np.clip(np.zeros(programme.milp.num_columns), programme.milp.lower, programme.milp.upper)
+        recalled = recall_options(instance, keys, mix_names, options.warm_start.projects)
+        start[programme.chosen[recalled]] = 1.0
+        row_multipliers = options.warm_start.row_multipliers(programme.milp.row_names)
     built_s = watch.seconds()
     outcome = solve_goals(
         programme.milp,
         [programme.objectives[name] for name in options.goal],
         options,
         elastic=programme.elastic,
+        start=start,
         strategy="auto",
         watch=watch,
+        row_multipliers=row_multipliers,
     )
     solution = prices = None
     if outcome.certificate is not None:
@@ -66,7 +74,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         prices = derive_prices(stated, outcome.certificate, options.goal)
     if outcome.x is not None:
         chosen = np.flatnonzero(outcome.x[programme.chosen] > 0.5)
-        carried = _carried_over(instance, programme, outcome.x)
+        carried = carried_over(instance, programme, outcome.x)
         solution = extract_solution(instance, *derive_chosen_options(instance, keys.take(chosen)), carried)
     return Result(
         stop=outcome.stop,
@@ -82,13 +90,3 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         certificate=outcome.certificate,
         prices=prices,
     )
-
-
-def _carried_over(instance: Instance, programme: Arrays, x: FloatArray) -> pd.DataFrame:
-    names = source_names(instance)
-    rows = [
-        (names[f], instance.base_year + t, float(x[column]))
-        for (f, t), column in zip(programme.carried_pairs, programme.carried, strict=False)
-        if x[column] > 0.0
-    ]
-    return pd.DataFrame(rows, columns=["source", "year", "amount_cny"])

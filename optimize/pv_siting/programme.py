@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from optimize.programme import Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable
 from optimize.pv_siting.checker import check
 from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.pv_siting.formulation import solve_formulation
 from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
 from optimize.pv_siting.instance import find_faults, load
+from optimize.pv_siting.levels import state_levels
 from optimize.pv_siting.plausibility import find_warnings
 from optimize.pv_siting.report import summarise
 from optimize.pv_siting.schema import SCHEMA
@@ -39,6 +40,21 @@ PROJECT_TABLES = (
     ),
 )
 
+ROW_WORDS = {
+    "one_option_per_site": "one installation for each site",
+    "feeder_hosts": "the feeder it hangs on takes no more",
+    "substation_hosts": "the substation it hangs on takes no more",
+    "together": "a lock: together with another site or not at all",
+    "not_together": "a lock: not together with another site",
+}
+
+FACTORS = (
+    Factor("costs", columns=("sites.cost_factor",)),
+    Factor("yields", columns=("kinds.yield_factor",)),
+    Factor("prices", columns=("tariffs.price_cny_per_kwh",)),
+    Factor("demand", columns=("sites.annual_load_kwh", "sites.hot_water_kwh_per_a")),
+)
+
 PROGRAMME = Programme(
     name="pv_siting",
     zh="公共机构光伏",
@@ -61,5 +77,9 @@ PROGRAMME = Programme(
     sizes=SIZES,
     families=FAMILIES,
     generate=generate,
+    state_levels=state_levels,
     project_tables=PROJECT_TABLES,
+    lockable=(("sites", "site"),),
+    row_words=ROW_WORDS,
+    factors=FACTORS,
 )
