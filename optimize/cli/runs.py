@@ -7,11 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+from optimize.city.schema import CITY
+from optimize.city.verify import is_city_run, verify_city
 from optimize.cli.arguments import Commands
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_store import read_summary
 from optimize.registry import PROGRAMMES
 from optimize.report import text
+from optimize.report.city import city_json, city_lines
 from optimize.report.summary import json_line
 from optimize.report.verdict import verdict_json, verdict_lines
 from optimize.verification.run import verify_run
@@ -38,9 +41,11 @@ def _show(call: argparse.Namespace) -> int:
     for run in call.runs:
         summary = read_summary(run)
         if call.json:
-            print(json.dumps(json_line(summary, str(run)), ensure_ascii=False))
+            line = city_json if summary["programme"] == CITY else json_line
+            print(json.dumps(line(summary, str(run)), ensure_ascii=False))
         else:
-            print("\n".join(text.run_lines(summary, str(run))))
+            lines = city_lines if summary["programme"] == CITY else text.run_lines
+            print("\n".join(lines(summary, str(run))))
     return ExitCode.SOLVED
 
 
@@ -48,7 +53,8 @@ def _verify(call: argparse.Namespace) -> int:
     codes = []
     for run in call.runs:
         try:
-            verdict = verify_run(run, PROGRAMMES, call.instance)
+            verify = verify_city if is_city_run(run) else verify_run
+            verdict = verify(run, PROGRAMMES, call.instance)
         except UsageError as error:
             if call.json:
                 status = {"run": run.as_posix(), "status": "not verified", "error": str(error)}

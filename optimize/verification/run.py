@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,20 +13,13 @@ import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport
-from optimize.errors import InputFaults, UnreadablePlan, UsageError
-from optimize.io.instance_folder import instance_files, read_instance
-from optimize.io.run_store import (
-    altered_files,
-    file_digest,
-    read_manifest,
-    read_summary,
-    read_text_table,
-)
+from optimize.errors import UnreadablePlan, UsageError
+from optimize.io.run_instance import read_instance_of
+from optimize.io.run_store import altered_files, read_manifest, read_summary, read_text_table
 from optimize.milp import BlockNames, FloatArray, IntArray
 from optimize.prices import derive_prices
 from optimize.programme import Programme, StatedArrays
 from optimize.result import Certificate, KeptGoal, relative_gap
-from optimize.schema import InstanceData
 from optimize.verification.bound import prove_bound
 
 # The checker's figures are the same sums over the same numbers: only their last digits may move.
@@ -103,12 +95,24 @@ def verify_run(run: Path, programmes: Sequence[Programme], instance: Path | None
     programme = next((p for p in programmes if p.name == summary.get("programme")), None)
     if programme is None:
         raise UsageError(f"{run} is a run of '{summary.get('programme')}', which is no programme")
+    folder, data = read_instance_of(run, manifest, programme, programmes, instance)
+    return verify_plan(run, programme, folder, programme.load(data), began)
+
+
+def verify_plan(run: Path, programme: Programme, folder: Path, loaded: Any, began: float) -> Verdict:
+    """Verify a run whose instance has been read: files, plan, figures and bound.
+
+    Parameters
+    ----------
+    folder, loaded : the instance's folder, and the instance as ``programme`` knows it.
+    began : of the verdict's seconds, by `time.monotonic`.
+    """
+    manifest, summary = read_manifest(run), read_summary(run)
     verdict = Verdict(run, programme.name)
     verdict.failures += altered_files(run, manifest)
     verdict.num_files = len(manifest.get("files", ()))
     goals = _goals(programme, manifest, summary, verdict)
-    data = _find_instance(run, programme, programmes, manifest, instance, verdict)
-    loaded = programme.load(data)
+    verdict.instance = folder.as_posix()
     tables = {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
     report = _check_plan(programme, loaded, tables, verdict)
     if report is not None:
@@ -134,63 +138,6 @@ def _goals(
     if summary.get("maximise") is not goal.maximise:
         verdict.failures.append(f"summary.json has the sense of {goal.name} wrong")
     return tuple(told)
-
-
-# --- the instance ---------------------------------------------------------------------------------
-
-
-def _find_instance(
-    run: Path,
-    programme: Programme,
-    programmes: Sequence[Programme],
-    manifest: Mapping[str, Any],
-    given: Path | None,
-    verdict: Verdict,
-) -> InstanceData:
-    """The instance as it was when the run was made."""
-    folder = _folder(run, manifest, given)
-    verdict.instance = folder.as_posix()
-    changed = _changed_tables(folder, programme, manifest)
-    again = "give the instance as it was with --instance"
-    if changed:
-        raise UsageError(f"{folder} is not the instance of {run}: {'; '.join(changed)}; {again}")
-    try:
-        loaded = read_instance(folder, programmes, [programme.name], manifest.get("overrides", {}))
-    except InputFaults as error:
-        raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
-    data = loaded.programmes[0].data
-    if data.fingerprint != manifest.get("fingerprint"):
-        raise UsageError(
-            f"{folder} with the run's overrides is not the instance of {run}: its fingerprint is "
-            f"{data.fingerprint}, the run's is {manifest.get('fingerprint')}; {again}"
-        )
-    return data
-
-
-def _folder(run: Path, manifest: Mapping[str, Any], given: Path | None) -> Path:
-    if given is not None:
-        return given
-    places = [Path(str(manifest.get("instance", "")))]
-    if "instance_from_run" in manifest:
-        places.append(Path(os.path.normpath(run.resolve() / str(manifest["instance_from_run"]))))
-    for place in places:
-        if place.is_dir():
-            return place
-    raise UsageError(f"the instance of {run} ({places[0]}) is not there; name it with --instance")
-
-
-def _changed_tables(folder: Path, programme: Programme, manifest: Mapping[str, Any]) -> list[str]:
-    then = manifest.get("instance_files")
-    if not isinstance(then, Mapping):
-        return []  # the fingerprint decides
-    now = dict(instance_files(folder, programme))
-    changed = [f"{name} is missing" for name in then if name not in now]
-    changed += [f"{name} was added" for name in now if name not in then]
-    return changed + [
-        f"{name} was changed"
-        for name, path in now.items()
-        if name in then and (not path.is_file() or file_digest(path) != then[name])
-    ]
 
 
 # --- the plan -------------------------------------------------------------------------------------

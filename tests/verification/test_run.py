@@ -15,11 +15,11 @@ import pytest
 
 from optimize.cli import main, runs
 from optimize.engine import goals
+from optimize.io import run_instance
 from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.run_store import MANIFEST, SUMMARY, altered_files, file_digest, seal_of
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
-from optimize.verification import run as verification
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -82,7 +82,7 @@ def copy(
 ) -> Path:
     """A copy of that run that a test may spoil."""
     loaded, programme = known
-    monkeypatch.setattr(verification, "read_instance", lambda *_: loaded)
+    monkeypatch.setattr(run_instance, "read_instance", lambda *_: loaded)
     monkeypatch.setattr(runs, "PROGRAMMES", (programme,))
     return Path(shutil.copytree(town, tmp_path / "run"))
 
