@@ -11,6 +11,7 @@ from typing import Any
 
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.fingerprint import fingerprint_files
+from optimize.io.table_changes import TableChange, change_tables, concerned
 from optimize.io.tables import RawTable, decode, find_table, read_table
 from optimize.io.validation import TOML, assemble, locate
 from optimize.programme import Programme
@@ -61,6 +62,7 @@ def read_instance(
     programmes: Sequence[Programme],
     wanted: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
+    changes: Sequence[TableChange] = (),
 ) -> LoadedInstance:
     """Read and validate the programmes of an instance folder.
 
@@ -69,6 +71,7 @@ def read_instance(
     programmes : all programmes there are; those with a folder in ``path`` are read.
     wanted : names to restrict to; () means all that are there.
     overrides : dotted parameter path -> value, laid over ``instance.toml``.
+    changes : laid over the tables; those of tables that are not read are left aside.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def read_instance(
     for programme in present:
         if wanted and programme.name not in wanted:
             continue
-        part, found = _read_programme(path, programme, tree, (name_zh, name_en), roots, overrides)
+        part, found = _read_programme(path, programme, tree, (name_zh, name_en), roots, overrides, changes)
         faults += found
         if part is not None:
             loaded.append(part)
@@ -133,7 +136,12 @@ def _schema_files(path: Path, schema: Schema) -> list[tuple[str, Path]]:
 
 
 def _read_schema(
-    path: Path, schema: Schema, tree: Mapping[str, Any], names: tuple[str, str], roots: Sequence[str]
+    path: Path,
+    schema: Schema,
+    tree: Mapping[str, Any],
+    names: tuple[str, str],
+    roots: Sequence[str],
+    changes: Sequence[TableChange] = (),
 ) -> Section:
     """Tables and parameters of one schema; ``data`` is there even if they have faults."""
     raws: dict[str, RawTable | None] = {}
@@ -153,6 +161,8 @@ def _read_schema(
         else:
             raws[table.name] = raw
     faults += _unknown_files(path, schema)
+    if not faults:  # what cannot be read cannot be changed
+        raws, faults = change_tables(schema, raws, changes)
     others = [root for root in roots if root != schema.programme]
     data, found, warnings = assemble(schema, raws, tree, *names, other_roots=others)
     # A file that could not be read has been reported as such; that it is missing too would be noise.
@@ -171,11 +181,15 @@ def _read_programme(
     names: tuple[str, str],
     roots: Sequence[str],
     overrides: Mapping[str, Any] | None,
+    changes: Sequence[TableChange],
 ) -> tuple[LoadedProgramme | None, list[Fault]]:
-    section = _read_schema(path, programme.schema, tree, names, roots)
+    own = concerned(programme.schema, changes)
+    section = _read_schema(path, programme.schema, tree, names, roots, own)
     assert section.data is not None
     data, named = _with_named_files(path, programme, section.data)
     settings = json.dumps(overrides or {}, sort_keys=True, default=str)
+    if own:
+        settings += json.dumps([change.record() for change in own], sort_keys=True, default=str)
     data = replace(data, fingerprint=fingerprint_files([*section.files, *named], settings))
     if section.faults:
         return None, list(section.faults)

@@ -10,6 +10,7 @@ from typing import Any
 from optimize.errors import InputFaults, UsageError
 from optimize.io.instance_folder import instance_files, read_instance
 from optimize.io.run_store import file_digest
+from optimize.io.table_changes import changes_of
 from optimize.programme import Programme
 from optimize.schema import InstanceData
 
@@ -38,7 +39,10 @@ def read_instance_of(
     if changed:
         raise UsageError(f"{folder} is not the instance of {run}: {'; '.join(changed)}; {again}")
     try:
-        loaded = read_instance(folder, programmes, [programme.name], manifest.get("overrides", {}))
+        changes = changes_of(manifest.get("changes", ()))
+        loaded = read_instance(
+            folder, programmes, [programme.name], manifest.get("overrides", {}), changes
+        )
     except InputFaults as error:
         raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
     data = loaded.programmes[0].data
