@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from optimize.programme import Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable
 from optimize.water.checker import check
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, unsupported_by_fast
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import FAMILIES, SIZES, generate
 from optimize.water.infeasible import solve_fast_or_explain
-from optimize.water.instance import find_faults, find_warnings, load
+from optimize.water.instance import LOCKABLE, find_faults, find_warnings, load
 from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
 from optimize.water.solution import plan_tables, read_plan
@@ -29,6 +29,20 @@ PROJECT_TABLES = (
     ProjectTable("users", "connection", ("user",), ("mode", "year")),
     ProjectTable("other_works", "other works", ("kind", "id"), ("year",)),
 )
+
+FACTORS = (
+    Factor(
+        "costs",
+        columns=(
+            "modules.capex_cny", "pipes.capex_cny_per_m", "corridors.fixed_capex_cny",
+            "users.connection_capex_cny", "users.tanker_capex_cny", "storage_sites.capex_cny",
+            "cascades.capex_cny", "parks.zld_capex_cny",
+        ),
+    ),
+    Factor("yields", columns=("plants.effluent_m3_per_d", "plant_months.effluent_m3_per_d")),
+    Factor("prices", columns=("user_demands.alternative_cny_per_m3",)),
+    Factor("demand", columns=("user_demands.base_m3_per_d",)),
+)  # fmt: skip
 
 PROGRAMME = Programme(
     name="water",
@@ -53,4 +67,6 @@ PROGRAMME = Programme(
     families=FAMILIES,
     generate=generate,
     project_tables=PROJECT_TABLES,
+    lockable=LOCKABLE,
+    factors=FACTORS,
 )

@@ -47,3 +47,21 @@ def towns(tmp_path_factory: pytest.TempPathFactory, command: Command) -> Path:
     for name in ("datacenter", "water", "pv_siting"):
         assert command("template", name, home / name)[0] == 0
     return home
+
+
+@pytest.fixture(scope="session")
+def runs(
+    towns: Path, solve: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Path]]:
+    """Two runs with different plans for each programme; water's, which take longest, are the same."""
+    results = tmp_path_factory.mktemp("results")
+
+    def solved(name: str, *arguments: object) -> Path:
+        return solve(towns / name, results, "--gap", "1e-6", *arguments)
+
+    water = solved("water")
+    return {
+        "pv_siting": [solved("pv_siting"), solved("pv_siting", "--set", "budgets.scale=0.6")],
+        "datacenter": [solved("datacenter"), solved("datacenter", "--goal", "cost")],
+        "water": [water, water],
+    }

@@ -22,24 +22,6 @@ from optimize.studies.stored_runs import read_run
 _CENT = 0.005
 
 
-@pytest.fixture(scope="module")
-def runs(
-    towns: Path, solve: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[Path]]:
-    """Two runs with different plans for each programme; water's, which take longest, are the same."""
-    results = tmp_path_factory.mktemp("results")
-
-    def solved(name: str, *arguments: object) -> Path:
-        return solve(towns / name, results, "--gap", "1e-6", *arguments)
-
-    water = solved("water")
-    return {
-        "pv_siting": [solved("pv_siting"), solved("pv_siting", "--set", "budgets.scale=0.6")],
-        "datacenter": [solved("datacenter"), solved("datacenter", "--goal", "cost")],
-        "water": [water, water],
-    }
-
-
 def compared(folders: list[Path]) -> Comparison:
     return compare_runs([read_run(folder, PROGRAMMES) for folder in folders])
 

@@ -1,0 +1,113 @@
+"""``optimize explain``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from optimize.cli.arguments import Commands, count, positive, seed, share
+from optimize.errors import ExitCode, UsageError
+from optimize.io.run_instance import read_instance_of
+from optimize.programme import SolveOptions
+from optimize.registry import PROGRAMMES
+from optimize.studies.explain import Explainer, Explanation
+from optimize.studies.explain_by_locks import LockExplainer
+from optimize.studies.explain_report import Wording, explanation_json, explanation_lines, ranking_lines
+from optimize.studies.plan_model import load_plan_model
+from optimize.studies.stored_runs import StoredRun, read_run
+from optimize.studies.tables import plain_records, write_tables
+
+_TOP = 10
+_SHOWN = 20
+
+
+def add_parsers(commands: Commands) -> None:
+    command = commands.add_parser(
+        "explain", help="why a project is in a plan or not, and what each is worth to it"
+    )
+    command.set_defaults(run=_explain)
+    command.add_argument("run_folder", type=Path, metavar="RUN")
+    command.add_argument("ids", nargs="*", metavar="ID", help="projects: ids of the instance's tables")
+    command.add_argument("--all", action="store_true", help="rank every project of the plan by importance")
+    command.add_argument(
+        "--top", type=count, metavar="N", help=f"rank, and solve again for the N first ({_TOP})"
+    )
+    command.add_argument("--gap", type=share, default=1e-5, help="gap of each new solve (0.00001)")
+    command.add_argument(
+        "--time-limit", type=positive, default=10.0, metavar="S", help="seconds for each new solve (10)"
+    )
+    command.add_argument("--seed", type=seed, default=0)
+    command.add_argument(
+        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
+    )
+    command.add_argument(
+        "--csv", type=Path, metavar="FOLDER", help="also write the ranking, all rows, as CSV"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object per project on stdout")
+
+
+def _explain(call: argparse.Namespace) -> int:
+    ranks = call.all or call.top is not None
+    if ranks == bool(call.ids):
+        raise UsageError(
+            "name projects (optimize explain RUN ID …), or ask for the ranking with --all or --top N"
+        )
+    if call.csv is not None and not ranks:
+        raise UsageError("--csv writes the ranking: add --all or --top N")
+    run = read_run(call.run_folder, PROGRAMMES)
+    options = SolveOptions(gap=call.gap, time_limit_s=call.time_limit, seed=call.seed)
+    explainer = _explainer(run, call.instance, options)
+    if ranks:
+        return _rank(call, run, explainer)
+    words = Wording.of(run.summary)
+    for position, project in enumerate(explainer.find(list(dict.fromkeys(call.ids)))):
+        told = explainer.explain(project)  # type: ignore[arg-type]
+        if call.json:
+            print(json.dumps(explanation_json(told), ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            print("\n".join([*([""] if position else []), *explanation_lines(told, words)]), flush=True)
+    return ExitCode.SOLVED
+
+
+def _explainer(run: StoredRun, instance: Path | None, options: SolveOptions) -> Explainer | LockExplainer:
+    model = load_plan_model(run, PROGRAMMES, instance)
+    if model is not None:
+        return Explainer(model, options)
+    _, data = read_instance_of(run.folder, run.manifest, run.programme, PROGRAMMES, instance)
+    return LockExplainer(run, data, options)
+
+
+def _rank(call: argparse.Namespace, run: StoredRun, explainer: Explainer | LockExplainer) -> int:
+    ranking = explainer.rank()
+    top = _TOP if call.top is None else call.top
+    exact: dict[str, Explanation] = {}
+    for name in _first(list(ranking["id"]), top):
+        (project,) = explainer.find([name])
+        exact[name] = explainer.explain(project)  # type: ignore[arg-type]
+        if not call.json and sys.stderr.isatty():
+            print(f"solved again without {name} ({len(exact)} of {min(top, len(ranking))})", file=sys.stderr)
+    told = [exact.get(name) for name in ranking["id"]]
+    for column in ("loss", "low", "high"):
+        ranking[column] = [None if e is None else getattr(e, column) for e in told]
+    if call.csv is not None:
+        write_tables(call.csv, {"importance": ranking})
+    records = plain_records(ranking)
+    if call.json:
+        for record in records:
+            print(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        return ExitCode.SOLVED
+    shown = (
+        records if call.all and call.top is None and len(records) <= _SHOWN else records[: max(top, _SHOWN)]
+    )
+    print(f"{len(records)} projects of the plan, the most important first")
+    print("\n".join(ranking_lines(shown, exact, Wording.of(run.summary))))
+    if len(shown) < len(records):
+        print(f"  … and {len(records) - len(shown)} more; all with --csv FOLDER or --json")
+    return ExitCode.SOLVED
+
+
+def _first(names: Sequence[str], number: int) -> Sequence[str]:
+    return names[:number]

@@ -1,0 +1,213 @@
+"""`optimize explain`: what is said of a project is what solving with a lock in the table says."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optimize.errors import UsageError
+from optimize.io.run_instance import read_instance_of
+from optimize.milp import MilpBuilder
+from optimize.programme import SolveOptions
+from optimize.registry import PROGRAMMES
+from optimize.result import StopReason
+from optimize.studies import resolve
+from optimize.studies.explain import Explainer, Explanation
+from optimize.studies.explain_by_locks import LockExplainer
+from optimize.studies.explain_report import Wording, explanation_lines
+from optimize.studies.explain_rows import forced
+from optimize.studies.factors import with_factors
+from optimize.studies.plan_model import PlanModel, load_plan_model
+from optimize.studies.stored_runs import read_run
+
+_OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
+
+
+def model_of(folder: Path) -> PlanModel:
+    model = load_plan_model(read_run(folder, PROGRAMMES), PROGRAMMES)
+    assert model is not None
+    return model
+
+
+@pytest.fixture(scope="module")
+def models(runs: dict[str, list[Path]]) -> dict[str, PlanModel]:
+    return {name: model_of(runs[name][0]) for name in ("pv_siting", "datacenter")}
+
+
+@pytest.fixture(scope="module")
+def told(models: dict[str, PlanModel]) -> dict[str, list[Explanation]]:
+    """Every project of both templates explained."""
+    found = {}
+    for name, model in models.items():
+        explainer = Explainer(model, _OPTIONS)
+        found[name] = [explainer.explain(k) for k in range(len(model.stated.candidate_ids))]
+    return found
+
+
+def solved_with_lock(model: PlanModel, kind: str, name: str) -> float | None:
+    """Best value with a lock in the table, by the engine on that instance; None: infeasible."""
+    locks = model.data.tables["locks"]
+    row = dict.fromkeys(locks.columns, "") | {"kind": kind, "id": name, "year": 0}
+    tables = dict(model.data.tables) | {"locks": pd.concat([locks, pd.DataFrame([row])], ignore_index=True)}
+    options = dataclasses.replace(_OPTIONS, goal=model.goals)
+    assert model.programme.solve_fast is not None
+    data = dataclasses.replace(model.data, tables=tables)
+    result = model.programme.solve_fast(model.programme.load(data), options)
+    return None if result.stop is StopReason.INFEASIBLE else result.objective
+
+
+@pytest.mark.parametrize("name", ["pv_siting", "datacenter"])
+def test_losses_are_those_of_solving_with_a_lock(
+    name: str, models: dict[str, PlanModel], told: dict[str, list[Explanation]]
+) -> None:
+    model = models[name]
+    asked = [e for e in told[name] if not e.forbidden]
+    assert {e.chosen for e in asked} == {True, False} and any(e.impossible for e in asked)
+    for e in asked[::3]:
+        value = solved_with_lock(model, "force_out" if e.chosen else "force_in", e.id)
+        assert e.impossible == (value is None), e.id
+        if value is not None:
+            assert e.loss == pytest.approx(model.value - value, rel=1e-6, abs=1.0), e.id
+            assert (
+                e.low is not None and e.high is not None and e.low <= e.loss + 1.0 and e.loss <= e.high + 1.0
+            )
+
+
+def test_a_lock_is_the_whole_answer(told: dict[str, list[Explanation]]) -> None:
+    locked = next(e for e in told["pv_siting"] if e.id == "school-1")
+    assert locked.forbidden == "a lock (force_in) keeps it in" and locked.loss is None
+
+
+def test_impossible_is_said_in_the_clauses_words(told: dict[str, list[Explanation]]) -> None:
+    needed = next(e for e in told["pv_siting"] if e.id == "hospital-1")
+    text = "\n".join(explanation_lines(needed, Wording("CNY", "net present value", True)))
+    assert "it cannot be left out: PV-HEAT would be missed by 1" in text and "MILP" not in text
+
+
+def test_break_even_makes_up_for_the_loss(
+    models: dict[str, PlanModel], told: dict[str, list[Explanation]]
+) -> None:
+    found = 0
+    for name, model in models.items():
+        for e in told[name]:
+            if e.break_even is None or e.break_even.price_factor is None or e.loss is None:
+                continue
+            found += 1
+            candidate = list(model.stated.candidate_ids).index(e.id)
+            columns = [c for c in model.columns_of(candidate) if e.decision == words_of(model, int(c))]
+            assert model.stated.plan_of is not None
+            plan = model.stated.plan_of(np.array(columns[:1]))
+            dearer = with_factors(model.programme, model.data, {"prices": e.break_even.price_factor})
+            now = model.programme.check(model.instance, plan).figures["npv"]
+            then = model.programme.check(model.programme.load(dearer), plan).figures["npv"]
+            assert then - now == pytest.approx(e.loss, rel=1e-3), e.id
+            assert e.break_even.subsidy_cny == e.loss
+    assert found
+
+
+def words_of(model: PlanModel, column: int) -> str:
+    row = model.stated.describe(np.array([column])).iloc[0]
+    return " · ".join(str(v) for v in row if str(v) not in ("", "0"))
+
+
+def test_what_stops_a_project_is_what_it_breaks(
+    models: dict[str, PlanModel], told: dict[str, list[Explanation]]
+) -> None:
+    """B2 must not meet B1, which the plan closes; the host has no room for both."""
+    b2 = next(e for e in told["datacenter"] if e.id == "B2")
+    names = [row.name for row in b2.stopping]
+    assert "a lock: not together with another centre" in names
+    assert any(name.startswith("host capacity campus") for name in names)
+    short = next(row for row in b2.stopping if row.short > 0)
+    assert short.unit == "kW" and 0 < short.short < 100
+
+
+def test_forcing_in_agrees_with_enumeration() -> None:
+    """Three candidates of two options under one budget, by trying all plans."""
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        builder = MilpBuilder(maximise=True)
+        gain, cost = rng.uniform(1, 9, 6), rng.uniform(1, 5, 6)
+        x = builder.add_columns("x", 6, upper=1.0, cost=gain, integral=True)
+        group = np.arange(6) // 2
+        builder.add_rows("choose", 3, [(group, x, 1.0)], upper=1.0)
+        builder.add_rows("budget", 1, [(np.zeros(6, np.int64), x, cost)], upper=6.0)
+        milp = forced(builder.build(), -1, np.array([2, 3]))
+        plans = [np.array(p, dtype=float) for p in itertools.product((0, 1), repeat=6)]
+        best = max(
+            gain @ p for p in plans
+            if (np.bincount(group, p) <= 1).all() and cost @ p <= 6.0 and p[2] + p[3] == 1
+        )  # fmt: skip
+        held = [gain @ p for p in plans if milp.violation(p) <= 1e-9]
+        assert max(held) == pytest.approx(best)
+
+
+def test_large_programmes_are_searched_around_the_plan(
+    models: dict[str, PlanModel], told: dict[str, list[Explanation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proven intervals hold the exact loss, and no loss is told smaller than it is."""
+    monkeypatch.setattr(resolve, "_WHOLE_UP_TO", 10)
+    explainer = Explainer(models["pv_siting"], SolveOptions(gap=1e-7, time_limit_s=2.0))
+    asked = [k for k, exact in enumerate(told["pv_siting"]) if exact.loss is not None]
+    for position in asked[:3]:
+        e, exact = explainer.explain(position), told["pv_siting"][position]
+        assert e.loss is not None and e.low is not None and e.high is not None and exact.loss is not None
+        assert e.low - 1.0 <= exact.loss <= e.high + 1.0 and e.loss >= exact.loss - 1.0
+
+
+def test_ranking_begins_with_what_is_worth_most(models: dict[str, PlanModel]) -> None:
+    ranking = Explainer(models["datacenter"], _OPTIONS).rank()
+    assert list(ranking["id"]) and ranking["approx_value"].is_monotonic_decreasing
+    assert set(ranking["id"]) == set(models["datacenter"].run.projects["id"])
+
+
+def test_water_is_explained_by_locks(runs: dict[str, list[Path]], towns: Path) -> None:
+    from_store = read_run(runs["water"][0], PROGRAMMES)
+    assert load_plan_model(from_store, PROGRAMMES) is None
+    _, data = read_instance_of(from_store.folder, from_store.manifest, from_store.programme, PROGRAMMES)
+    explainer = LockExplainer(from_store, data, SolveOptions(gap=1e-6, time_limit_s=60.0))
+    assert explainer.find(["C11"]) == ["C11"]
+    with pytest.raises(UsageError, match="did you mean"):
+        explainer.find(["C1l"])
+    lost = explainer.explain("C11")
+    assert lost.chosen and lost.loss is not None and lost.loss > 1e7
+    assert lost.low == pytest.approx(lost.loss, rel=1e-3) and not lost.indistinguishable
+    assert explainer.explain("P-north").forbidden == "a lock (force_in) decides it"
+
+
+def test_command(
+    runs: dict[str, list[Path]], command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = runs["pv_siting"][0]
+    code, out, err = command("explain", run, "university-1", "care-1")
+    assert (code, err) == (0, "") and "exactly that" in out and "without it" in out
+    code, out, _ = command("explain", run, "university-1", "--json")
+    record: dict[str, Any] = json.loads(out)
+    assert (
+        code == 0 and record["chosen"] is True and record["loss"] > 0 and record["indistinguishable"] is False
+    )
+    code, out, _ = command("explain", run, "--all", "--top", "2", "--csv", tmp_path)
+    assert code == 0 and "the most important first" in out
+    with (tmp_path / "importance.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 7 and sum(bool(row["loss"]) for row in rows) <= 2
+
+
+def test_calls_that_make_no_sense_are_refused(
+    runs: dict[str, list[Path]], command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    run = runs["pv_siting"][0]
+    code, out, err = command("explain", run, "univercity-1", "nothing")
+    assert (code, out) == (2, "") and "did you mean university-1" in err and "'nothing'" in err
+    for words in ([run], [run, "care-1", "--all"], [run, "care-1", "--csv", tmp_path], [tmp_path, "care-1"]):
+        assert command("explain", *words)[0] == 2
+    assert command("explain", run, "care-1", "--instance", tmp_path)[0] == 2
