@@ -1,4 +1,4 @@
-"""The only user of highspy: arrays in, every status checked, plans and bounds reported as they come."""
+"""HiGHS (used here and in `column_lp` only): arrays in, statuses checked, plans and bounds reported as they come."""
 
 from __future__ import annotations
 

@@ -52,6 +52,10 @@ class Watch:
         part._passes_plans, part._passes_bounds = plans, bounds
         return part
 
+    def end(self) -> None:
+        """Let whoever works by this watch stop; may be called from another thread."""
+        self._deadline = time.monotonic()
+
     def seconds(self) -> float:
         """Wall seconds since the solve began."""
         return time.monotonic() - self._started

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from optimize.datacenter.arrays import build_milp, objectives_of
 from optimize.datacenter.options import derive_options
-from optimize.engine import column_generation, elastic
+from optimize.engine import column_generation, column_plans, column_relaxation, elastic
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.column_generation import prove_infeasible, relax_by_columns, solve_by_columns
 from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_milp
+from optimize.engine.rounding_cuts import tighten_by_rounding
 from optimize.engine.stopping import Watch
 from optimize.milp import ElasticRows, Milp
 from optimize.programme import SolveOptions
@@ -96,8 +98,8 @@ def by_multipliers(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
     """Columns of a sample first, undecided candidates, then the choice engine: the way of large cases."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(column_generation, "_MANY_CANDIDATES", 1)
-        patch.setattr(column_generation, "_UNDECIDED", 2)
-        patch.setattr(column_generation, "_SAMPLE", 2)
+        patch.setattr(column_plans, "_UNDECIDED", 2)
+        patch.setattr(column_relaxation, "_SAMPLE", 2)
         return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
 
 
@@ -106,7 +108,7 @@ def around_a_sample(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(column_generation, "_MOST_IN_RELAXATION", 6)
         patch.setattr(column_generation, "_UNDECIDED_OF_MANY", 5)
-        patch.setattr(column_generation, "_SAMPLE", 3)
+        patch.setattr(column_relaxation, "_SAMPLE", 3)
         return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
 
 
@@ -133,11 +135,17 @@ def by_choice(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
     return solve_by_choice(milp, Watch(EXACT, milp.maximise))
 
 
-@pytest.mark.parametrize("solve", [by_columns, by_multipliers, by_choice])
+def on_two_threads(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
+    """Neighbourhoods and branch and cut side by side."""
+    return solve_by_columns(milp, group, Watch(replace(EXACT, threads=2), milp.maximise))
+
+
+@pytest.mark.parametrize("solve", [by_columns, on_two_threads, by_multipliers, by_choice])
 def test_random_cases_reach_the_optimum(
     solve: Callable[[Milp, NDArray[np.int64]], MilpOutcome | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(column_generation, "_FIRST_CORE", 40)
+    monkeypatch.setattr(column_generation, "_FIRST_CORE", (1, 1))
+    monkeypatch.setattr(column_generation, "_SECOND_CORE", (2, 1))
     feasible = 0
     for seed in range(NUM_CASES):
         milp, group, _ = case(seed)
@@ -172,6 +180,24 @@ def test_every_bound_on_the_way_is_valid() -> None:
                 assert point.bound is not None
                 better = plain.objective - point.bound if milp.maximise else point.bound - plain.objective
                 assert better <= room, f"seed {seed}"
+
+
+def test_bounds_with_cuts_are_valid_and_tighter() -> None:
+    tighter = 0
+    for seed in range(NUM_CASES):
+        milp, group, _ = case(seed)
+        plain = solve_milp(milp, Watch(EXACT, milp.maximise))
+        relaxed = relax_by_columns(milp, group, Watch(EXACT, milp.maximise))
+        if plain.x is None or plain.objective is None or relaxed.relaxation is None:
+            continue
+        tightened = tighten_by_rounding(milp, group, relaxed.inside, Watch(EXACT, milp.maximise))
+        assert tightened is not None
+        sign = 1.0 if milp.maximise else -1.0
+        room = 1e-7 * max(1.0, abs(plain.objective))
+        assert sign * tightened.bound >= sign * plain.objective - room, f"seed {seed}"
+        assert (tightened.cuts @ plain.x <= tightened.sides + 1e-7).all(), f"seed {seed}"
+        tighter += sign * (relaxed.relaxation.bound - tightened.bound) > 10 * room
+    assert tighter > NUM_CASES // 4
 
 
 def test_infeasible_is_claimed_with_multipliers_only_where_branch_and_cut_agrees() -> None:
