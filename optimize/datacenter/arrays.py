@@ -19,8 +19,14 @@ MONEY_GOALS = ("npv", "cost")
 _ROOM = 1e-6
 
 
-def build_milp(instance: Instance, options: Options) -> tuple[Milp, list[ElasticRows], FloatArray]:
-    """All rows over the option columns, what may give way, and the penalty per column, CNY."""
+def build_milp(
+    instance: Instance, options: Options, budget: linking.Use | None = None
+) -> tuple[Milp, list[ElasticRows], FloatArray]:
+    """All rows over the option columns, what may give way, and the penalty per column, CNY.
+
+    ``budget`` as in `derive_budget_use`, where it is at hand already.
+    """
+    budget = budget or derive_budget_use(instance, options)
     builder = MilpBuilder(maximise=True)
     chosen = builder.add_columns(
         "chosen", len(options), lower=0.0, upper=options.allowed.astype(np.float64), integral=True
@@ -33,7 +39,7 @@ def build_milp(instance: Instance, options: Options) -> tuple[Milp, list[Elastic
         lower=1.0,
         upper=1.0,
     )
-    elastic = _add_budgets(builder, instance, options)
+    elastic = _add_budgets(builder, instance, budget)
     limits = (
         ("R4_contractor_weeks", "contractor weeks", linking.trade_use(instance, options)),
         ("R5_works_in_zone", "zone works share", linking.zone_use(instance, options)),
@@ -56,12 +62,18 @@ def build_milp(instance: Instance, options: Options) -> tuple[Milp, list[Elastic
     return milp, elastic, penalty
 
 
-def impossible_options(instance: Instance, options: Options) -> BoolArray:
+def derive_budget_use(instance: Instance, options: Options) -> linking.Use:
+    """What every option takes from every budget (R3)."""
+    return linking.budget_use(instance, derive_payments(instance, options))
+
+
+def impossible_options(instance: Instance, options: Options, budget: linking.Use | None = None) -> BoolArray:
     """Options that alone break a row: no plan holds them, but the relaxation would take a part.
 
     With carry-over a year has at most its own budget and what all earlier years could leave it.
+    ``budget`` as in `derive_budget_use`, where it is at hand already.
     """
-    budget = linking.budget_use(instance, derive_payments(instance, options))
+    budget = budget or derive_budget_use(instance, options)
     return beyond_budgets(instance, options, budget) | beyond_capacities(instance, options)
 
 
@@ -106,9 +118,8 @@ def _elastic_caps(label: str, use: linking.Use, rows: IntArray) -> list[ElasticR
     ]
 
 
-def _add_budgets(builder: MilpBuilder, instance: Instance, options: Options) -> list[ElasticRows]:
+def _add_budgets(builder: MilpBuilder, instance: Instance, use: linking.Use) -> list[ElasticRows]:
     """(R3) spent_t <= B_t + carry_{t-1};  carry_t <= share * (B_t + carry_{t-1} - spent_t)."""
-    use = linking.budget_use(instance, derive_payments(instance, options))
     years = instance.num_years
     share = float(instance.parameters["budgets.carry_over_share"])
     sources = len(use.limit) // years

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimize.datacenter.arrays import build_milp, impossible_options, objectives_of
+from optimize.datacenter.arrays import build_milp, derive_budget_use, impossible_options, objectives_of
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NONE, NOTHING
 from optimize.datacenter.options import derive_options
@@ -35,13 +35,14 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Derive arrays, solve by relaxation and core, return the plan."""
     watch = Watch(options, options.goal[-1] != "cost")
     choices = derive_options(instance, options.goal)
-    milp, elastic, penalty = build_milp(instance, choices)
+    budget = derive_budget_use(instance, choices)
+    milp, elastic, penalty = build_milp(instance, choices, budget)
     objectives = objectives_of(choices, options.goal, penalty)
     derived = watch.seconds()
     group = np.full(milp.num_columns, NONE)
     group[: len(choices)] = choices.centre
     upper = milp.upper.copy()
-    upper[np.flatnonzero(impossible_options(instance, choices))] = 0.0
+    upper[np.flatnonzero(impossible_options(instance, choices, budget))] = 0.0
     start = row_multipliers = None
     if options.warm_start is not None:
         start = np.clip(np.zeros(milp.num_columns), milp.lower, upper)

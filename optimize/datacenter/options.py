@@ -193,11 +193,12 @@ def _nested_pairs(instance: Instance, packages: Packages) -> tuple[IntArray, Int
     smaller, larger = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for number in np.flatnonzero(large).tolist():
         low, high = bounds[number], bounds[number + 1]
-        mask = packages.mask[low:high]
+        place = low + np.flatnonzero(packages.staged[low:high])
+        mask = packages.mask[place]
         nested = ((mask[:, None] & mask[None, :]) == mask[:, None]) & (mask[:, None] != mask[None, :])
         p, q = np.nonzero(nested)
-        smaller.append(p + low)
-        larger.append(q + low)
+        smaller.append(place[p])
+        larger.append(place[q])
     return np.concatenate(smaller), np.concatenate(larger)
 
 

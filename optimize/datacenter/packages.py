@@ -21,7 +21,9 @@ Hence every row stays feasible and every goal is no worse.  "Nothing" is compare
 unless a lock or ``must_choose`` forbids it.  Packages named in a ``fix`` lock are never dropped.
 Rows that the instance does not use (a clause that is not asked, a trade whose weeks cannot bind)
 ask for nothing, which is what keeps the lists short.
-The staged options of R2 are pairs of offered packages; that is their definition here.
+The staged options of R2 are pairs of offered packages; that is their definition here.  Their number
+grows with the square of the list: `datacenter.max_staged_packages_per_centre` has them combine the most
+wanted packages only.
 """
 
 from __future__ import annotations
@@ -49,8 +51,9 @@ from optimize.finance import annuity_factor, discount_factor
 from optimize.units import HOURS_PER_YEAR
 
 L_PER_M3 = 1000.0
-# Centres of one class are looked at together up to this many packages: about 150 MB of columns.
-_CELLS_AT_ONCE = 1_000_000
+# Centres of one class are looked at together up to this many packages: about 8 MB of columns, which stay
+# in the processor's cache and are not asked of the system anew each time.
+_CELLS_AT_ONCE = 50_000
 Columns = dict[str, Any]
 KG_PER_T = 1000.0
 
@@ -69,6 +72,7 @@ class Packages:
     capex_cny, annual_cny : CAPEX; annuity of it plus O&M, CNY/a.
     weeks : shape (N, limited trades).
     works, advanced, battery, heat, leaves_scope : flags as in `MeasureSets`.
+    staged : it may be a stage of a staged project.
     num_enumerated : admissible sets over all centres before any was dropped.
     """
 
@@ -85,6 +89,7 @@ class Packages:
     battery: BoolArray
     heat: BoolArray
     leaves_scope: BoolArray
+    staged: BoolArray
     num_enumerated: int
 
     def __len__(self) -> int:
@@ -272,7 +277,8 @@ def derive_packages(
     ]  # fmt: skip
     if not parts:
         parts = [_apply(facts, derive_sets(instance, np.zeros(0, np.int64)), np.zeros(1, np.int64))]
-        parts = [_listed(parts[0], np.zeros((1, 0), dtype=np.bool_))]
+        none = np.zeros((1, 0), dtype=np.bool_)
+        parts = [_listed(parts[0] | {"staged": none}, none)]
     order = np.argsort(np.concatenate([part["centre"] for part in parts]), kind="stable")
     joined = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     return Packages(**joined, num_enumerated=num_enumerated)
@@ -294,13 +300,14 @@ def _offered_to_class(
     for start in range(0, len(centres), at_once):
         some = centres[start : start + at_once]
         offered = _apply(facts, sets, some)
-        stays = np.ones((len(some), len(sets)), dtype=np.bool_)
+        stays = staged = np.ones((len(some), len(sets)), dtype=np.bool_)
         if drop_dominated:
-            stays = _staying(instance, needs, facts, path, offered, sets, some)
+            stays, staged = _staying(instance, needs, facts, path, offered, sets, some)
             for row, centre in enumerate(some.tolist()):
                 if centre in protected:
                     stays[row] |= sets.mask == protected[centre]
-        yield _listed(offered, stays)
+                    staged[row] |= sets.mask == protected[centre]
+        yield _listed(offered | {"staged": staged}, stays)
 
 
 def _most_weeks(instance: Instance, sets_of_class: list[MeasureSets], member: IntArray) -> FloatArray:
@@ -377,8 +384,11 @@ def _staying(
     offered: Columns,
     sets: MeasureSets,
     centres: IntArray,
-) -> BoolArray:
-    """Packages that stay on the lists of ``centres``; shape (centres, sets)."""
+) -> tuple[BoolArray, BoolArray]:
+    """Packages that stay on the lists of ``centres``, and those that staged projects combine.
+
+    Shape (centres, sets) each.
+    """
     water_price = instance.setting("water_price_cny_per_m3") / L_PER_M3
     yearly_kwh = facts.load[centres, None] * HOURS_PER_YEAR
     growth = path.growth[centres]
@@ -419,7 +429,11 @@ def _staying(
     most = int(instance.setting("max_packages_per_centre"))
     if most > 0:
         _shorten(instance, needs, offered, first, most, stays)
-    return stays
+    staged = stays.copy()
+    most = int(instance.setting("max_staged_packages_per_centre"))
+    if most > 0:
+        _shorten(instance, needs, offered, first, most, staged)
+    return stays, staged
 
 
 # Yearly prices at which packages compete for a short list: of CAPEX (1/a), of a week (CNY/a).

@@ -36,21 +36,31 @@ def derive_payments(instance: Instance, options: Options) -> Payments:
     parts: list[tuple[IntArray, IntArray, IntArray, FloatArray]] = []
     for rows, kind, mix in _groups_of_one_split(instance, options):
         first = _split(instance, kind, mix, options.capex_first_cny[rows])
-        total = _split(instance, kind, mix, options.capex_first_cny[rows] + options.capex_second_cny[rows])
-        centre = options.centre[rows]
-        payers = (
-            np.full(len(rows), position["municipal"]),
-            district[centre],
-            np.full(len(rows), position["owner"]),
-        )
-        for column, payer in enumerate(payers):
-            parts.append((rows, payer, options.year[rows], first[:, column]))
-            later = total[:, column] - first[:, column]
-            parts.append((rows, payer, options.second_year[rows], later))
+        parts += _paid(rows, options.year, first, district[options.centre[rows]], position)
+        later = np.flatnonzero(options.second_year[rows] >= 0)
+        if len(later):
+            twice = rows[later]
+            total = _split(
+                instance, kind, mix, options.capex_first_cny[twice] + options.capex_second_cny[twice]
+            )
+            rest = total - first[later]
+            parts += _paid(twice, options.second_year, rest, district[options.centre[twice]], position)
     parts.append(_offer_payments(instance, options, position))
     option, source, year, amount = (np.concatenate([np.asarray(part[k]) for part in parts]) for k in range(4))
-    paid = (np.abs(amount) > 0.0) & (year >= 0)
-    return Payments(option[paid], source[paid], year[paid], amount[paid], sources)
+    return Payments(option, source, year, amount, sources)
+
+
+def _paid(
+    rows: IntArray, year: IntArray, amount_cny: FloatArray, district: IntArray, position: dict[str, int]
+) -> list[tuple[IntArray, IntArray, IntArray, FloatArray]]:
+    """What municipality, district and owner pay, shape (rows, 3), for the options ``rows``; zeros left out."""
+    payers = (position["municipal"], None, position["owner"])
+    parts = []
+    for column, payer in enumerate(payers):
+        some = np.flatnonzero((np.abs(amount_cny[:, column]) > 0.0) & (year[rows] >= 0))
+        paid_by = district[some] if payer is None else np.full(len(some), payer)
+        parts.append((rows[some], paid_by, year[rows[some]], amount_cny[some, column]))
+    return parts
 
 
 def _sources(instance: Instance) -> tuple[str, ...]:
@@ -89,9 +99,9 @@ def _offer_payments(
     option_of = pd.Series(rows, index=instance.offers["offer"].to_numpy()[options.offer[rows]])
     payments = instance.offer_payments
     payments = payments[payments["offer"].isin(option_of.index)]
-    return (
-        option_of.loc[payments["offer"]].to_numpy(np.int64),
-        np.array([position[s] for s in payments["source"]], dtype=np.int64),
-        payments["year"].to_numpy(np.int64) - instance.base_year,
-        payments["amount_cny"].to_numpy(np.float64),
-    )
+    option = option_of.loc[payments["offer"]].to_numpy(np.int64)
+    source = np.array([position[s] for s in payments["source"]], dtype=np.int64)
+    year = payments["year"].to_numpy(np.int64) - instance.base_year
+    amount = payments["amount_cny"].to_numpy(np.float64)
+    paid = (np.abs(amount) > 0.0) & (year >= 0)
+    return option[paid], source[paid], year[paid], amount[paid]

@@ -242,6 +242,7 @@ PARAMETERS = (
     Parameter("datacenter.heat_displaced_kg_co2_per_kwh", "float", "CO2 of the boiler heat replaced", "kg/kWh", 0, 2, default=0.22),
     Parameter("datacenter.staging_min_it_load_kw", "float", "centres from this load on may be retrofitted in two stages", "kW", 0, 1e9, default=500.0),
     Parameter("datacenter.max_packages_per_centre", "int", "most packages offered per centre, 0: all; the bound then holds for the packages offered", "1", 0, 1000000, default=0),
+    Parameter("datacenter.max_staged_packages_per_centre", "int", "most packages of a centre that staged projects combine, 0: all offered; the bound then holds for these", "1", 0, 1000000, default=0),
 )  # fmt: skip
 
 SCHEMA = Schema(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from optimize.datacenter import linking
-from optimize.datacenter.arrays import build_milp, impossible_options, objectives_of
+from optimize.datacenter.arrays import build_milp, derive_budget_use, impossible_options, objectives_of
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NOTHING
 from optimize.datacenter.options import Options, derive_options
@@ -19,9 +19,10 @@ from optimize.programme import PricedRows, StatedArrays
 def state_arrays(instance: Instance, goals: tuple[str, ...]) -> StatedArrays:
     """The programme for ``goals`` with names for its rows and columns."""
     options = derive_options(instance, goals)
-    milp, elastic, penalty = build_milp(instance, options)
+    budget = derive_budget_use(instance, options)
+    milp, elastic, penalty = build_milp(instance, options, budget)
     upper = milp.upper.copy()
-    upper[np.flatnonzero(impossible_options(instance, options))] = 0.0
+    upper[np.flatnonzero(impossible_options(instance, options, budget))] = 0.0
     milp = milp.with_bounds(milp.lower, upper)
     return name_arrays(instance, options, milp, elastic, objectives_of(options, goals, penalty))
 
