@@ -54,5 +54,5 @@ def _masks(instance: Instance, measures: pd.Series) -> IntArray:
 
 
 def _years(instance: Instance, calendar: pd.Series) -> IntArray:
-    year = calendar.to_numpy(np.int64)
+    year = pd.to_numeric(calendar).to_numpy(np.int64)
     return np.where(year > 0, year - instance.base_year, -1)

@@ -21,7 +21,7 @@ def recall_options(
         positions_of(list(instance.sites["site"]), list(projects["site"])),
         positions_of(list(instance.configurations["configuration"]), list(projects["configuration"])),
         positions_of(list(instance.offers["offer"]), list(projects["offer"])),
-        projects["year"].to_numpy(np.int64) - instance.base_year,
+        pd.to_numeric(projects["year"]).to_numpy(np.int64) - instance.base_year,
         positions_of(mix_names, list(projects["mix"])),
     )
     found = match_rows((keys.site, keys.configuration, keys.offer, keys.year, keys.mix), wanted)
