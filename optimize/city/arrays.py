@@ -15,11 +15,9 @@ import scipy.sparse as sp
 from optimize.city.instance import DATACENTER, WATER, City
 from optimize.city.part import CityPart
 from optimize.city.schema import CO2, ENERGY
-from optimize.city.water_part import linked_scopes, period_profile
 from optimize.funding import elastic_budgets
 from optimize.milp import BlockNames, ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.programme import PricedRows, StatedArrays
-from optimize.water.instance import load
 
 MONEY_GOALS = ("npv", "cost")
 
@@ -323,25 +321,17 @@ def _add_water(draft: _Draft, city: City, parts: Sequence[CityPart]) -> None:
     water, centres = draft.place(WATER), draft.place(DATACENTER)
     if not len(city.cooling_water) or water is None or centres is None:
         return
-    for demand in dict.fromkeys(city.cooling_water["demand"]):
-        change = parts[centres].water_m3[demand]
-        columns = draft.first[centres] + change.columns
-        profile, stated = period_profile(city, demand)
-        for t, per_year in enumerate(profile):
-            taken = parts[water].water_taken[demand, t]
-            row = draft.add_row(f"demand_left {demand} {t}", -np.inf, float(per_year * stated))
-            draft.add_entries(row, draft.first[water] + taken.columns, taken.amounts)
-            draft.add_entries(row, columns, -per_year * change.amounts)
-    for scope, row in parts[water].intake_rows.items():
-        for demand in _demands_in(city, scope):
-            change = parts[centres].water_m3[demand]
-            draft.add_entries(
-                int(draft.first_row[water]) + row, draft.first[centres] + change.columns, change.amounts
-            )
-
-
-def _demands_in(city: City, scope: tuple[str, str]) -> list[str]:
-    return linked_scopes(city, load(city.part(WATER).data))[scope]
+    taking, centre_columns = parts[water], draft.first[centres]
+    changes = parts[centres].water_m3
+    for (demand, t), (per_year, stated) in taking.water_needed.items():
+        taken, change = taking.water_taken[demand, t], changes[demand]
+        row = draft.add_row(f"demand_left {demand} {t}", -np.inf, stated)
+        draft.add_entries(row, draft.first[water] + taken.columns, taken.amounts)
+        draft.add_entries(row, centre_columns + change.columns, -per_year * change.amounts)
+    for own_row, demands in taking.intake_rows.items():
+        for change in (changes[demand] for demand in demands):
+            row = int(draft.first_row[water]) + own_row
+            draft.add_entries(row, centre_columns + change.columns, change.amounts)
 
 
 def _objective(

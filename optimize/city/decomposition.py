@@ -5,8 +5,9 @@
    make; each is solved again on that share.
 3. Each programme in turn is improved with all money the others leave, the others' plans held, cross-links and
    targets kept.
-4. The network is asked for a plan on a share moved the way the prices point; a plan worth more than its money
-   at those prices joins those to choose from, and 2 and 3 are done again.
+4. The network is asked for a plan on a share moved up or down; it joins the plans to choose from, and 3 is done
+   again.
+5. What time is left is spent on all together, from the best plan: a small city is closed by it.
 
 Every plan kept is a plan of the whole city, so the joint plan is never worse than the fixed shares'.
 """
@@ -34,7 +35,7 @@ from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import SolveOptions
-from optimize.result import StopReason
+from optimize.result import Certificate, StopReason
 
 T = TypeVar("T")
 
@@ -44,7 +45,9 @@ _NETWORK_SHARE = 0.22
 _PART_SHARE = 0.13
 _RELAX_SHARE = 0.12
 _IMPROVE_SHARE = 0.06
-_BOUND_SHARE = 0.15
+_BOUND_SHARE = 0.2
+# An answer without a plan is asked for once more, with this many times its time.
+_PATIENCE = 2.5
 _MOST_ROUNDS = 12
 # How far the network's share is moved, by source, where its own price of money and the others' differ.
 _MORE, _LESS = 1.25, 0.8
@@ -58,11 +61,8 @@ def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watc
     ----------
     parts : the programmes that are arrays; the network, where the city has one that is not, is asked.
     """
-    search = _Search(city, list(parts), options, watch)
-    silos = search.timed("silos", search.on_todays_shares)
-    search.timed("split", search.on_guided_split)
-    bound = search.timed("bound", search.bound)
-    search.timed("improve", search.improve_until_time)
+    search = Search(city, list(parts), options, watch)
+    silos = search.run()
     plan = objective = None
     if search.x is not None:
         plan = read_city_plan(search.arrays, search.x, search.goal)
@@ -75,17 +75,35 @@ def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watc
         plan=plan,
         objective=objective,
         bound=watch.bound,
-        silos=silos,
+        silos=_as_silos(city, silos, search.goal),
         engine="decomposition",
         network=None if WATER not in city.names else "relaxed" if search.has_network else "whole",
         trace=tuple(watch.trace),
         timings=search.timings,
-        certificate=None if bound is None else bound.certificate,
+        certificate=search.certificate,
     )
 
 
+@dataclass(frozen=True)
+class OnTodaysShares:
+    """The best point on today's fixed shares (None: none), on the arrays that fix them, and its bound."""
+
+    x: FloatArray | None
+    arrays: CityArrays | None
+    bound: float | None
+    stop: StopReason
+
+
+def _as_silos(city: City, found: OnTodaysShares, goal: str) -> Silos:
+    if found.x is None or found.arrays is None:
+        return Silos(None, None, found.bound, found.stop)
+    solutions = read_city_plan(found.arrays, found.x, goal, tidy=False).solutions
+    plan = CityPlan(city.today_cny, solutions)
+    return Silos(plan, found.arrays.milp.value(found.x), found.bound, found.stop)
+
+
 @dataclass
-class _Search:
+class Search:
     """State of the search: plans of the network so far, the best point on `arrays`, the last relaxation."""
 
     city: City
@@ -97,6 +115,7 @@ class _Search:
     x: FloatArray | None = None
     relaxed: Relaxed | None = None
     infeasible: bool = False
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         self.goal = self.options.goal[0]
@@ -104,6 +123,14 @@ class _Search:
         self.has_network = WATER in self.city.names and not any(p.name == WATER for p in self.parts)
         self.smallest, self.largest = extreme_changes(self.parts)
         self._arrays: CityArrays | None = None
+
+    def run(self) -> OnTodaysShares:
+        """All steps; the best plan is then ``x`` on ``arrays``.  Returns the plan on today's shares."""
+        silos = self.timed("silos", self.on_todays_shares)
+        self.timed("split", self.on_guided_split)
+        self.timed("bound", self.prove)
+        self.timed("improve", self.improve_until_time)
+        return silos
 
     # --- the programme at hand ----------------------------------------------------------------------
 
@@ -170,14 +197,14 @@ class _Search:
 
     # --- 1: today's shares ------------------------------------------------------------------------------
 
-    def on_todays_shares(self) -> Silos:
+    def on_todays_shares(self) -> OnTodaysShares:
         city = self.city
         bounds: list[float | None] = []
         if self.has_network:
             asked = self.ask(city.today_cny[city.names.index(WATER)], {})
             bounds.append(asked.bound)
             if asked.plan is None:
-                return Silos(None, None, None, asked.stop)
+                return OnTodaysShares(None, None, None, asked.stop)
             self.add_plan(asked.plan)
             if any(value < 0 for value in self.smallest.values()) and not self.watch.must_stop:
                 # a network that counts on demand a retrofit takes away would forbid the retrofit
@@ -196,12 +223,9 @@ class _Search:
         whole = None if x is None or fixed.milp.violation(x) > _FEASIBLE else x
         known = [bound for bound in bounds if bound is not None]
         bound = float(sum(known)) if len(known) == len(bounds) else None
-        if whole is None:
-            self.infeasible = stop is StopReason.INFEASIBLE
-            return Silos(None, None, bound, stop)
+        self.infeasible = whole is None and stop is StopReason.INFEASIBLE
         self.keep(whole)
-        solutions = read_city_plan(fixed, whole, self.goal, tidy=False).solutions
-        return Silos(CityPlan(city.today_cny, solutions), fixed.milp.value(whole), bound, stop)
+        return OnTodaysShares(whole, fixed, bound, stop)
 
     def ask(self, share_cny: FloatArray, moved_m3: dict[str, float]) -> Asked:
         return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(_NETWORK_SHARE))
@@ -244,9 +268,11 @@ class _Search:
         money = part.money
         np.add.at(upper, money.row, money.per_cny * share_cny[money.source, money.year])
         milp = dataclasses.replace(part.milp, row_upper=upper)
-        outcome = solve_goals(
-            milp, [part.objectives[self.goal]], self.own_options(_PART_SHARE), group=part.group
-        )
+        objective = part.objectives[self.goal]
+        outcome = solve_goals(milp, [objective], self.own_options(_PART_SHARE), group=part.group)
+        if outcome.x is None and outcome.stop is StopReason.TIME_LIMIT and not self.watch.must_stop:
+            patient = self.own_options(_PATIENCE * _PART_SHARE)
+            outcome = solve_goals(milp, [objective], patient, group=part.group)
         return outcome.x, outcome.bound, outcome.stop
 
     # --- 2: the split the prices make -------------------------------------------------------------------
@@ -281,6 +307,7 @@ class _Search:
             gained = self._improve_in_turn()
             asked = self.has_network and self._ask_guided(round_)
             if not gained and not asked:
+                self._improve(np.ones(self.arrays.milp.num_columns, dtype=np.bool_), share=1.0)
                 return
 
     def _improve_in_turn(self) -> bool:
@@ -298,12 +325,13 @@ class _Search:
         free[self.arrays.first[-1] :] = True
         return free | ~self.arrays.milp.integral
 
-    def _improve(self, free: BoolArray) -> bool:
+    def _improve(self, free: BoolArray, share: float = _IMPROVE_SHARE) -> bool:
+        """The best plan with all but the ``free`` columns held; within a share of the time limit."""
         assert self.x is not None
         part = self.arrays.milp.restricted(free, self.x)
         objective = dataclasses.replace(self.arrays.objectives[self.goal], cost=part.cost, offset=part.offset)
         outcome = solve_goals(
-            part, [objective], self.own_options(_IMPROVE_SHARE), start=self.x[free],
+            part, [objective], self.own_options(share), start=self.x[free],
             group=self.arrays.group[free],
         )  # fmt: skip
         if outcome.x is None:
@@ -352,8 +380,14 @@ class _Search:
 
     # --- the bound --------------------------------------------------------------------------------------
 
-    def bound(self) -> CityBound | None:
+    def prove(self) -> None:
         """A bound on every split; with a network, from its averaged relaxation."""
+        found = self._bound()
+        if found is not None:
+            self.watch.offer_bound(found.bound)
+            self.certificate = found.certificate
+
+    def _bound(self) -> CityBound | None:
         if not self.has_network:
             if self.relaxed is None:
                 return None
@@ -361,13 +395,11 @@ class _Search:
         network = relaxed_part(self.city, (self.goal,), self.largest, self.smallest)
         if network is None:
             return None
-        shape = self.city.pool_cny.shape
-        price = np.zeros(shape) if self.relaxed is None else self.relaxed.price_of_money
+        price = np.zeros(self.city.pool_cny.shape)
+        if self.relaxed is not None:
+            price = self.relaxed.price_of_money
         part = self.watch.child(seconds=self.seconds(_BOUND_SHARE))
-        found = bound_with_network(self.city, self.parts, network, self.goal, price, part)
-        if found is not None:
-            self.watch.offer_bound(found.bound)
-        return found
+        return bound_with_network(self.city, self.parts, network, self.goal, price, part)
 
 
 def _carried(old: CityArrays, x: FloatArray, new: CityArrays) -> FloatArray:

@@ -16,7 +16,7 @@ from optimize.pv_siting.schema import SCHEMA as PV_SCHEMA
 from optimize.schema import InstanceDraft, Schema
 from optimize.water.schema import SCHEMA as WATER_SCHEMA
 
-YEARS = (2024, 2025, 2026)
+YEARS = (2024, 2025)
 SOURCES = ("municipal", "East", "West")
 _COMMON = {"base_year": YEARS[0], "num_years": len(YEARS), "budgets.carry_over_share": 0.5}
 _NAME = ("示例城市", "Example city")
@@ -31,7 +31,7 @@ class Draw:
 
     Attributes
     ----------
-    money : shape (3 programmes, 3 sources, 3 years), CNY.
+    money : shape (3 programmes, 3 sources, 2 years), CNY.
     scale : shape (8,), factors near one on loads, roofs and demands.
     energy : [CITY-ENERGY] as the toml states it.
     """
@@ -42,7 +42,7 @@ class Draw:
 
     @staticmethod
     def plain() -> Draw:
-        by_year = np.array([1.0, 1.1, 0.9])
+        by_year = np.array([1.4, 1.6])
         by_programme = np.array(
             [
                 [400_000.0, 120_000.0, 100_000.0],
@@ -163,7 +163,7 @@ def _centres(draw: Draw) -> InstanceDraft:
             "centres": centres,
             "measures": measures,
             "hosts": base.tables["hosts"].iloc[:1],
-            "host_capacity": pd.DataFrame({"host": "cloud", "year": YEARS, "capacity_kw": [60.0, 62.0, 64.0]}),
+            "host_capacity": pd.DataFrame({"host": "cloud", "year": YEARS, "capacity_kw": [60.0, 62.0]}),
             "heat_sinks": pd.DataFrame(
                 {
                     "sink": ["clinic-heat"], "lon": [121.602], "lat": [31.201], "price_cny_per_kwh": [0.35],

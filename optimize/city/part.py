@@ -55,7 +55,9 @@ class CityPart:
     heat_kwh : by (sink, month) of ``shared_heat``: heat delivered to the sink or made by its sites.
     water_m3 : by demand of ``cooling_water``: change of the yearly demand.
     water_taken : by (demand, period): reclaimed water delivered, m3/d.
-    intake_rows : by scope of [W-CAP]: the part's row, whose side a moving demand shifts.
+    water_needed : by (demand, period): need per m3 of the year (m3/d per m3/a) and need as the tables
+        state it, m3/d.
+    intake_rows : rows of [W-CAP], whose sides moving demands shift, with these demands.
     read_plan : the programme's plan from the part's columns.
     """
 
@@ -72,7 +74,8 @@ class CityPart:
     heat_kwh: Mapping[tuple[str, int], Entries] = field(default_factory=dict)
     water_m3: Mapping[str, Entries] = field(default_factory=dict)
     water_taken: Mapping[tuple[str, int], Entries] = field(default_factory=dict)
-    intake_rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    water_needed: Mapping[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
+    intake_rows: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 def split_budgets(

@@ -87,7 +87,8 @@ def exact_part(city: City, goals: Sequence[str], largest_m3: dict[str, float]) -
         group=np.full(stated.milp.num_columns, -1, dtype=np.int64),
         read_plan=read_plan,
         water_taken=_taken(city, model),
-        intake_rows=intake,
+        water_needed=_needed(city),
+        intake_rows=_with_demands(intake, linked_scopes(city, instance)),
     )
 
 
@@ -178,7 +179,8 @@ def plans_part(city: City, goals: Sequence[str], plans: Sequence[WaterPlan]) -> 
         water_taken={
             key: Entries(chosen, np.array([plan.taken[key] for plan in plans])) for key in plans[0].taken
         },
-        intake_rows=intake,
+        water_needed=_needed(city),
+        intake_rows=_with_demands(intake, linked_scopes(city, load(city.part(WATER).data))),
     )
 
 
@@ -291,12 +293,26 @@ def _with_wider_caps(data: InstanceData, room_m3: float) -> InstanceData:
     )
 
 
-def period_profile(city: City, demand: str) -> tuple[FloatArray, float]:
-    """Demand by period per m3 of the year, shape (T,), m3/d per m3/a; and the yearly demand stated, m3/a."""
+def _needed(city: City) -> dict[tuple[str, int], tuple[float, float]]:
+    """By (demand, period) of linked demands: need per m3 of the year, and need as stated, m3/d."""
     data = city.part(WATER).data
-    stated = rows_by_id(data, "user_demands", "demand")[demand]["base_m3_per_d"]
-    unit = load(with_demand_moved(data, {demand: yearly_per_base(data, demand) * (1.0 - stated)}))
-    c: Coefficients = derive_coefficients(unit)
-    per_base = c.demand_m3_per_d[0][c.demand_ids.index(demand)]
-    per_year = yearly_per_base(data, demand)
-    return per_base / per_year, float(stated) * per_year
+    stated = rows_by_id(data, "user_demands", "demand")
+    demands = list(dict.fromkeys(city.cooling_water["demand"]))
+    if not demands:
+        return {}
+    # one m3/d of base each, so that a demand stated as nothing has a profile too
+    to_one = {d: yearly_per_base(data, d) * (1.0 - stated[d]["base_m3_per_d"]) for d in demands}
+    c: Coefficients = derive_coefficients(load(with_demand_moved(data, to_one)))
+    needed = {}
+    for demand in demands:
+        per_base = c.demand_m3_per_d[0][c.demand_ids.index(demand)]
+        base = float(stated[demand]["base_m3_per_d"])
+        for t, need in enumerate(per_base.tolist()):
+            needed[demand, t] = (need / yearly_per_base(data, demand), need * base)
+    return needed
+
+
+def _with_demands(
+    rows: dict[tuple[str, str], int], scopes: dict[tuple[str, str], list[str]]
+) -> dict[int, list[str]]:
+    return {row: scopes[scope] for scope, row in rows.items()}
