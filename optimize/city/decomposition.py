@@ -1,12 +1,12 @@
 """The city by splits of its money: each programme answers a split with its plan, prices say which split.
 
 1. Today's fixed shares: every programme on its own share.
-2. The relaxation of all programmes of choices together (`bound`) gives prices of money and the split it would
-   make; each is solved again on that share.
-3. Each programme in turn is improved with all money the others leave, the others' plans held, cross-links and
+2. Each programme in turn is improved with all money the others leave, the others' plans held, cross-links and
    targets kept.
-4. The network is asked for a plan on a share moved up or down; it joins the plans to choose from, and 3 is done
-   again.
+3. The relaxation of all programmes of choices together (`bound`) gives prices of money and the split it would
+   make; each is solved again on that share, and improved as before.
+4. The network is asked for a plan on a share moved up or down; it joins the plans to choose from, and 2 is
+   done again.
 5. What time is left is spent on all together, from the best plan: a small city is closed by it.
 
 Every plan kept is a plan of the whole city, so the joint plan is never worse than the fixed shares'.
@@ -44,7 +44,7 @@ T = TypeVar("T")
 _NETWORK_SHARE = 0.22
 _PART_SHARE = 0.13
 _RELAX_SHARE = 0.12
-_IMPROVE_SHARE = 0.06
+_IMPROVE_SHARE = 0.1
 _BOUND_SHARE = 0.2
 # An answer without a plan is asked for once more, with this many times its time.
 _PATIENCE = 2.5
@@ -127,8 +127,11 @@ class Search:
     def run(self) -> OnTodaysShares:
         """All steps; the best plan is then ``x`` on ``arrays``.  Returns the plan on today's shares."""
         silos = self.timed("silos", self.on_todays_shares)
-        self.timed("split", self.on_guided_split)
+        if self.x is not None and not self.watch.must_stop:
+            self.timed("leftover", self._improve_in_turn)
+        self.timed("relax", self.relax)
         self.timed("bound", self.prove)
+        self.timed("split", self.on_guided_split)
         self.timed("improve", self.improve_until_time)
         return silos
 
@@ -249,7 +252,8 @@ class Search:
         bounds: list[float | None] = []
         stop = StopReason.OPTIMAL
         for k, part in enumerate(arrays.parts):
-            own, bound, stop_of_part = self._answer(part, share_cny[k])
+            start = None if self.x is None else self.arrays.of_part(k, self.x)
+            own, bound, stop_of_part = self._answer(part, share_cny[k], start)
             if part.name != WATER or not self.has_network:
                 bounds.append(bound)
             if own is None:
@@ -260,7 +264,7 @@ class Search:
         return x, bounds, stop
 
     def _answer(
-        self, part: CityPart, share_cny: FloatArray
+        self, part: CityPart, share_cny: FloatArray, start: FloatArray | None
     ) -> tuple[FloatArray | None, float | None, StopReason]:
         """A programme alone under its share of the pool."""
         upper = part.milp.row_upper.copy()
@@ -269,35 +273,35 @@ class Search:
         np.add.at(upper, money.row, money.per_cny * share_cny[money.source, money.year])
         milp = dataclasses.replace(part.milp, row_upper=upper)
         objective = part.objectives[self.goal]
-        outcome = solve_goals(milp, [objective], self.own_options(_PART_SHARE), group=part.group)
-        if outcome.x is None and outcome.stop is StopReason.TIME_LIMIT and not self.watch.must_stop:
+        outcome = solve_goals(milp, [objective], self.own_options(_PART_SHARE), group=part.group, start=start)
+        waits = self.x is None and outcome.stop is StopReason.TIME_LIMIT and not self.watch.must_stop
+        if outcome.x is None and waits:
             patient = self.own_options(_PATIENCE * _PART_SHARE)
             outcome = solve_goals(milp, [objective], patient, group=part.group)
         return outcome.x, outcome.bound, outcome.stop
 
-    # --- 2: the split the prices make -------------------------------------------------------------------
+    # --- 3: the split the prices make -------------------------------------------------------------------
 
-    def on_guided_split(self) -> None:
-        """Relax all programmes together; solve each again on what the relaxation gives it."""
+    def relax(self) -> None:
+        """Relax all programmes together, the network as the plans there are."""
         if (self.has_network and not self.plans) or self.watch.must_stop or self.watch.gap_reached:
             return
-        relaxed = relax(self.arrays, self.goal, self.watch.child(seconds=self.seconds(_RELAX_SHARE)))
-        if relaxed is None:
+        self.relaxed = relax(self.arrays, self.goal, self.watch.child(seconds=self.seconds(_RELAX_SHARE)))
+
+    def on_guided_split(self) -> None:
+        """Solve each programme again on what the relaxation gives it."""
+        if self.relaxed is None or self.watch.must_stop or self.watch.gap_reached:
             return
-        self.relaxed = relaxed
-        if not self.has_network:
-            self.watch.offer_bound(relaxed.bound)
         if self.city.is_coupled:
             if self.x is None:
                 x, _, stop = self._as_a_whole(self.arrays, 2 * _PART_SHARE)
                 self.infeasible = stop is StopReason.INFEASIBLE and not self.has_network
                 self.keep(x)
             return
-        share = self.arrays.share_cny(relaxed.x)
-        x, _, _ = self._one_by_one(self.arrays, share)
+        x, _, _ = self._one_by_one(self.arrays, self.arrays.share_cny(self.relaxed.x))
         self.keep(x)
 
-    # --- 3: each in turn --------------------------------------------------------------------------------
+    # --- 2: each in turn --------------------------------------------------------------------------------
 
     def improve_until_time(self) -> None:
         """Rounds of improving in turn, and a question to the network while there is time for its answer."""
@@ -312,7 +316,9 @@ class Search:
 
     def _improve_in_turn(self) -> bool:
         gained = False
-        for k in range(len(self.arrays.parts)):
+        sizes = [part.milp.num_columns for part in self.arrays.parts]
+        small_first = np.argsort(sizes, kind="stable").tolist()
+        for k in small_first:
             if self.watch.must_stop or self.watch.gap_reached:
                 break
             gained |= self._improve(self._freed(k))
