@@ -117,7 +117,7 @@ class StatedArrays:
     candidate_kind : what a candidate is, as the plan's projects name it.
     idle : shape of ``candidate_ids``, the column that says "nothing is done", -1 where none does.
     describe : a row of ids (what is built, when, who pays) for each of some option columns.
-    plan_of : the plan made of some option columns, at most one of a candidate; None: cannot be said.
+    plan_of : the plan of a point, shape (n,); None: the arrays are a relaxation, which has none.
     """
 
     milp: Milp
@@ -128,7 +128,7 @@ class StatedArrays:
     candidate_kind: str
     idle: IntArray
     describe: Callable[[IntArray], pd.DataFrame]
-    plan_of: Callable[[IntArray], Any] | None = None
+    plan_of: Callable[[FloatArray], Any] | None = None
 
     def for_goals(self, goals: Sequence[str], kept: Sequence[KeptGoal]) -> Milp:
         """The programme for the last of ``goals``; what must be kept of the others as last rows.

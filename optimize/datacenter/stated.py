@@ -64,5 +64,5 @@ def name_arrays(
         candidate_kind="centre",
         idle=idle,
         describe=lambda columns: describe_options(instance, options, columns),
-        plan_of=lambda columns: plan_from_choice(instance, options, columns),
+        plan_of=lambda x: plan_from_choice(instance, options, np.flatnonzero((x > 0.5) & (candidate >= 0))),
     )

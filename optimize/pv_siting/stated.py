@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from optimize.programme import PricedRows, StatedArrays
 from optimize.pv_siting.arrays import Arrays, build_arrays
-from optimize.pv_siting.extraction import extract_solution
+from optimize.pv_siting.extraction import carried_over, extract_solution
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.limits import derive_limits
 from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options
@@ -43,14 +43,14 @@ def name_arrays(
         candidate_kind="site",
         idle=np.full(len(instance.sites), -1, dtype=np.int64),
         describe=describe,
-        plan_of=lambda columns: _plan_of(instance, keys.take(columns - arrays.chosen[0])),
+        plan_of=lambda x: _plan_of(instance, keys, arrays, x),
     )
 
 
-def _plan_of(instance: Instance, keys: OptionKeys) -> Solution:
-    """The plan of some options; what it carries over from year to year is left open."""
-    nothing_carried = pd.DataFrame({"source": [], "year": [], "amount_cny": []})
-    return extract_solution(instance, *derive_chosen_options(instance, keys), nothing_carried)
+def _plan_of(instance: Instance, keys: OptionKeys, arrays: Arrays, x: NDArray[np.float64]) -> Solution:
+    chosen = np.flatnonzero(x[arrays.chosen] > 0.5)
+    options = derive_chosen_options(instance, keys.take(chosen))
+    return extract_solution(instance, *options, carried_over(instance, arrays, x))
 
 
 def _described(instance: Instance, keys: OptionKeys, mix_names: tuple[str, ...]) -> pd.DataFrame:

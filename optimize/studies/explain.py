@@ -325,7 +325,9 @@ class Explainer:
         model = self.model
         if model.programme.goal(model.goals[-1]).unit != "CNY" or loss <= 0 or model.stated.plan_of is None:
             return None
-        plan = model.stated.plan_of(np.array([option]))
+        alone = np.zeros(model.milp.num_columns)
+        alone[option] = 1.0
+        plan = model.stated.plan_of(alone)
         row = model.programme.plan_tables(model.instance, plan)["projects"].iloc[0]
         parameters = model.data.parameters
         year = int(row["year"]) - int(parameters["base_year"])

@@ -78,11 +78,9 @@ def load_plan_model(
     _, data = read_instance_of(run.folder, run.manifest, run.programme, programmes, instance)
     loaded = run.programme.load(data)
     goals = tuple(run.summary["goal"])
-    if run.programme.row_words == {}:
-        return None  # its arrays are a relaxation, in which plans cannot be told apart
     stated = run.programme.state_arrays(loaded, goals)
-    if stated is None:
-        return None
+    if stated is None or stated.plan_of is None:
+        return None  # a relaxation, in which plans cannot be told apart
     kept = [KeptGoal(name, float(run.summary["figures"][name])) for name in goals[:-1]]
     milp = stated.for_goals(goals, kept)
     x = settled_plan(milp, plan_point(stated, milp, read_text_table(run.folder / "projects.csv")))
@@ -103,7 +101,7 @@ def load_plan_model(
         value=value,
         bound=run.summary["bound"],
         multipliers=_stored_multipliers(run.folder, milp),
-        elastic=(*(_elastic(priced) for priced in stated.priced), *_kept_rows(milp, run.programme, kept)),
+        elastic=(*(elastic_rows(priced) for priced in stated.priced), *_kept_rows(milp, run.programme, kept)),
     )
 
 
@@ -173,7 +171,7 @@ def _stored_multipliers(run: Path, milp: Milp) -> FloatArray | None:
     return multipliers
 
 
-def _elastic(priced: PricedRows) -> ElasticRows:
+def elastic_rows(priced: PricedRows) -> ElasticRows:
     rank = MONEY if priced.unit == "CNY" else TARGET if priced.clause in CLAUSES else OTHER
     return ElasticRows(
         priced.clause,

@@ -1,0 +1,170 @@
+"""`optimize front` and `optimize margins` against solving each question for itself."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from optimize.errors import UsageError
+from optimize.io.instance_folder import LoadedProgramme, read_instance
+from optimize.programme import SolveOptions
+from optimize.registry import PROGRAMMES
+from optimize.studies.fronts import Front, FrontPoint, _nondominated, trace_front
+from optimize.studies.margins import ALL, Margins, find_margins
+from optimize.studies.sweep import data_at
+
+_OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
+
+
+@pytest.fixture(scope="module")
+def town(towns: Path) -> LoadedProgramme:
+    return read_instance(towns / "pv_siting", PROGRAMMES).programmes[0]
+
+
+@pytest.fixture(scope="module")
+def front(town: LoadedProgramme) -> Front:
+    found = trace_front(town.programme, town.data, ("npv", "co2"), 5, _OPTIONS)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def margins(town: LoadedProgramme) -> Margins:
+    found = find_margins(town.programme, town.data, _OPTIONS, [0.1, 0.5], nested=True)
+    assert found is not None
+    return found
+
+
+def best(town: LoadedProgramme, goal: str, data: Any = None) -> float:
+    """Optimum of one goal by the engine on the tables."""
+    assert town.programme.solve_fast is not None
+    options = dataclasses.replace(_OPTIONS, goal=(goal,))
+    value = town.programme.solve_fast(town.programme.load(data or town.data), options).objective
+    assert value is not None
+    return value
+
+
+def test_front_holds_the_single_optima_and_nothing_that_is_beaten(
+    town: LoadedProgramme, front: Front
+) -> None:
+    for goal in front.goals:
+        optimum = best(town, goal)
+        assert front.singles[goal][0] == pytest.approx(optimum, rel=1e-6)
+        ends = [p for p in front.points if p.best_of == goal]
+        assert len(ends) == 1 and ends[0].values[goal] == pytest.approx(optimum, rel=1e-6)
+    values = [(p.values["npv"], p.values["co2"]) for p in front.points]
+    assert len(values) >= 3
+    for one in values:
+        assert not any(o[0] >= one[0] and o[1] >= one[1] and o != one for o in values)
+    assert values == sorted(values, reverse=True)
+    assert all(p.gap is not None and p.gap <= 1e-6 for p in front.points)
+    assert sum(p.knee for p in front.points) == 1 and not front.not_reached
+
+
+def test_each_point_is_the_best_at_its_level(town: LoadedProgramme, front: Front) -> None:
+    """A clause that asks for the same level leaves the same best plan."""
+    clause = next(c for c in town.programme.schema.clauses if c.id == "PV-CO2")
+    any_target = next(iter(town.data.targets.values()))
+    for point in front.points[1:-1]:
+        target = dataclasses.replace(
+            any_target, clause=clause, required=point.at_least["co2"], hard=True, deadline_year=None
+        )
+        data = dataclasses.replace(town.data, targets={**town.data.targets, "PV-CO2": target})
+        assert point.values["npv"] == pytest.approx(best(town, "npv", data), rel=1e-6)
+
+
+def test_three_goals_and_levels_nobody_reaches(town: LoadedProgramme) -> None:
+    front = trace_front(town.programme, town.data, ("npv", "co2", "cost"), 2, _OPTIONS)
+    assert front is not None
+    assert {p.best_of for p in front.points} >= {"npv", "co2", "cost"}
+    assert front.not_reached and all(why == "no plan reaches this" for _, why in front.not_reached)
+
+
+def test_what_another_point_beats_is_dropped() -> None:
+    def point(npv: float, cost: float) -> FrontPoint:
+        return FrontPoint({"npv": npv, "cost": cost}, {"cost": cost}, None, None)
+
+    kept = _nondominated(
+        [point(5, 3), point(5, 2), point(4, 2), point(3, 1), point(5, 2)],
+        ("npv", "cost"),
+        {"npv": 1.0, "cost": -1.0},
+    )
+    assert [(p.values["npv"], p.values["cost"]) for p in kept] == [(5, 2), (3, 1)]
+
+
+def test_margins_of_all_budgets_are_those_of_a_larger_scale(town: LoadedProgramme, margins: Margins) -> None:
+    base = best(town, "npv")
+    assert margins.value == pytest.approx(base, rel=1e-6)
+    for margin, share in zip([m for m in margins.budgets if m.what == ALL], (0.1, 0.5), strict=True):
+        scale = float(town.data.parameters["budgets.scale"]) * (1 + share)
+        gain = best(town, "npv", data_at(town.data, "budgets.scale", scale)) - base
+        assert margin.gain == pytest.approx(gain, abs=2.0)
+        assert margin.low is not None and margin.high is not None
+        assert margin.low - 2.0 <= gain <= margin.high + 2.0
+    assert any(m.gain and m.gain > 0 for m in margins.budgets)
+
+
+def test_margins_of_targets_are_those_of_asking_less(town: LoadedProgramme, margins: Margins) -> None:
+    """A share is part of every coefficient of its row: moving the row's side would be another question."""
+    lead = next(m for m in margins.targets if m.what == "PV-LEAD")
+    assert lead.amount == 0.01 and lead.gain is not None
+    for required, gain in ((0.29, lead.gain), (0.0, None)):
+        there = best(town, "npv", data_at(town.data, "targets.PV-LEAD.required", required)) - margins.value
+        assert there == pytest.approx(gain, abs=2.0) if gain is not None else there > 0
+    assert {m.what for m in margins.targets} == {t.id for t in town.data.targets.values() if t.required > 0}
+
+
+def test_keeping_earlier_choices_never_gains(margins: Margins) -> None:
+    assert len(margins.nested) == 2
+    for step in margins.nested:
+        assert step.free_value is not None and step.nested_value is not None and step.price is not None
+        assert step.nested_value <= step.free_value + 1.0
+        assert step.nested_value >= margins.value - 1.0
+    assert any(step.price is not None and step.price > 0 for step in margins.nested)
+
+
+def test_commands(towns: Path, command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    pv = towns / "pv_siting"
+    code, out, err = command("front", pv, "--points", "2", "--gap", "1e-6", "--csv", tmp_path / "f")
+    assert (code, err) == (0, "") and "none beats another" in out and "best co2" in out
+    with (tmp_path / "f" / "front.csv").open(encoding="utf-8-sig", newline="") as stream:
+        assert {"npv", "co2", "asked_co2", "bound_npv", "gap"} <= set(next(csv.DictReader(stream)))
+    code, out, _ = command("margins", pv, "--step", "0.1", "--gap", "1e-6", "--json")
+    content = json.loads(out)
+    assert code == 0 and content["goal"] == "npv" and {"budgets", "targets"} <= set(content)
+
+
+def test_margins_of_a_stored_run(
+    runs: dict[str, list[Path]], command: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = command("margins", runs["pv_siting"][1], "--step", "0.01", "--gap", "1e-4")
+    assert (code, err) == (0, "") and "less of a target" in out
+    assert command("margins", runs["pv_siting"][1], "--set", "budgets.scale=1")[0] == 2
+
+
+def test_calls_that_make_no_sense_are_refused(
+    towns: Path, town: LoadedProgramme, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    pv = towns / "pv_siting"
+    for words in (
+        ["front", pv, "--goals", "npv"],
+        ["front", pv, "--goals", "npv,npv"],
+        ["front", pv, "--goals", "npv,beauty"],
+        ["front", pv, "--points", "1"],
+        ["front", towns / "water", "--goals", "npv,volume"],
+        ["margins", pv, "--goal", "npv,co2"],
+        ["margins", pv, "--step", "-0.1"],
+        ["margins", towns / "nowhere"],
+    ):
+        code, out, err = command(*words)
+        assert code == 2 and err and not out, words
+    code, out, _ = command("front", pv, "--set", "pv_siting.clauses.PV-50MW.required=1e9")
+    assert code == 3 and "optimize solve" in out
+    with pytest.raises(UsageError, match="two or three different goals"):
+        trace_front(town.programme, town.data, (), 3, _OPTIONS)
