@@ -35,7 +35,7 @@ from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import SolveOptions
-from optimize.result import Certificate, StopReason
+from optimize.result import Certificate, Relaxation, StopReason
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watc
         network=None if WATER not in city.names else "relaxed" if search.has_network else "whole",
         trace=tuple(watch.trace),
         timings=search.timings,
+        relaxations=search.relaxations,
         certificate=search.certificate,
     )
 
@@ -115,6 +116,7 @@ class Search:
     x: FloatArray | None = None
     relaxed: Relaxed | None = None
     infeasible: bool = False
+    relaxations: tuple[Relaxation, ...] = ()
     certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
@@ -127,6 +129,8 @@ class Search:
     def run(self) -> OnTodaysShares:
         """All steps; the best plan is then ``x`` on ``arrays``.  Returns the plan on today's shares."""
         silos = self.timed("silos", self.on_todays_shares)
+        if self.x is None:
+            self.timed("any", self.find_any)
         if self.x is not None and not self.watch.must_stop:
             self.timed("leftover", self._improve_in_turn)
         self.timed("relax", self.relax)
@@ -207,6 +211,9 @@ class Search:
             asked = self.ask(city.today_cny[city.names.index(WATER)], {})
             bounds.append(asked.bound)
             if asked.plan is None:
+                richer = self.ask(city.pool_cny, {})
+                if richer.plan is not None:
+                    self.add_plan(richer.plan)
                 return OnTodaysShares(None, None, None, asked.stop)
             self.add_plan(asked.plan)
             if any(value < 0 for value in self.smallest.values()) and not self.watch.must_stop:
@@ -226,7 +233,6 @@ class Search:
         whole = None if x is None or fixed.milp.violation(x) > _FEASIBLE else x
         known = [bound for bound in bounds if bound is not None]
         bound = float(sum(known)) if len(known) == len(bounds) else None
-        self.infeasible = whole is None and stop is StopReason.INFEASIBLE
         self.keep(whole)
         return OnTodaysShares(whole, fixed, bound, stop)
 
@@ -234,12 +240,10 @@ class Search:
         return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(_NETWORK_SHARE))
 
     def _as_a_whole(
-        self, arrays: CityArrays, share: float, start: FloatArray | None = None
+        self, arrays: CityArrays, share: float
     ) -> tuple[FloatArray | None, float | None, StopReason]:
         objective = arrays.objectives[self.goal]
-        outcome = solve_goals(
-            arrays.milp, [objective], self.own_options(share), group=arrays.group, start=start
-        )
+        outcome = solve_goals(arrays.milp, [objective], self.own_options(share), group=arrays.group)
         return outcome.x, outcome.bound, outcome.stop
 
     def _one_by_one(
@@ -282,6 +286,21 @@ class Search:
 
     # --- 3: the split the prices make -------------------------------------------------------------------
 
+    def find_any(self) -> None:
+        """A plan on any split, where today's shares hold none; what would have to give way where none does."""
+        if (self.has_network and not self.plans) or self.watch.must_stop:
+            return
+        arrays = self.arrays
+        can_tell = not self.has_network  # other plans of the network might do
+        outcome = solve_goals(
+            arrays.milp, [arrays.objectives[self.goal]], self.own_options(2 * _PART_SHARE),
+            group=arrays.group, elastic=arrays.elastic if can_tell else (),
+            whole=arrays.unbounded() if can_tell else None,
+        )  # fmt: skip
+        self.keep(outcome.x)
+        if outcome.stop is StopReason.INFEASIBLE and can_tell:
+            self.infeasible, self.relaxations = True, outcome.relaxations
+
     def relax(self) -> None:
         """Relax all programmes together, the network as the plans there are."""
         if (self.has_network and not self.plans) or self.watch.must_stop or self.watch.gap_reached:
@@ -293,10 +312,6 @@ class Search:
         if self.relaxed is None or self.watch.must_stop or self.watch.gap_reached:
             return
         if self.city.is_coupled:
-            if self.x is None:
-                x, _, stop = self._as_a_whole(self.arrays, 2 * _PART_SHARE)
-                self.infeasible = stop is StopReason.INFEASIBLE and not self.has_network
-                self.keep(x)
             return
         x, _, _ = self._one_by_one(self.arrays, self.arrays.share_cny(self.relaxed.x))
         self.keep(x)

@@ -6,6 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
+from optimize.city.example import example_city
+from optimize.city.reading import holds_city, read_city
+from optimize.city.schema import CITY
+from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.cli.arguments import Commands, add_instance_arguments, overrides_of, seed
 from optimize.cli.output import fault_record, instance_line, print_warnings
 from optimize.errors import ExitCode, UsageError
@@ -24,7 +28,7 @@ def add_parsers(commands: Commands) -> None:
 
     command = commands.add_parser("template", help="write a commented, solvable example")
     command.set_defaults(run=_template)
-    command.add_argument("programme", choices=names)
+    command.add_argument("programme", choices=[*names, CITY], help="city: all programmes with what ties them")
     command.add_argument("folder", type=Path)
 
     command = commands.add_parser("generate", help="write a synthetic instance of a given size")
@@ -45,7 +49,11 @@ def add_parsers(commands: Commands) -> None:
 
 
 def _check(call: argparse.Namespace) -> int:
-    instance = read_instance(call.path, PROGRAMMES, call.programme, overrides_of(call.settings))
+    overrides = overrides_of(call.settings)
+    if holds_city(call.path, overrides):
+        instance, _ = read_city(call.path, PROGRAMMES, call.programme, overrides)
+    else:
+        instance = read_instance(call.path, PROGRAMMES, call.programme, overrides)
     if call.json:
         warnings = [fault_record(w) for part in instance.programmes for w in part.warnings]
         print(json.dumps({"status": "valid", "faults": [], "warnings": warnings}, ensure_ascii=False))
@@ -56,6 +64,10 @@ def _check(call: argparse.Namespace) -> int:
 
 
 def _template(call: argparse.Namespace) -> int:
+    if call.programme == CITY:
+        write_instance(call.folder, example_city(), commented=True)
+        print(f"{call.folder}: an example of a city; next: optimize solve {call.folder} --joint")
+        return ExitCode.SOLVED
     programme = find_programme(call.programme)
     write_instance(call.folder, [(programme.schema, programme.example())], commented=True)
     print(f"{call.folder}: an example of {programme.name}; next: optimize solve {call.folder}")
@@ -80,5 +92,5 @@ def _generate(call: argparse.Namespace) -> int:
 
 
 def _docs(call: argparse.Namespace) -> int:
-    print(instances_page(PROGRAMMES), end="")
+    print(instances_page(PROGRAMMES, CITY_SCHEMA), end="")
     return ExitCode.SOLVED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from optimize.io.write import describe
 from optimize.programme import Programme
-from optimize.schema import COMMON_PARAMETERS, Column, Parameter, Table
+from optimize.schema import COMMON_PARAMETERS, Column, Parameter, Schema, Table
 from optimize.units import alternative_names
 
 _HEAD = """# Instances
@@ -24,8 +24,8 @@ soft) and `deadline_year` (default: the last investment year).
 """
 
 
-def instances_page(programmes: Sequence[Programme]) -> str:
-    """The whole page as Markdown."""
+def instances_page(programmes: Sequence[Programme], city: Schema) -> str:
+    """The whole page as Markdown; ``city`` is what a folder holds for all programmes together."""
     parts = [_HEAD, "## Parameters of every programme\n", _parameters(COMMON_PARAMETERS)]
     shared: dict[str, Table] = {}
     common = {parameter.path for parameter in COMMON_PARAMETERS}
@@ -35,12 +35,7 @@ def instances_page(programmes: Sequence[Programme]) -> str:
     parts += [_table(table, table.name) for table in shared.values()]
     for programme in programmes:
         parts.append(f"## {programme.zh} · {programme.en}: `{programme.name}/`\n")
-        own = [p for p in programme.schema.parameters if p.path not in common]
-        if own:
-            parts += ["### Parameters\n", _parameters(own)]
-        parts.append("### Clauses\n")
-        rows = [f"| `{c.id}` | {c.zh} | {c.en} | {c.sense} | {c.unit} |" for c in programme.schema.clauses]
-        parts.append("| id | 条款 | clause | | unit |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n")
+        parts += _own_parameters_and_clauses(programme.schema, common)
         parts.append("### Goals\n")
         parts.append(
             "\n".join(
@@ -54,7 +49,27 @@ def instances_page(programmes: Sequence[Programme]) -> str:
             for table in programme.schema.tables
             if not table.shared
         ]
+    parts.append(_CITY)
+    parts += _own_parameters_and_clauses(city, common)
+    parts += [_table(table, f"{city.programme}/{table.name}") for table in city.tables]
     return "\n".join(parts)
+
+
+_CITY = """## 全市统筹 · The city: `city/`
+
+What holds for all programmes together (`optimize solve --joint`); all of it may be left out.
+"""
+
+
+def _own_parameters_and_clauses(schema: Schema, common: set[str]) -> list[str]:
+    parts = []
+    own = [p for p in schema.parameters if p.path not in common]
+    if own:
+        parts += ["### Parameters\n", _parameters(own)]
+    parts.append("### Clauses\n")
+    rows = [f"| `{c.id}` | {c.zh} | {c.en} | {c.sense} | {c.unit} |" for c in schema.clauses]
+    parts.append("| id | 条款 | clause | | unit |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n")
+    return parts
 
 
 def _parameters(parameters: Sequence[Parameter]) -> str:
