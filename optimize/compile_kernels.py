@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from optimize.datacenter import front
-from optimize.engine import network_bound, network_design, rounding_kernels
+from optimize.engine import choice_tree_search, network_bound, network_design, rounding_kernels
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.stopping import Watch
 from optimize.io.validation import data_from_draft
@@ -28,6 +28,7 @@ def main() -> None:
     network_design.compile_kernels()
     network_bound.compile_kernels()
     solve_by_choice(_small_choice(), Watch(SolveOptions(gap=0.0, time_limit_s=600.0), maximise=True))
+    choice_tree_search.compile_kernels()
     front.compile_kernels()
     rounding_kernels.compile_kernels()
     _plan_the_pv_example()

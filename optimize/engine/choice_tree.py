@@ -24,7 +24,7 @@ from optimize.engine.choice_tree_kernels import explore
 from optimize.engine.choice_tree_lp import DOUBTS, NODES, PLAN, STEP, Knapsacks, Tree
 from optimize.engine.choice_tree_problem import SmallChoice, small_choice_of
 from optimize.engine.choice_tree_search import Neighbourhoods, part_of, plant
-from optimize.engine.highs import MilpOutcome
+from optimize.engine.highs import MilpOutcome, solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
 from optimize.result import StopReason
@@ -38,7 +38,8 @@ _FIRST_NODES = 2_000
 _PATIENCE, _PATIENCE_BESIDE = 60, 10
 # Between two looks at the clock: products of the first node's size, a few hundredths of a second.
 _PRODUCTS = 2e7
-_LOOKS_AT_ONCE = 20
+_MOST_AT_ONCE = 4_000
+_LOOKS, _LOOKS_BEFORE_CUTS = 25, 4
 # Of the nodes of the proof, so many more in neighbourhoods, and so many when they have long been fruitless.
 _BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 1.0, 0.25, 300
 # Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
@@ -57,20 +58,21 @@ _OF_GAP = 0.95
 def solve_by_tree(milp: Milp, watch: Watch, start: FloatArray | None = None) -> MilpOutcome | None:
     """Solve ``milp`` as a small choice problem; same contract as `highs.solve_milp`.
 
-    None where it is none (see `small_choice_of`), or where rounding left something unproven; what was
-    found until then has been offered to ``watch``.
+    None where it is none (see `small_choice_of`).  What rounding leaves unproven, and rows of few options
+    that are not closed soon (cuts are worth more there), go on to `highs.solve_milp` with the plan.
     """
     choice = small_choice_of(milp)
     if choice is None:
         return None
+    tree = _TreeSolve(milp, choice, watch, start)
     try:
-        return _TreeSolve(milp, choice, watch, start).solve()
+        return tree.solve()
     except (_Unproven, np.linalg.LinAlgError):  # the latter: a basis without an inverse
-        return None
+        return tree.go_on_with_cuts()
 
 
 class _Unproven(Exception):
-    """Rounding, or a tree too deep, left a part of the search without proof."""
+    """Rounding or a tree too deep left a part of the search without proof, or the tree is not the way."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,24 @@ class _TreeSolve:
         self._improve(_PATIENCE)
         return self._prove(self._search.regret, root_bound)
 
+    def go_on_with_cuts(self) -> MilpOutcome:
+        """Branch and cut from the plan in hand; the better of both plans and of both bounds."""
+        outcome = solve_milp(self._milp, self._watch, self._x)
+        if self._x is None and outcome.x is None:
+            return outcome
+        if outcome.bound is not None:
+            self._lower_bound(self._choice.sign * (outcome.bound - self._choice.offset))
+        if outcome.x is not None:
+            value = self._choice.sign * (self._milp.value(outcome.x) - self._choice.offset)
+            if value > self._value:
+                self._x, self._value = outcome.x, value
+        return self._outcome()
+
     def _prove(self, regret: FloatArray, root_bound: float) -> MilpOutcome:
         """Searches with lower and lower floors until nothing better is left, or the watch ends it."""
         rooms = _Rooms()
-        floor, looks = -np.inf, _LOOKS_AT_ONCE
+        suits_cuts = self._choice.suits_cuts()
+        floor, looks = -np.inf, _LOOKS_BEFORE_CUTS if suits_cuts else _LOOKS
         while not self._has_to_end():
             part = self._part(regret <= root_bound - max(floor, self._value + self._step()), floor)
             ended = self._dig(part, looks * _nodes_at_once(part.knapsacks) if looks else None)
@@ -128,6 +144,8 @@ class _TreeSolve:
             self._loss[:, :, -1] = part.tree.loss[:, -1], part.tree.loss_count[:, -1]
             if ended and floor <= self._value + self._step():
                 return self._closed()
+            if suits_cuts:
+                raise _Unproven
             if ended:
                 self._lower_bound(floor)
                 rooms.note(root_bound - floor, int(part.tree.counter[NODES]))
@@ -248,4 +266,4 @@ class _Rooms:
 
 
 def _nodes_at_once(p: Knapsacks) -> int:
-    return max(20, int(_PRODUCTS / (p.use.size + 1)))
+    return int(np.clip(_PRODUCTS / (p.use.size + 1), 20, _MOST_AT_ONCE))

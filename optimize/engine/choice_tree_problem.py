@@ -23,8 +23,11 @@ BoolArray = NDArray[np.bool_]
 # Every node looks at all options in all rows: a search of more than this is none.
 _MOST_OPTIONS = 8_000
 _MOST_ROWS = 40
+# A smaller share of uses that are not zero, or of groups that no other is like, suits branch and cut.
+_SPARSE, _DIFFERENT = 0.4, 0.8
 # Options are compared in pairs within groups of at most this many.
 _MOST_COMPARED = 200
+_MOST_ROUNDS = 5
 # A plan may break a row by this share of its largest coefficient or its side, at most.
 _FEASIBLE = 1e-9
 # ... and by half of what `Milp.violation` is held to everywhere else.
@@ -57,6 +60,15 @@ class SmallChoice:
     step: float
     sign: float
     offset: float
+
+    def suits_cuts(self) -> bool:
+        """Whether rows concern few options, or groups are alike: what cuts and symmetries are good at."""
+        p = self.knapsacks
+        used = np.count_nonzero(p.use) < _SPARSE * np.count_nonzero(self.column >= 0) * len(p.side)
+        start = np.searchsorted(p.group, np.arange(1, p.group[-1] + 1))
+        options = np.column_stack([p.value, p.use])[np.lexsort((p.value, p.group))]
+        different = {part.tobytes() for part in np.split(options, start)}
+        return bool(used or len(different) < _DIFFERENT * (p.group[-1] + 1))
 
     def plan(self, options: IntArray) -> FloatArray:
         """The programme's columns, shape (n,), for one option of each group."""
@@ -158,19 +170,24 @@ def _slack(side: FloatArray, factor: FloatArray) -> FloatArray:
 
 def _what_matters(p: Knapsacks) -> tuple[BoolArray, BoolArray]:
     """Options that may be in a best plan, and rows that some choice of them breaks."""
-    kept = np.ones(len(p.value), dtype=np.bool_)
-    start = np.searchsorted(p.group, np.arange(p.group[-1] + 1))
-    least = np.minimum.reduceat(p.use, start, axis=0)
-    most = np.maximum.reduceat(p.use, start, axis=0)
-    room = p.side - least.sum(axis=0)
-    kept &= (p.use - least[p.group] <= room + p.slack).all(axis=1)
-    spare = most.sum(axis=0) - p.side
-    kept &= ~p.equal.any() | (most[p.group] - p.use <= spare + p.slack)[:, p.equal].all(axis=1)
-    binding = p.equal | (most.sum(axis=0) > p.side)
-    if len(np.unique(p.group[kept])) <= p.group[-1]:
-        kept[:] = True  # a group that can choose nothing: the relaxation proves it
-    if not p.equal.any():
-        kept &= ~_beaten(p, start, kept, binding)
+    every = np.ones(len(p.value), dtype=np.bool_)
+    kept, binding = every, np.ones(len(p.side), dtype=np.bool_)
+    for _ in range(_MOST_ROUNDS):
+        names, group = np.unique(p.group[kept], return_inverse=True)
+        if len(names) <= p.group[-1]:
+            return every, binding  # a group that can choose nothing: the relaxation proves it
+        start = np.searchsorted(group, np.arange(len(names)))
+        least = np.minimum.reduceat(p.use[kept], start, axis=0)
+        most = np.maximum.reduceat(p.use[kept], start, axis=0)
+        room, spare = p.side - least.sum(axis=0), most.sum(axis=0) - p.side
+        binding = (spare > 0) | (p.equal & (room > 0))
+        fits = (p.use - least[p.group] <= room + p.slack).all(axis=1)
+        fits &= ((most[p.group] - p.use <= spare + p.slack) | ~p.equal).all(axis=1)
+        if (fits | ~kept).all():
+            break
+        kept = kept & fits
+    if not (p.equal & binding).any():
+        kept = kept & ~_beaten(p, np.searchsorted(p.group, np.arange(p.group[-1] + 1)), kept, binding)
     return kept, binding
 
 

@@ -86,6 +86,15 @@ def part_of(p: Knapsacks, kept: BoolArray, choice: IntArray | None) -> tuple[Kna
     return part, options, value
 
 
+def compile_kernels() -> None:
+    """Compile the tree and the mending of plans, on two groups of two options."""
+    group = np.repeat(np.arange(2), 2)
+    side, equal = np.array([1.0]), np.zeros(1, dtype=np.bool_)
+    p = Knapsacks(np.array([[0.0], [1.0]] * 2), np.array([0.0, 1.0] * 2), group, side, equal, np.zeros(1))
+    explore(p, plant(p, -np.inf, -np.inf, 0.0), 10)
+    mend(p, np.zeros(4), np.array([1, 3]), 10)
+
+
 class Neighbourhoods:
     """Searches around plans, by what each option costs at the relaxation's multipliers.
 

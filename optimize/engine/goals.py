@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.choice import solve_by_choice
+from optimize.engine.choice_tree import solve_by_tree
 from optimize.engine.column_generation import candidates_of, prove_infeasible, solve_by_columns
 from optimize.engine.core import solve_by_core
 from optimize.engine.elastic import smallest_relaxations
@@ -162,7 +163,8 @@ def _solve_one(
     if strategy == "core" or (strategy == "auto" and int(milp.integral.sum()) > _CORE_FROM):
         outcome = solve_by_choice(milp, watch, start, row_multipliers)
         return outcome if outcome is not None else solve_by_core(milp, watch, start)
-    return solve_milp(milp, watch, start)
+    outcome = solve_by_tree(milp, watch, start) if strategy == "auto" else None
+    return outcome if outcome is not None else solve_milp(milp, watch, start)
 
 
 def _keeping(milp: Milp, objective: Objective, x: FloatArray) -> Milp:
