@@ -38,6 +38,8 @@ def percent(share: float | None) -> str:
 def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     """The whole summary of one programme's run."""
     head = f"{summary['programme_en']} · {summary['programme_zh']} · {summary['instance_en']}"
+    if "scenario" in summary:
+        head += f" · scenario {summary['scenario']['name']}: {summary['scenario']['en']}"
     if summary["status"] == "infeasible":
         return [head, *relaxation_lines(summary["relaxations"])]
     if summary["status"] == "no plan":

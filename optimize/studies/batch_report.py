@@ -36,20 +36,23 @@ def summary_lines(ends: Sequence[Finished], number: int, results: str) -> list[s
     """A table for each programme, what failed and why, and what to do next."""
     lines: list[str] = []
     for programme in dict.fromkeys(end.programme for end in ends):
-        lines += ["", *_table([end for end in ends if end.programme == programme])]
+        lines += ["", *_table([end for end in ends if end.programme == programme], results)]
     bad = [end for end in ends if end.status != _SOLVED]
     if bad:
         lines += ["", f"{len(bad)} of {len(ends)} without a plan:"]
         lines += [f"  {end.scenario} · {end.programme} · {end.status}: {end.reason}" for end in bad]
     good = len(ends) - len(bad)
     left = number - len(ends)
-    lines += ["", f"{good} solved and checked" + (f", {len(bad)} not" if bad else "") + f" · {results}"]
+    lines += ["", f"{good} solved and checked" + (f", {len(bad)} not" if bad else "")]
+    runs = list(dict.fromkeys(f"{results}/{end.run}" for end in ends if end.run))
+    if len(runs) > 1 and not left:
+        lines.append(f"Next: optimize compare {runs[0]} {runs[1]}")
     if left:
         lines.append(f"{left} not begun; the same command goes on where this one stopped")
     return lines
 
 
-def _table(ends: Sequence[Finished]) -> list[str]:
+def _table(ends: Sequence[Finished], results: str) -> list[str]:
     programme = find_programme(ends[0].programme)
     first = next((end for end in ends if end.status == _SOLVED), None)
     rows = [("scenario", "", "plan", "against the first", "gap", "run")]
@@ -66,7 +69,7 @@ def _table(ends: Sequence[Finished]) -> list[str]:
                 text.amount(end.objective, end.unit),
                 "" if end is first or first is None else _against(end, first),
                 text.percent(end.gap),
-                end.run,
+                f"{results}/{end.run}",
             )
         )
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
