@@ -52,6 +52,7 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
         money=money,
         group=group,
         read_plan=read_plan,
+        by_columns=True,
         energy_mwh=_spread(milp.num_columns, options.energy_mwh * public),
         co2_t=_spread(milp.num_columns, options.co2_t * public),
         power_mwh=_drawn(city, instance, options),

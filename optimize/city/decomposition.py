@@ -31,7 +31,7 @@ from optimize.city.plan import CityPlan
 from optimize.city.result import CityResult, Silos
 from optimize.city.shares import read_city_plan
 from optimize.city.water_part import WaterPlan, plans_part, relaxed_part
-from optimize.engine.goals import solve_goals
+from optimize.engine.goals import GoalsOutcome, solve_goals
 from optimize.engine.stopping import Watch
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import SolveOptions
@@ -42,7 +42,8 @@ T = TypeVar("T")
 # Shares of the whole time limit: each answer on today's shares and on the guided split, the relaxations,
 # one round of improving in turn, and each further question to the network.
 _NETWORK_SHARE = 0.22
-_PART_SHARE = 0.13
+_PART_SHARE = 0.1
+_COLUMNS_SHARE = 0.16
 _RELAX_SHARE = 0.12
 _IMPROVE_SHARE = 0.1
 _BOUND_SHARE = 0.2
@@ -117,6 +118,7 @@ class Search:
     relaxed: Relaxed | None = None
     infeasible: bool = False
     relaxations: tuple[Relaxation, ...] = ()
+    multipliers: dict[str, FloatArray] = field(default_factory=dict)
     certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
@@ -277,11 +279,22 @@ class Search:
         np.add.at(upper, money.row, money.per_cny * share_cny[money.source, money.year])
         milp = dataclasses.replace(part.milp, row_upper=upper)
         objective = part.objectives[self.goal]
-        outcome = solve_goals(milp, [objective], self.own_options(_PART_SHARE), group=part.group, start=start)
+        share = _COLUMNS_SHARE if part.by_columns else _PART_SHARE
+
+        def solve(share: float) -> GoalsOutcome:
+            outcome = solve_goals(
+                milp, [objective], self.own_options(share), start=start,
+                group=part.group if part.by_columns else None,
+                row_multipliers=self.multipliers.get(part.name),
+            )  # fmt: skip
+            if outcome.certificate is not None:
+                self.multipliers[part.name] = outcome.certificate.multipliers
+            return outcome
+
+        outcome = solve(share)
         waits = self.x is None and outcome.stop is StopReason.TIME_LIMIT and not self.watch.must_stop
         if outcome.x is None and waits:
-            patient = self.own_options(_PATIENCE * _PART_SHARE)
-            outcome = solve_goals(milp, [objective], patient, group=part.group)
+            outcome = solve(_PATIENCE * share)
         return outcome.x, outcome.bound, outcome.stop
 
     # --- 3: the split the prices make -------------------------------------------------------------------
@@ -326,7 +339,7 @@ class Search:
             gained = self._improve_in_turn()
             asked = self.has_network and self._ask_guided(round_)
             if not gained and not asked:
-                self._improve(np.ones(self.arrays.milp.num_columns, dtype=np.bool_), share=1.0)
+                self._improve(np.ones(self.arrays.milp.num_columns, dtype=np.bool_), None, 1.0)
                 return
 
     def _improve_in_turn(self) -> bool:
@@ -336,7 +349,7 @@ class Search:
         for k in small_first:
             if self.watch.must_stop or self.watch.gap_reached:
                 break
-            gained |= self._improve(self._freed(k))
+            gained |= self._improve(self._freed(k), k)
         return gained
 
     def _freed(self, k: int) -> BoolArray:
@@ -346,20 +359,35 @@ class Search:
         free[self.arrays.first[-1] :] = True
         return free | ~self.arrays.milp.integral
 
-    def _improve(self, free: BoolArray, share: float = _IMPROVE_SHARE) -> bool:
-        """The best plan with all but the ``free`` columns held; within a share of the time limit."""
+    def _improve(self, free: BoolArray, k: int | None, share: float = _IMPROVE_SHARE) -> bool:
+        """The best plan with all but the ``free`` columns held, those of part ``k`` (None: of all)."""
         assert self.x is not None
-        part = self.arrays.milp.restricted(free, self.x)
-        objective = dataclasses.replace(self.arrays.objectives[self.goal], cost=part.cost, offset=part.offset)
+        rest, rows = self.arrays.milp.restriction(free, self.x)
+        objective = dataclasses.replace(self.arrays.objectives[self.goal], cost=rest.cost, offset=rest.offset)
+        by_columns = k is None or self.arrays.parts[k].by_columns
+        known = None if k is None else self._known_multipliers(k)
         outcome = solve_goals(
-            part, [objective], self.own_options(share), start=self.x[free],
-            group=self.arrays.group[free],
+            rest, [objective], self.own_options(share), start=self.x[free],
+            group=self.arrays.group[free] if by_columns else None,
+            row_multipliers=None if known is None else known[rows],
         )  # fmt: skip
         if outcome.x is None:
             return False
         x = self.x.copy()
         x[free] = outcome.x
         return self.keep(x)
+
+    def _known_multipliers(self, k: int) -> FloatArray | None:
+        """What a part's earlier answer says of its own rows and of the pool's; None where there is none."""
+        part = self.arrays.parts[k]
+        own = self.multipliers.get(part.name)
+        if own is None:
+            return None
+        known = np.zeros(self.arrays.milp.num_rows)
+        known[self.arrays.first_row[k] : self.arrays.first_row[k + 1]] = own
+        money = part.money
+        np.add.at(known, self.arrays.pool_rows[money.source, money.year], money.per_cny * own[money.row])
+        return known
 
     # --- 4: the network on another share ----------------------------------------------------------------
 
@@ -374,7 +402,8 @@ class Search:
         if asked.plan is None:
             return False
         self.add_plan(asked.plan)
-        self._improve(self._freed(self.city.names.index(WATER)))
+        k = self.city.names.index(WATER)
+        self._improve(self._freed(k), k)
         return True
 
     def _guided_share(self, round_: int) -> FloatArray | None:

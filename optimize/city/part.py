@@ -50,6 +50,7 @@ class CityPart:
     milp, objectives : as for the programme alone; ``money`` says which sides the share replaces.
     elastic : rows that may give way, without the budgets of the pool.
     group : shape (n,), candidate of each column, -1: of none.
+    by_columns : candidates have so many columns that a relaxation is better solved by generating them.
     energy_mwh, co2_t : what counts for [CITY-ENERGY], [CITY-CO2]: savings of public institutions.
     power_mwh : by site or centre of ``pv_at_centres``: yield of the site's PV, what the centre still draws.
     heat_kwh : by (sink, month) of ``shared_heat``: heat delivered to the sink or made by its sites.
@@ -68,6 +69,7 @@ class CityPart:
     money: MoneyRows
     group: IntArray
     read_plan: Callable[[FloatArray], Any]
+    by_columns: bool = False
     energy_mwh: FloatArray | None = None
     co2_t: FloatArray | None = None
     power_mwh: Mapping[str, Entries] = field(default_factory=dict)
