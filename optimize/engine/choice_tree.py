@@ -35,13 +35,13 @@ BoolArray = NDArray[np.bool_]
 
 _FIRST_NODES = 2_000
 # Fruitless neighbourhoods before the proof begins, and at a time beside it.
-_PATIENCE, _PATIENCE_BESIDE = 60, 10
+_PATIENCE, _PATIENCE_BESIDE = 40, 10
 # Between two looks at the clock: products of the first node's size, a few hundredths of a second.
 _PRODUCTS = 2e7
 _MOST_AT_ONCE = 4_000
 _LOOKS, _LOOKS_BEFORE_CUTS = 25, 4
 # Of the nodes of the proof, so many more in neighbourhoods, and so many when they have long been fruitless.
-_BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 1.0, 0.25, 300
+_BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 0.6, 0.2, 300
 # Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
 _FIRST_ROOM = 0.1
 _LEAST_GROWTH, _MOST_GROWTH = 1.05, 1.6

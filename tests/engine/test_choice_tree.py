@@ -15,9 +15,10 @@ from optimize.engine.choice_tree_kernels import explore
 from optimize.engine.choice_tree_lp import DOUBTS, PLAN
 from optimize.engine.choice_tree_problem import small_choice_of
 from optimize.engine.choice_tree_search import Neighbourhoods, plant
+from optimize.engine.goals import solve_goals
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.stopping import Watch
-from optimize.milp import Milp, MilpBuilder
+from optimize.milp import Milp, MilpBuilder, Objective
 from optimize.programme import SolveOptions
 from optimize.result import StopReason
 
@@ -257,3 +258,18 @@ def test_no_column_at_all_is_left_to_others() -> None:
     milp = hard_set(num_groups=2)
     nothing = milp.with_bounds(milp.lower, milp.lower)
     assert solve_by_tree(nothing, watch_for(nothing)) is None
+
+
+@pytest.mark.parametrize("case", odd_programmes())
+def test_odd_programmes_are_survived_by_the_engine_for_large_ones(case: str) -> None:
+    milp = odd_programmes()[case]
+    goal = Objective("value", milp.cost, milp.maximise)
+    options = SolveOptions(gap=0.0, time_limit_s=20.0)
+    large = solve_goals(milp, [goal], options, strategy="core")
+    small = solve_goals(milp, [goal], options)
+    assert large.stop is small.stop
+    if small.objective is not None:
+        size = float(np.abs(milp.cost).max()) * 1e-9
+        assert large.x is not None and milp.violation(large.x) <= 1e-6
+        assert large.objective == pytest.approx(small.objective, rel=1e-7, abs=size)
+        assert large.bound == pytest.approx(large.objective, rel=1e-7, abs=size)
