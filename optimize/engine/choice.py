@@ -23,7 +23,7 @@ from optimize.engine import choice_kernels as kernels
 from optimize.engine.certificate import row_names
 from optimize.engine.choice_clusters import Clusters, cluster_blocks
 from optimize.engine.choice_polish import Polish
-from optimize.engine.choice_search import PlanSearch, Prices
+from optimize.engine.choice_search import Prices
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.core import Relaxation, solve_relaxed
 from optimize.engine.highs import GrowingLp, MilpOutcome, solve_lp
@@ -45,7 +45,7 @@ _FEASIBLE = 1e-6
 # Up to this many columns a core programme comes first, and has all or this share of the time.
 _CORE_UP_TO = 200_000
 _POLISH_FROM = 40_000
-_SHARE_OF_CORE = 0.6
+_SHARE_OF_CORE = 0.35
 _DONE = (StopReason.OPTIMAL, StopReason.GAP_REACHED)
 # L(y) falls without end where the rows cannot all hold; the solver takes 1e20 for infinite.
 _LARGEST_MULTIPLIER = 1e18
@@ -85,13 +85,12 @@ def solve_from_multipliers(
     structure = bound.structure
     watch.offer_certificate(bound.certificate(milp, multipliers))
     relaxed = bound.relaxation(milp, multipliers)
-    search = PlanSearch(structure, bound.prices(multipliers), bound.clusters, watch.options.seed)
-    polish = Polish(milp, structure, search, bound.clusters, bound.others, watch)
+    polish = Polish(milp, structure, bound.prices(multipliers), bound.clusters, bound.others, watch)
     relaxed = replace(relaxed, improve=polish.exchanged)
     if start is not None and milp.violation(start) > _FEASIBLE:
         start = polish.mended(start)
     if len(structure.columns) > _CORE_UP_TO:
-        start = polish.best(start, polish.first_plan())
+        start = polish.best(start, polish.quick_plan(), polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
     quick = polish.best(start, polish.quick_plan())
@@ -234,7 +233,15 @@ class LagrangianBound:
         evaluation = self.evaluate(multipliers)
         assert evaluation is not None
         regret, _ = self._regrets()
-        return Prices(multipliers, regret, self._idle_regret(regret), self._chosen.copy())
+        return Prices(
+            multipliers,
+            regret,
+            self._idle_regret(regret),
+            self._chosen.copy(),
+            self._reduced.copy(),
+            self._local_price.copy(),
+            self._upper.copy(),
+        )
 
     def _regrets(self) -> tuple[FloatArray, FloatArray]:
         """Regret of each column at the last evaluation, and the Lagrangian bound of each block."""

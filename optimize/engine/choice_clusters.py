@@ -17,9 +17,8 @@ from optimize.engine.choice_structure import ChoiceStructure
 
 IntArray = NDArray[np.int64]
 
-# A cluster holds at most this share of all blocks, and about as many groups as can be searched in pairs.
+# A cluster holds at most this share of all groups.
 _LARGEST_SHARE = 0.125
-_LARGEST_GROUPS = 1_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def cluster_blocks(s: ChoiceStructure, num_parts: int) -> Clusters:
         label, is_wide = _join(order, start, touched.astype(np.int64), size, max(int(largest), 1))
         return np.unique(label, return_inverse=True)[1].astype(np.int64), np.flatnonzero(is_wide)
 
-    of_block, wide = joined(min(_LARGEST_SHARE * s.num_groups, _LARGEST_GROUPS))
+    of_block, wide = joined(_LARGEST_SHARE * s.num_groups)
     fine, _ = joined(s.num_groups / num_parts)
     part = _parts(of_block, fine, size, num_parts)
     return Clusters(

@@ -60,20 +60,26 @@ class Prices:
     regret : shape (k,), Lagrangian loss of a column against the best of its group.
     idle_regret : shape (groups,), of choosing nothing; infinite where something must be chosen.
     chosen : shape (groups,), column of the Lagrangian maximiser (-1: nothing).
+    reduced : shape (k,), value less what the linking rows cost.
+    local_price, block_value : shape (blocks,), of the local row, and largest reduced value of the block.
     """
 
     multipliers: FloatArray
     regret: FloatArray
     idle_regret: FloatArray
     chosen: IntArray
+    reduced: FloatArray
+    local_price: FloatArray
+    block_value: FloatArray
 
 
 @dataclass(frozen=True)
-class _Moves:
-    """Moves of least regret of one cluster, least first; ``num_rows`` they may touch."""
+class _Entries:
+    """Columns of one cluster (-1: nothing), of least regret first; ``num_rows`` they may touch."""
 
     group: IntArray
     column: IntArray
+    regret: FloatArray
     num_rows: int
 
 
@@ -119,20 +125,16 @@ class PlanSearch:
         self._capacity = np.where(np.isfinite(s.capacity), s.capacity, _UNLIMITED)
         self._near_start, self._near_column = _near_columns(s, prices)
         self._row_start, self._row_group = self._groups_by_row()
-        self._moves = self._moves_by_cluster(clusters)
+        self._clusters = self._entries_by_cluster(clusters)
 
     @property
     def has_wide_rows(self) -> bool:
         return bool(self.wide.any())
 
-    def near_columns(self, cluster: int, number: int) -> IntArray:
-        """The ``number`` columns of least regret of a cluster."""
-        column = self._moves[cluster].column
-        return column[column >= 0][:number]
-
-    def priced_values(self) -> FloatArray:
-        """Value of every choice column less what it takes of the wide rows; shape (k,)."""
-        return np.asarray(self._s.value - self._link.T @ np.where(self.wide, self.multipliers, 0.0))
+    @property
+    def link(self) -> sp.csc_array:
+        """Use of the linking rows by the choice columns, shape (rows, k)."""
+        return self._link[: len(self._s.side)] if len(self._mirrored) else self._link
 
     def value(self, chosen: IntArray) -> float:
         """Value of the groups."""
@@ -218,7 +220,7 @@ class PlanSearch:
             slack[self.wide] = _UNLIMITED
             cost[self.wide] = self.multipliers[self.wide]
         total = abs(self.value(chosen))
-        least = _LEAST_GAIN * max(1.0, total) / len(self._moves)
+        least = _LEAST_GAIN * max(1.0, total) / len(self._clusters)
         broken = slack < -self._room
         scratch = _Scratch(
             place=np.full(len(slack), -1, dtype=np.int64),
@@ -229,10 +231,10 @@ class PlanSearch:
         # With the wide rows priced the clusters are independent: once through them is enough.
         for _ in range(1 if wide_priced else _PASSES):
             gained = 0.0
-            for moves in self._moves:
+            for entries in self._clusters:
                 triples, rounds = 0, 0
                 while not watch.must_stop:
-                    gain = self._exchange(moves, chosen, slack, space, scratch, least, triples)
+                    gain = self._exchange(entries, chosen, slack, space, scratch, least, triples)
                     gained += gain
                     mended = broken & (slack >= -self._room)
                     if mended.any():  # what holds again costs nothing more
@@ -250,7 +252,7 @@ class PlanSearch:
 
     def _exchange(
         self,
-        moves: _Moves,
+        entries: _Entries,
         chosen: IntArray,
         slack: FloatArray,
         space: FloatArray,
@@ -258,10 +260,11 @@ class PlanSearch:
         least: float,
         num_triples: int,
     ) -> float:
-        s, size = self._s, len(moves.group)
-        group, column = moves.group.copy(), moves.column.copy()
+        s = self._s
+        group, column = self._least_moves(entries, chosen)
+        size = len(group)
         gain, load = np.empty(size), np.empty(size)
-        rows, change = np.empty(moves.num_rows, dtype=np.int64), np.empty((size, moves.num_rows))
+        rows, change = np.empty(entries.num_rows, dtype=np.int64), np.empty((size, entries.num_rows))
         count, kept = kernels.gather(
             group, column, s.value, s.weight, *self._link_arrays, chosen, slack, scratch.place, rows,
             change, gain, load, scratch.floor, scratch.price,
@@ -299,7 +302,8 @@ class PlanSearch:
         start = np.searchsorted(key // s.num_groups, np.arange(self._link.shape[0] + 1))
         return start.astype(np.int64), key % s.num_groups
 
-    def _moves_by_cluster(self, clusters: Clusters) -> list[_Moves]:
+    def _entries_by_cluster(self, clusters: Clusters) -> list[_Entries]:
+        """Every column (and choosing nothing, where allowed) by cluster, with its regret."""
         s, prices = self._s, self._prices
         idle = np.flatnonzero(~s.must_choose)
         group = np.concatenate([s.group_of_column, idle])
@@ -311,12 +315,27 @@ class PlanSearch:
         row_start, row_group, _ = self._link_arrays
         found = []
         for first, last in itertools.pairwise(start):
-            own = order[first : min(first + _PAIRED_MOVES, last)]
-            num_rows = kernels.count_rows(
+            own = order[first:last]
+            rows = kernels.count_rows(
                 np.unique(group[own]), s.group_start, row_start, row_group, self._link.shape[0]
             )
-            found.append(_Moves(group[own].astype(np.int64), column[own].astype(np.int64), num_rows))
+            found.append(_Entries(group[own].astype(np.int64), column[own].astype(np.int64), loss[own], rows))
         return found
+
+    def _least_moves(self, entries: _Entries, chosen: IntArray) -> tuple[IntArray, IntArray]:
+        """Group and new column of the moves that lose least against ``chosen``, least first."""
+        loss = entries.regret - self._regret_of(chosen)[entries.group]
+        moving = np.flatnonzero(chosen[entries.group] != entries.column)
+        loss = loss[moving]
+        if len(moving) > _PAIRED_MOVES:
+            nearest = np.argpartition(loss, _PAIRED_MOVES)[:_PAIRED_MOVES]
+            moving, loss = moving[nearest], loss[nearest]
+        moving = moving[np.argsort(loss, kind="stable")]
+        return entries.group[moving], entries.column[moving]
+
+    def _regret_of(self, chosen: IntArray) -> FloatArray:
+        regret = self._prices.regret[chosen] if len(self._prices.regret) else np.zeros(len(chosen))
+        return np.where(chosen >= 0, regret, self._prices.idle_regret)
 
 
 def _with_mirror_images(s: ChoiceStructure) -> sp.csc_array:

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from optimize.engine.choice import LagrangianBound
 from optimize.engine.choice_polish import Polish
-from optimize.engine.choice_search import PlanSearch
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.goals import GoalsOutcome
 from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
-from optimize.result import Certificate, StopReason
+from optimize.result import Certificate, StopReason, relative_gap
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -33,8 +32,10 @@ BoolArray = NDArray[np.bool_]
 _FEASIBLE = 1e-6
 # Columns of each group, the ones of least regret, among which plans are improved.
 _NEAR_PER_GROUP = 12
-# Groups that a core programme chooses anew, the least decided ones, and its nodes.
-_UNDECIDED = 300
+# A plan is improved to this share of the wanted gap, so that it serves some of the next levels too.
+_LASTING = 0.6
+# Groups that core programmes choose anew one after another, the least decided ones, and their nodes.
+_UNDECIDED = (300, 1_200)
 _CORE_NODES = 100
 _SHARE_OF_CORE = 0.3
 # With more linking rows the cutting planes take longer than the engine's own way to multipliers.
@@ -71,10 +72,10 @@ class LevelSolver:
             multipliers = self._minimised(milp, watch, multipliers)
         if not watch.gap_reached and best is not None:
             best = self._improved(milp, watch, multipliers, best)
-        if not watch.gap_reached:
+        gap = None if best is None else relative_gap(milp.value(best), watch.bound)
+        if best is None or gap is None or gap > watch.gap:
             return self._solve_anew(milp, watch, best, multipliers)
         self._keep_plan(best)
-        assert best is not None
         return GoalsOutcome(
             watch.stop_reason(), best, milp.value(best), watch.bound, tuple(watch.trace), {},
             certificate=watch.certificate,
@@ -94,7 +95,11 @@ class LevelSolver:
         self._keep_plan(outcome.x)
         if outcome.certificate is not None and outcome.stop is not StopReason.INFEASIBLE:
             self._learn(milp, outcome.certificate)
-        return outcome
+        if outcome.x is None or outcome.certificate is None or self._bound is None or not watch.gap_reached:
+            return outcome
+        best = self._improved(milp, watch, self._multipliers[-1], outcome.x)
+        self._keep_plan(best)
+        return replace(outcome, x=best, objective=milp.value(best), stop=watch.stop_reason())
 
     def _learn(self, milp: Milp, certificate: Certificate) -> None:
         """Structure and multipliers of a level that the engine has solved."""
@@ -171,14 +176,17 @@ class LevelSolver:
         bound = LagrangianBound(structure)
         bound.others = start[structure.others]
         prices = bound.prices(structure.linking_multipliers(rows))
-        search = PlanSearch(structure, prices, bound.clusters, watch.options.seed)
-        inner = watch.child(plans=True)
-        polish = Polish(part, structure, search, bound.clusters, bound.others, inner)
+        inner = watch.child(plans=True, gap=_LASTING * watch.gap)
+        inner.bound, inner.plan = watch.bound, part.value(start)
+        polish = Polish(part, structure, prices, bound.clusters, bound.others, inner)
         found = polish.exchanged(start)
-        watch.offer_plan(part.value(found))
-        if not watch.gap_reached:
-            relaxed = bound.relaxation(part, structure.linking_multipliers(rows))
-            found = _search_undecided(part, structure, relaxed.distance, found, watch)
+        inner.offer_plan(part.value(found))
+        relaxed = bound.relaxation(part, structure.linking_multipliers(rows))
+        for number in _UNDECIDED:
+            if inner.gap_reached or inner.must_stop:
+                break
+            found = _search_undecided(part, structure, relaxed.distance, found, inner, number)
+            inner.offer_plan(part.value(found))
         return self._core.back(found, milp, best)
 
     def _near(self, milp: Milp, multipliers: FloatArray) -> _Core:
@@ -268,22 +276,21 @@ class _Core:
 
 
 def _search_undecided(
-    milp: Milp, s: ChoiceStructure, distance: FloatArray, best: FloatArray, watch: Watch
+    milp: Milp, s: ChoiceStructure, distance: FloatArray, best: FloatArray, watch: Watch, number: int
 ) -> FloatArray:
-    """The groups whose second best column costs least chosen anew, all others as in ``best``."""
-    ranked = np.sort(distance[s.columns] + 1e-12 * np.arange(len(s.columns)))
-    if not len(ranked):
+    """The ``number`` groups whose second best column costs least chosen anew, all others as in ``best``."""
+    if not len(s.columns):
         return best
     doubt = np.full(s.num_groups, np.inf)
     taken = best[s.columns] > 0.5
     np.minimum.at(doubt, s.group_of_column[~taken], distance[s.columns][~taken])
     open_groups = np.zeros(s.num_groups, dtype=np.bool_)
-    open_groups[np.argsort(doubt, kind="stable")[:_UNDECIDED]] = True
+    open_groups[np.argsort(doubt, kind="stable")[:number]] = True
     free = ~milp.integral
     free[s.columns[open_groups[s.group_of_column]]] = True
     sign = -1.0 if milp.maximise else 1.0
     assert watch.bound is not None
-    target = watch.bound + sign * 0.5 * watch.gap * abs(watch.bound)
+    target = watch.bound + sign * watch.gap * abs(watch.bound)
     part = watch.child(seconds=_SHARE_OF_CORE * watch.remaining(), gap=0.2 * watch.gap, plans=True)
     outcome = solve_milp(milp.restricted(free, best), part, best[free], target, max_nodes=_CORE_NODES)
     if outcome.x is None:
