@@ -70,6 +70,27 @@ class CityArrays:
             describe=lambda columns: pd.DataFrame(index=range(len(columns))),
         )
 
+    def carried_from(self, old: CityArrays, x: FloatArray) -> FloatArray:
+        """A point of ``old`` here, where some part has since got further columns (at its end)."""
+        y = np.zeros(self.milp.num_columns)
+        for k in range(len(old.parts)):
+            own = old.of_part(k, x)
+            y[self.first[k] : self.first[k] + len(own)] = own
+        both = (old.shares >= 0) & (self.shares >= 0)
+        y[self.shares[both]] = x[old.shares[both]]
+        num_city = old.milp.num_columns - int(old.first[-1]) - int((old.shares >= 0).sum())
+        if num_city:
+            y[-num_city:] = x[-num_city:]
+        return y
+
+    def moved_m3(self, x: FloatArray) -> dict[str, float]:
+        """Where a point's centres leave the linked demands: change of each, m3/a."""
+        return {
+            demand: float(change.amounts @ self.of_part(k, x)[change.columns])
+            for k, part in enumerate(self.parts)
+            for demand, change in part.water_m3.items()
+        }
+
     def unbounded(self) -> Milp:
         """The same programme with any amount of money, to ask what would have to give way."""
         upper = np.where(~self.milp.integral & (self.milp.upper > 0), np.inf, self.milp.upper)

@@ -24,7 +24,7 @@ import numpy as np
 from optimize.city.arrays import CityArrays, join_parts
 from optimize.city.bound import CityBound, Relaxed, bound_with_network, relax
 from optimize.city.instance import WATER, City
-from optimize.city.network import Asked, ask_water
+from optimize.city.network import Asked, ask_water, scaled_share
 from optimize.city.part import CityPart
 from optimize.city.parts import extreme_changes
 from optimize.city.plan import CityPlan
@@ -50,7 +50,7 @@ _BOUND_SHARE = 0.2
 # An answer without a plan is asked for once more, with this many times its time.
 _PATIENCE = 2.5
 _MOST_ROUNDS = 12
-# How far the network's share is moved, by source, where its own price of money and the others' differ.
+# What the network's share is multiplied by, more money and less in turn, further each time.
 _MORE, _LESS = 1.25, 0.8
 _FEASIBLE = 1e-6
 
@@ -166,7 +166,7 @@ class Search:
         self.plans.append(plan)
         self._arrays = None
         if self.x is not None and old is not None:
-            self.x = _carried(old, self.x, self.arrays)
+            self.x = self.arrays.carried_from(old, self.x)
 
     @property
     def value(self) -> float:
@@ -216,6 +216,8 @@ class Search:
                 richer = self.ask(city.pool_cny, {})
                 if richer.plan is not None:
                     self.add_plan(richer.plan)
+                elif richer.stop is StopReason.INFEASIBLE and not len(city.cooling_water):
+                    self.infeasible, self.relaxations = True, richer.relaxations
                 return OnTodaysShares(None, None, None, asked.stop)
             self.add_plan(asked.plan)
             if any(value < 0 for value in self.smallest.values()) and not self.watch.must_stop:
@@ -395,38 +397,16 @@ class Search:
         """Ask for a plan on a share moved by the prices; True where a plan came back."""
         if self.relaxed is None or self.watch.remaining() < _IMPROVE_SHARE * self.options.time_limit_s:
             return False
-        share = self._guided_share(round_)
-        if share is None:
-            return False
-        asked = self.ask(share, self._moved())
+        assert self.x is not None
+        k = self.city.names.index(WATER)
+        factor = (_MORE, _LESS)[round_ % 2] ** (1 + round_ // 2)
+        share = scaled_share(self.city, self.arrays.share_cny(self.x)[k], factor)
+        asked = self.ask(share, self.arrays.moved_m3(self.x))
         if asked.plan is None:
             return False
         self.add_plan(asked.plan)
-        k = self.city.names.index(WATER)
         self._improve(self._freed(k), k)
         return True
-
-    def _guided_share(self, round_: int) -> FloatArray | None:
-        """The best plan's money, more of it first, then less, wherever the pool holds it."""
-        assert self.x is not None
-        k = self.city.names.index(WATER)
-        held = self.arrays.share_cny(self.x)
-        total = held[k].sum(axis=1, keepdims=True)
-        factor = (_MORE, _LESS)[round_ % 2] ** (1 + round_ // 2)
-        pool = self.city.pool_cny
-        most = pool.sum(axis=1, keepdims=True)
-        wanted = np.minimum(np.where(total > 0, factor * total, 0.0), most)
-        return np.where(most > 0, wanted * pool / np.where(most > 0, most, 1.0), 0.0)
-
-    def _moved(self) -> dict[str, float]:
-        """Where the best plan's centres leave the linked demands."""
-        assert self.x is not None
-        moved = {}
-        for k, part in enumerate(self.arrays.parts):
-            for demand, change in part.water_m3.items():
-                own = self.arrays.of_part(k, self.x)
-                moved[demand] = float(change.amounts @ own[change.columns])
-        return moved
 
     # --- the bound --------------------------------------------------------------------------------------
 
@@ -450,17 +430,3 @@ class Search:
             price = self.relaxed.price_of_money
         part = self.watch.child(seconds=self.seconds(_BOUND_SHARE))
         return bound_with_network(self.city, self.parts, network, self.goal, price, part)
-
-
-def _carried(old: CityArrays, x: FloatArray, new: CityArrays) -> FloatArray:
-    """A point on arrays that have since got further columns in some part (at its end)."""
-    y = np.zeros(new.milp.num_columns)
-    for k in range(len(old.parts)):
-        own = old.of_part(k, x)
-        y[new.first[k] : new.first[k] + len(own)] = own
-    both = (old.shares >= 0) & (new.shares >= 0)
-    y[new.shares[both]] = x[old.shares[both]]
-    num_city = old.milp.num_columns - int(old.first[-1]) - int((old.shares >= 0).sum())
-    if num_city:
-        y[-num_city:] = x[-num_city:]
-    return y

@@ -13,17 +13,18 @@ from optimize.city.water_demand import with_demand_moved
 from optimize.city.water_part import WaterPlan, read_water_plan
 from optimize.milp import FloatArray
 from optimize.programme import SolveOptions
-from optimize.result import StopReason
+from optimize.result import Relaxation, StopReason
 from optimize.solve import solve
 
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What came back: a plan (None: none in time), the bound under that share, and why it stopped."""
+    """What came back: a plan (None: none in time), the bound under that share, why it stopped, ways out."""
 
     plan: WaterPlan | None
     bound: float | None
     stop: StopReason
+    relaxations: tuple[Relaxation, ...] = ()
 
 
 def ask_water(
@@ -42,7 +43,7 @@ def ask_water(
     solved = solve(part.programme, data, own)
     solution = solved.result.solution
     if solution is None or solved.check is None or not solved.check.passed:
-        return Asked(None, solved.result.bound, solved.result.stop)
+        return Asked(None, solved.result.bound, solved.result.stop, solved.result.relaxations)
     spent = spent_by_year(city, solved.check.money)[:-1]
     if data.parameters["water.phased"]:
         spent = needed_share(spent, share_cny, city.carry_over_share)
@@ -52,6 +53,14 @@ def ask_water(
     figures = dict(solved.check.figures)
     plan = read_water_plan(city, data, solution, figures, intake, spent)
     return Asked(plan, solved.result.bound, solved.result.stop)
+
+
+def scaled_share(city: City, held_cny: FloatArray, factor: float) -> FloatArray:
+    """A share of ``factor`` times the money held of each source, from all years alike, within the pool."""
+    pool = city.pool_cny
+    most = pool.sum(axis=1, keepdims=True)
+    wanted = np.minimum(factor * held_cny.sum(axis=1, keepdims=True), most)
+    return np.where(most > 0, wanted * pool / np.where(most > 0, most, 1.0), 0.0)
 
 
 def needed_share(spent_cny: FloatArray, share_cny: FloatArray, carry_over_share: float) -> FloatArray:

@@ -12,6 +12,7 @@ from optimize.city.arrays import join_parts
 from optimize.city.checker import moved_demands
 from optimize.city.decomposition import Search
 from optimize.city.instance import DATACENTER, PV_SITING, WATER, City, with_share
+from optimize.city.network import needed_share, scaled_share
 from optimize.city.parts import choice_parts, with_exact_water
 from optimize.city.plan import CityPlan
 from optimize.city.solve import solve_city
@@ -199,3 +200,16 @@ def _spent(city: City, solutions: dict[str, object]) -> FloatArray:
             if source in city.sources:
                 spent[k, city.sources.index(source), 0] += amount
     return spent
+
+
+def test_the_least_share_that_pays_for_a_plan_takes_carried_money_as_it_arrives() -> None:
+    spent, share = np.array([[10.0, 30.0, 0.0]]), np.array([[60.0, 20.0, 50.0]])
+    assert needed_share(spent, share, 0.5) == pytest.approx(np.array([[30.0, 20.0, 0.0]]))
+    assert needed_share(spent[:, :1], share[:, :1], 0.0) == pytest.approx(np.array([[10.0]]))
+
+
+def test_a_network_is_asked_for_more_or_less_than_it_holds_within_the_pool() -> None:
+    city = drawn_city(0)
+    held = 0.5 * city.pool_cny
+    assert scaled_share(city, held, 1.2).sum(axis=1) == pytest.approx(0.6 * city.pool_cny.sum(axis=1))
+    assert scaled_share(city, held, 9.0) == pytest.approx(city.pool_cny)
