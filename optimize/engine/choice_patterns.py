@@ -153,13 +153,13 @@ class PatternSearch:
     def improved(self, chosen: IntArray, others: FloatArray, patterns: int) -> tuple[IntArray, float]:
         """One round: some blocks of every cluster chosen anew by branch and cut; the plan, and what it gained."""
         threads = self._watch.options.threads
-        gained, order = 0.0, self._rng.permutation(self._num_clusters)
-        for position in range(0, len(order), threads):
+        gained, parts = 0.0, self._neighbourhoods()
+        for position in range(0, len(parts), threads):
             if self._watch.must_stop or self._watch.gap_reached:
                 break
             slack = self._s.side - self._use_of(chosen) - self._s.others_link @ others
             # what rows of several clusters have left is split between those solved side by side
-            together = [self._blocks_of(cluster, chosen) for cluster in order[position : position + threads]]
+            together = [self._some_of(blocks, chosen) for blocks in parts[position : position + threads]]
             share = np.where(slack > 0, slack / len(together), slack)
 
             def solve(
@@ -179,10 +179,22 @@ class PatternSearch:
                     gained += self._worth(chosen) - before
         return chosen, gained
 
-    def _blocks_of(self, cluster: int, chosen: IntArray) -> IntArray:
-        """Some blocks of a cluster: those that lose most in the plan, then any that have a choice."""
-        p = self._patterns
-        blocks = np.flatnonzero((self._cluster_of_block == cluster) & (np.diff(p.start) > 1))
+    def _neighbourhoods(self) -> list[IntArray]:
+        """Blocks with a choice, by cluster in random order; small clusters go together."""
+        alive = np.flatnonzero(np.diff(self._patterns.start) > 1)
+        rank = self._rng.permutation(self._num_clusters)[self._cluster_of_block[alive]]
+        alive = alive[np.argsort(rank, kind="stable")]
+        size = np.bincount(rank, minlength=self._num_clusters)
+        parts, begin, end = [], 0, 0
+        for number in size[size > 0].tolist():
+            if end > begin and end + number - begin > _BLOCKS:
+                parts.append(alive[begin:end])
+                begin = end
+            end += number
+        return [*parts, alive[begin:end]]
+
+    def _some_of(self, blocks: IntArray, chosen: IntArray) -> IntArray:
+        """Of many ``blocks`` those that lose most in the plan, and others at random."""
         if len(blocks) <= _BLOCKS:
             return blocks
         s, prices = self._s, self._prices
