@@ -85,9 +85,9 @@ def test_what_is_no_number_is_refused(town: Path, cell: str, capsys: pytest.Capt
     assert not (town / "results").exists()
 
 
-def test_no_candidates_at_all(town: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing to decide: refused with the table named, or solved with nothing built, or a target out of reach."""
+def test_no_candidates_at_all_is_refused(town: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(town, CANDIDATES[town.name], lambda frame: frame.iloc[:0])
     code, answer, said = solve(town, capsys)
-    assert code in (0, 2, 3), said
-    assert code == 2 or answer["status"] in ("solved", "infeasible")
+    assert code == 2
+    assert answer["faults"][0]["table"].endswith(f"{CANDIDATES[town.name]}.csv"), said
+    assert answer["faults"][0]["expected"] == "at least one row"
