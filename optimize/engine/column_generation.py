@@ -54,11 +54,17 @@ _CLOSE_BELOW = 30_000
 # Columns of each candidate in a first and a second core, and their nodes.
 _FIRST_CORE = (6, 30)
 _SECOND_CORE = (20, 300)
-# Shares of the time left: of the cores, of the cuts, and, on one thread, of the search before closing.
+_CLOSE_AT_ONCE = 5_000
+# Shares of the time left: of the cores and of the cuts.
 _SHARE_OF_FIRST_CORE = 0.06
 _SHARE_OF_CUTS = 0.12
 _SHARE_OF_SECOND_CORE = 0.3
-_SHARE_OF_SEARCH = 0.7
+# On one thread the search has so many seconds to itself, and closing this share of what is left beyond:
+# for the first ten or twenty seconds branch and cut on the whole has nothing to say.
+_SEARCH_SECONDS = 60.0
+_SHARE_OF_CLOSING = 0.5
+# Many candidates: share of the neighbourhoods, before the exchanges of the choice engine.
+_SHARE_BEFORE_EXCHANGES = 0.85
 _FRUITLESS_ROUNDS = 24
 # With more candidates than this the multipliers of a sample are taken for all, and so many of the
 # least decided candidates solved around the others.
@@ -111,7 +117,7 @@ def _solve_relaxed(
         return outcome_of(milp, watch, best)
     best = search_undecided(milp, group, watch, relaxed, best)
     if best is not None and not watch.must_stop and not watch.gap_reached:
-        part = watch.child(seconds=_SHARE_OF_SEARCH * watch.remaining(), plans=True, bounds=True)
+        part = watch.child(seconds=_SHARE_BEFORE_EXCHANGES * watch.remaining(), plans=True)
         part.offer_bound(relaxed.bound)
         best = search_neighbourhoods(milp, group, part, relaxed, best, fruitless_rounds=_FRUITLESS_ROUNDS)
     structure = None if found.row_duals is None else find_structure(milp)
@@ -146,8 +152,9 @@ def _solve_few(
         return best
     if watch.options.threads > 1:
         return _search_and_close(milp, group, watch, relaxed, best)
-    if best is not None:
-        part = watch.child(seconds=_SHARE_OF_SEARCH * watch.remaining(), plans=True)
+    if best is not None and int(left_after_fixing(milp, relaxed, best).sum()) > _CLOSE_AT_ONCE:
+        seconds = watch.remaining() - _SHARE_OF_CLOSING * max(watch.remaining() - _SEARCH_SECONDS, 0.0)
+        part = watch.child(seconds=seconds, plans=True)
         part.offer_bound(relaxed.bound)
         best = search_neighbourhoods(milp, group, part, relaxed, best, fruitless_rounds=_FRUITLESS_ROUNDS)
     if watch.must_stop or watch.gap_reached or not _closable(milp, relaxed, best):

@@ -22,7 +22,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _CORE_NODES = 500
-_SHARE_OF_CORE = 0.3
+# Shares of the time left: until a first plan is found, and of every round for a better one.
+_SHARE_OF_FIRST_PLAN = 0.3
+_SHARE_OF_BETTER_PLAN = 0.1
 _CORE_GROWTH = 2
 # Among many candidates a core holds so many columns of those the relaxation is undecided about.
 _NEAR_COLUMNS = 12
@@ -132,7 +134,8 @@ def search_undecided(
         free = ~milp.integral | (near & (group >= 0) & chosen[group])
         held = np.where(free, 0.0, whole)
         agrees = best is not None and bool((np.abs(best - held)[~free] < 0.5).all())
-        part = watch.child(seconds=0.3 * watch.remaining(), plans=True, gap=0.2 * watch.gap)
+        share = _SHARE_OF_FIRST_PLAN if best is None else _SHARE_OF_BETTER_PLAN
+        part = watch.child(seconds=share * watch.remaining(), plans=True, gap=0.2 * watch.gap)
         start = best[free] if best is not None and agrees else None
         outcome = solve_milp(milp.restricted(free, held), part, start, target, max_nodes=_CORE_NODES)
         before = None if best is None else milp.value(best)

@@ -62,14 +62,27 @@ def search_neighbourhoods(
     movable = milp.integral & (milp.upper > milp.lower)
     near = [_near(relaxed, group, movable, count) for count in _NEAR_COLUMNS]
     narrow = _narrow_rows(milp, group, names)
+
+    def at_random(count: int, _: FloatArray) -> IntArray:
+        return random.choice(names, count, replace=False)
+
+    def by_rows(count: int, _: FloatArray) -> IntArray:
+        some = _sharing_rows(milp, group, narrow, count, random)
+        return some if len(some) <= count else random.choice(some, count, replace=False)
+
+    def by_loss(count: int, plan: FloatArray) -> IntArray:
+        loss = np.zeros(int(names[-1]) + 1)
+        held = np.flatnonzero((plan > 0.5) & (group >= 0))
+        loss[group[held]] = relaxed.distance[held]
+        weight = loss[names] + max(float(loss.mean()), 1e-9)
+        return random.choice(names, count, replace=False, p=weight / weight.sum())
+
+    draw = (at_random, by_rows, by_loss) if len(narrow) else (at_random, by_loss)
     size, fruitless, number = float(_FIRST_SIZE), 0, 0
     while fruitless < most_fruitless and not (watch.must_stop or watch.gap_reached or until()):
         turn = number % len(near)
-        count = max(int(size / _NEAR_COLUMNS[turn]), 2)
-        by_rows = number % 2 == 1 and len(narrow) > 0
-        some = _sharing_rows(milp, group, narrow, count, random) if by_rows else None
-        if some is None:
-            some = random.choice(names, min(count, len(names)), replace=False)
+        count = min(max(int(size / _NEAR_COLUMNS[turn]), 2), len(names))
+        some = draw[(number + number // len(near)) % len(draw)](count, best)
         chosen = np.zeros(int(names[-1]) + 1, dtype=np.bool_)
         chosen[some] = True
         own = (group >= 0) & chosen[group]
