@@ -13,6 +13,7 @@ Blankenship 1975), started from the multipliers of a linear relaxation over a sa
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +43,8 @@ _MOST_PARTS = 400
 _MAX_ROUNDS = 150
 _ROUND_TOLERANCE = 1e-6
 _FEASIBLE = 1e-6
+# Blocks are solved on several threads from this many columns.
+_THREADS_FROM = 100_000
 # Up to this many columns a core programme comes first, and has all or this share of the time.
 _CORE_UP_TO = 200_000
 _POLISH_FROM = 40_000
@@ -118,6 +121,7 @@ class LagrangianBound:
 
     def __init__(self, structure: ChoiceStructure) -> None:
         self.structure = s = structure
+        self.threads = 1
         self._reduced = np.empty(len(s.columns))
         self._chosen = np.empty(s.num_groups, dtype=np.int64)
         self._plan_value = np.empty(s.num_blocks)
@@ -141,12 +145,7 @@ class LagrangianBound:
     def evaluate(self, multipliers: FloatArray) -> _Evaluation | None:
         """L and the row use of its maximiser by cluster; None when a block holds no choice at all."""
         s = self.structure
-        kernels.price(s.value, s.link_start, s.link_row, s.link_coefficient, multipliers, self._reduced)
-        empty = kernels.solve_blocks(
-            s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._capacity,
-            self._chosen, self._plan_value, self._upper, self._local_price,
-        )  # fmt: skip
-        if empty:
+        if self._solve_blocks(multipliers):
             return None
         use = np.zeros((self.clusters.num_parts, len(s.side)))
         worth = np.zeros(self.clusters.num_parts)
@@ -159,6 +158,29 @@ class LagrangianBound:
         bound = float(self._upper.sum() + multipliers @ s.side + boxes.sum())
         return _Evaluation(bound, use, worth)
 
+    def _solve_blocks(self, multipliers: FloatArray) -> int:
+        """Price all columns and solve all blocks, on several threads; the number of blocks without a choice."""
+        s = self.structure
+        count = self.threads if len(s.columns) >= _THREADS_FROM else 1
+        edges = np.linspace(0, s.num_blocks, count + 1).astype(np.int64)
+
+        def part(first: int, last: int) -> int:
+            begin, end = s.group_start[s.block_start[[first, last]]]
+            kernels.price(
+                s.value, s.link_start, s.link_row, s.link_coefficient, multipliers, self._reduced, begin, end
+            )
+            return int(
+                kernels.solve_blocks(
+                    s.block_start, s.group_start, s.must_choose, self._reduced, s.weight, self._capacity,
+                    self._chosen, self._plan_value, self._upper, self._local_price, first, last,
+                )
+            )  # fmt: skip
+
+        if count == 1:
+            return part(0, s.num_blocks)
+        with ThreadPoolExecutor(count) as pool:
+            return sum(pool.map(part, edges[:-1], edges[1:]))
+
     def minimise(self, watch: Watch, start: FloatArray | None = None) -> FloatArray | None:
         """Best multipliers found; None when the problem has an empty block or no time is left.
 
@@ -166,6 +188,7 @@ class LagrangianBound:
         """
         s = self.structure
         m = len(s.side)
+        self.threads = watch.options.threads
         best = _sample_multipliers(s, self.clusters, watch) if start is None else start
         evaluation = self.evaluate(best)
         if evaluation is None:

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-compiled: Callable[..., Any] = njit(cache=True, fastmath=False)
+compiled: Callable[..., Any] = njit(cache=True, nogil=True, fastmath=False)
 
 _NODE_LIMIT = 20_000
 _BISECTIONS = 40
 
 
 @compiled
-def price(value, link_start, link_row, link_coefficient, multipliers, reduced):  # type: ignore[no-untyped-def]
-    """reduced[j] = value[j] - sum of multipliers over the linking rows of column j."""
-    for j in range(value.shape[0]):
+def price(value, link_start, link_row, link_coefficient, multipliers, reduced, first, last):  # type: ignore[no-untyped-def]
+    """reduced[j] = value[j] - sum of multipliers over the linking rows of column j, first <= j < last."""
+    for j in range(first, last):
         worth = value[j]
         for p in range(link_start[j], link_start[j + 1]):
             worth -= multipliers[link_row[p]] * link_coefficient[p]
@@ -37,16 +37,17 @@ def best_of_group(reduced, weight, price_of_weight, first, last, must):  # type:
 
 @compiled
 def solve_blocks(  # type: ignore[no-untyped-def]
-    block_start, group_start, must, reduced, weight, capacity, chosen, plan_value, upper, local_price
-):
-    """Best choice in every block under its local row.
+    block_start, group_start, must, reduced, weight, capacity, chosen, plan_value, upper, local_price,
+    first_block, last_block,
+):  # fmt: skip
+    """Best choice in each block from ``first_block`` to before ``last_block`` under its local row.
 
     Writes chosen (column by group, -1 nothing), plan_value and a valid ``upper`` by block (equal
     where the search ended), and the multiplier of the local row.  Returns the number of blocks
     that hold no choice at all.
     """
     empty = 0
-    for b in range(block_start.shape[0] - 1):
+    for b in range(first_block, last_block):
         first, last = block_start[b], block_start[b + 1]
         total, use = 0.0, 0.0
         for g in range(first, last):
