@@ -39,7 +39,8 @@ def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     """The whole summary of one programme's run."""
     head = f"{summary['programme_en']} · {summary['programme_zh']} · {summary['instance_en']}"
     if "scenario" in summary:
-        head += f" · scenario {summary['scenario']['name']}: {summary['scenario']['en']}"
+        name, title = summary["scenario"]["name"], summary["scenario"]["en"]
+        head += f" · scenario {name}" + (f": {title}" if title != name else "")
     if summary["status"] == "infeasible":
         return [head, *relaxation_lines(summary["relaxations"])]
     if summary["status"] == "no plan":
