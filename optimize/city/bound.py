@@ -36,6 +36,7 @@ from optimize.verification.bound import prove_bound
 _COLUMNS_FROM = 8_000
 _MOST_ANSWERS = 6
 _SHARE_OF_ANSWERS = 0.7
+_SETTLED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class CityBound:
-    """``relaxed`` is what guides the search; ``certificate`` stands on the arrays of `certified_arrays`."""
+    """A proven bound; ``certificate`` stands on the arrays of `parts.certified_arrays`."""
 
     bound: float
-    relaxed: Relaxed
-    certificate: Certificate | None
-    network_worth: float | None = None
+    certificate: Certificate
 
 
 def relax(arrays: CityArrays, goal: str, watch: Watch) -> Relaxed | None:
@@ -123,17 +122,18 @@ def _with_exact_blocks(milp: Milp, row_duals: FloatArray, x: FloatArray) -> Cert
 
 
 def bound_with_network(
-    city: City, parts: Sequence[CityPart], network: CityPart, goal: str, first_price: FloatArray, watch: Watch
+    city: City, parts: Sequence[CityPart], network: CityPart, goal: str, guide: Relaxed | None, watch: Watch
 ) -> CityBound | None:
     """The bound where the network is relaxed, from prices that are answered until they settle.
 
     Parameters
     ----------
-    first_price : shape (sources, years), the first prices of money asked for.
+    guide : a relaxation of the city with the network as some plans: its prices are the first asked for, and
+        with their answer a bound already.
     """
+    price = np.zeros(city.pool_cny.shape) if guide is None else guide.price_of_money
     answers: list[Answer] = []
-    best: Relaxed | None = None
-    price = first_price
+    best: CityBound | None = None
     while len(answers) < _MOST_ANSWERS and not watch.must_stop:
         answer = _answer(
             city, network, goal, price, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining())
@@ -141,21 +141,29 @@ def bound_with_network(
         if answer is None:
             break
         answers.append(answer)
+        if best is None and guide is not None:
+            best = _joined(city, parts, network, goal, guide.certificate, answers, np.ones(1))
         cuts = _cuts_part(city, network, goal, answers)
         arrays = join_parts(without_water_links(city), in_order(city, parts, cuts), (goal,))
         relaxed = relax(arrays, goal, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining()))
         if relaxed is None:
             break
-        settled = best is not None and abs(best.bound - relaxed.bound) <= 1e-4 * abs(best.bound)
-        if best is None or _is_tighter(relaxed.arrays.milp, relaxed.bound, best.bound):
-            best = relaxed
+        found = _joined(
+            city, parts, network, goal, relaxed.certificate, answers, _mixture(relaxed.certificate)
+        )
+        settled = best is not None and abs(best.bound - found.bound) <= _SETTLED * abs(best.bound)
+        if best is None or _is_tighter(relaxed.arrays.milp, found.bound, best.bound):
+            best = found
         if settled:
             break
         price = relaxed.price_of_money
-    if best is None:
-        return None
-    certificate = _joined_certificate(city, parts, network, goal, best, answers)
-    return CityBound(best.bound, best, certificate, answers[-1].worth)
+    return best
+
+
+def _mixture(certificate: Certificate) -> FloatArray:
+    """How much of each answer the multipliers take."""
+    assert isinstance(certificate.row_names, BlockNames)
+    return np.abs(certificate.multipliers[certificate.row_names.members(f"{WATER}.worth_of_money")])
 
 
 def _answer(city: City, network: CityPart, goal: str, price: FloatArray, watch: Watch) -> Answer | None:
@@ -215,45 +223,39 @@ def _cuts_part(city: City, network: CityPart, goal: str, answers: Sequence[Answe
     )
 
 
-def _joined_certificate(
-    city: City,
-    parts: Sequence[CityPart],
-    network: CityPart,
-    goal: str,
-    relaxed: Relaxed,
-    answers: Sequence[Answer],
-) -> Certificate | None:
-    """Multipliers on `certified_arrays`: those of the choices and the city, and the answers' in their mixture."""
+def _joined(
+    city: City, parts: Sequence[CityPart], network: CityPart, goal: str, found: Certificate,
+    answers: Sequence[Answer], mixture: FloatArray,
+) -> CityBound:  # fmt: skip
+    """What multipliers of the choices and the city, and the answers' in their mixture, prove together.
+
+    They stand on `certified_arrays`; recomputed with outward rounding.
+    """
     whole = certified_arrays(city, parts, network, (goal,))
     objective = whole.objectives[goal]
     milp = whole.milp.with_objective(objective.cost, objective.maximise, objective.offset)
     sign = 1.0 if objective.maximise else -1.0
-    found = relaxed.certificate
     assert isinstance(milp.row_names, BlockNames) and isinstance(found.row_names, BlockNames)
     multipliers = np.zeros(milp.num_rows)
-    names = [found.row_names[row] for row in range(len(found.multipliers))]
-    place = milp.row_names.find(names)
+    place = milp.row_names.find([found.row_names[row] for row in range(len(found.multipliers))])
     known = place >= 0
     multipliers[place[known]] = found.multipliers[known]
-    mixture = found.multipliers[found.row_names.members(f"{WATER}.worth_of_money")] * sign
-    if mixture.sum() <= 0:
-        return None
+    total = float(mixture.sum())
     own = np.zeros(network.milp.num_rows)
-    for weight, answer in zip(mixture / mixture.sum(), answers, strict=False):
+    for weight, answer in zip(mixture / total if total > 0 else mixture, answers, strict=False):
         own += weight * answer.duals
     first = int(whole.first_row[city.names.index(WATER)])
     multipliers[first : first + len(own)] = sign * own
-    block_names = [found.row_names[int(row)] for row in found.block_rows]
-    blocks = milp.row_names.find(block_names)
+    blocks = milp.row_names.find([found.row_names[int(row)] for row in found.block_rows])
     proven = prove_bound(milp, multipliers, blocks)
-    if not np.isfinite(proven.bound):
-        return None
     kept = ~np.isnan(proven.block_bounds)
-    return Certificate(
+    multipliers[proven.left_out] = 0.0
+    certificate = Certificate(
         kind=found.kind,
         bound=proven.bound,
-        multipliers=np.where(np.isin(np.arange(milp.num_rows), proven.left_out), 0.0, multipliers),
+        multipliers=multipliers,
         row_names=milp.row_names,
         block_rows=blocks[kept],
         block_bounds=proven.block_bounds[kept],
     )
+    return CityBound(proven.bound, certificate)

@@ -413,7 +413,7 @@ class Search:
     def prove(self) -> None:
         """A bound on every split; with a network, from its averaged relaxation."""
         found = self._bound()
-        if found is not None:
+        if found is not None and np.isfinite(found.bound):
             self.watch.offer_bound(found.bound)
             self.certificate = found.certificate
 
@@ -421,12 +421,9 @@ class Search:
         if not self.has_network:
             if self.relaxed is None:
                 return None
-            return CityBound(self.relaxed.bound, self.relaxed, self.relaxed.certificate)
+            return CityBound(self.relaxed.bound, self.relaxed.certificate)
         network = relaxed_part(self.city, (self.goal,), self.largest, self.smallest)
         if network is None:
             return None
-        price = np.zeros(self.city.pool_cny.shape)
-        if self.relaxed is not None:
-            price = self.relaxed.price_of_money
         part = self.watch.child(seconds=self.seconds(_BOUND_SHARE))
-        return bound_with_network(self.city, self.parts, network, self.goal, price, part)
+        return bound_with_network(self.city, self.parts, network, self.goal, self.relaxed, part)
