@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.choice_kernels import compiled
+from optimize.engine.choice_kernels import compiled, members_by_row
 from optimize.engine.choice_structure import ChoiceStructure
 
 IntArray = NDArray[np.int64]
@@ -42,16 +42,14 @@ class Clusters:
 
 def cluster_blocks(s: ChoiceStructure, num_parts: int) -> Clusters:
     """Clusters of the blocks of ``s``, and about ``num_parts`` parts of them."""
-    block = s.block_of_group[s.group_of_column]
-    column = np.repeat(np.arange(len(s.columns)), np.diff(s.link_start))
-    key = np.unique(s.link_row * np.int64(s.num_blocks) + block[column])
-    row, touched = key // s.num_blocks, key % s.num_blocks
-    start = np.searchsorted(row, np.arange(len(s.side) + 1)).astype(np.int64)
+    start, touched = members_by_row(
+        s.group_start[s.block_start], np.arange(len(s.columns)), s.link_start, s.link_row, len(s.side)
+    )
     order = np.argsort(np.diff(start), kind="stable")
     size = np.diff(s.block_start)
 
     def joined(largest: float) -> tuple[IntArray, IntArray]:
-        label, is_wide = _join(order, start, touched.astype(np.int64), size, max(int(largest), 1))
+        label, is_wide = _join(order, start, touched, size, max(int(largest), 1))
         return np.unique(label, return_inverse=True)[1].astype(np.int64), np.flatnonzero(is_wide)
 
     of_block, wide = joined(_LARGEST_SHARE * s.num_groups)

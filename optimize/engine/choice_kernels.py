@@ -302,3 +302,34 @@ def fill_links(rows, scale, start, column, data, position, place, link_row, link
                 link_row[place[j]] = k
                 link_coefficient[place[j]] = scale[k] * data[p]
                 place[j] += 1
+
+
+@compiled
+def members_by_row(first, column, link_start, link_row, num_rows):  # type: ignore[no-untyped-def]
+    """Sets of columns (``column[first[i]:first[i + 1]]``, -1 skipped) that touch each row: (start, member)."""
+    start = np.zeros(num_rows + 1, np.int64)
+    seen = np.full(num_rows, -1, np.int64)
+    for i in range(first.shape[0] - 1):
+        for k in range(first[i], first[i + 1]):
+            j = column[k]
+            if j >= 0:
+                for p in range(link_start[j], link_start[j + 1]):
+                    if seen[link_row[p]] != i:
+                        seen[link_row[p]] = i
+                        start[link_row[p] + 1] += 1
+    for r in range(num_rows):
+        start[r + 1] += start[r]
+    member = np.empty(start[num_rows], np.int64)
+    place = start[:-1].copy()
+    seen[:] = -1
+    for i in range(first.shape[0] - 1):
+        for k in range(first[i], first[i + 1]):
+            j = column[k]
+            if j >= 0:
+                for p in range(link_start[j], link_start[j + 1]):
+                    r = link_row[p]
+                    if seen[r] != i:
+                        seen[r] = i
+                        member[place[r]] = i
+                        place[r] += 1
+    return start, member

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from optimize.engine import choice_search_kernels as kernels
 from optimize.engine.choice_clusters import Clusters
+from optimize.engine.choice_kernels import members_by_row
 from optimize.engine.choice_structure import ChoiceStructure
 from optimize.engine.stopping import Watch
 
@@ -75,7 +76,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class _Entries:
-    """Columns of one cluster (-1: nothing), of least regret first; ``num_rows`` they may touch."""
+    """Columns of one cluster (-1: nothing) and their regret; ``num_rows`` they may touch."""
 
     group: IntArray
     column: IntArray
@@ -293,24 +294,18 @@ class PlanSearch:
 
     def _groups_by_row(self) -> tuple[IntArray, IntArray]:
         """Groups with a near column in each row."""
-        s = self._s
-        group = np.repeat(np.arange(s.num_groups), np.diff(self._near_start))
-        real = self._near_column >= 0
-        link = self._link[:, self._near_column[real]]
-        of_entry = np.repeat(group[real], np.diff(link.indptr))
-        key = np.unique(link.indices.astype(np.int64) * s.num_groups + of_entry)
-        start = np.searchsorted(key // s.num_groups, np.arange(self._link.shape[0] + 1))
-        return start.astype(np.int64), key % s.num_groups
+        start, row, _ = self._link_arrays
+        first, group = members_by_row(self._near_start, self._near_column, start, row, self._link.shape[0])
+        return first, group
 
     def _entries_by_cluster(self, clusters: Clusters) -> list[_Entries]:
-        """Every column (and choosing nothing, where allowed) by cluster, with its regret."""
+        """The near columns (and choosing nothing, where allowed) by cluster, with their regret."""
         s, prices = self._s, self._prices
-        idle = np.flatnonzero(~s.must_choose)
-        group = np.concatenate([s.group_of_column, idle])
-        column = np.concatenate([np.arange(len(s.columns)), np.full(len(idle), -1)])
-        loss = np.concatenate([prices.regret, prices.idle_regret[idle]])
+        group = np.repeat(np.arange(s.num_groups), np.diff(self._near_start))
+        column = self._near_column
+        regret = np.where(column >= 0, prices.regret[column], prices.idle_regret[group])
         cluster = clusters.of_group if self.has_wide_rows else np.zeros(s.num_groups, dtype=np.int64)
-        order = np.lexsort((loss, cluster[group]))
+        order = np.argsort(cluster[group], kind="stable")
         start = np.searchsorted(cluster[group[order]], np.arange(int(cluster.max(initial=0)) + 2))
         row_start, row_group, _ = self._link_arrays
         found = []
@@ -319,7 +314,7 @@ class PlanSearch:
             rows = kernels.count_rows(
                 np.unique(group[own]), s.group_start, row_start, row_group, self._link.shape[0]
             )
-            found.append(_Entries(group[own].astype(np.int64), column[own].astype(np.int64), loss[own], rows))
+            found.append(_Entries(group[own], column[own], regret[own], rows))
         return found
 
     def _least_moves(self, entries: _Entries, chosen: IntArray) -> tuple[IntArray, IntArray]:
@@ -348,16 +343,10 @@ def _with_mirror_images(s: ChoiceStructure) -> sp.csc_array:
 
 def _near_columns(s: ChoiceStructure, prices: Prices) -> tuple[IntArray, IntArray]:
     """The columns of least regret of each group, choosing nothing (-1) among them where allowed."""
-    idle = np.flatnonzero(~s.must_choose)
-    group = np.concatenate([s.group_of_column, idle])
-    column = np.concatenate([np.arange(len(s.columns)), np.full(len(idle), -1)])
-    loss = np.concatenate([prices.regret, prices.idle_regret[idle]])
-    order = np.lexsort((loss, group))
-    start = np.searchsorted(group[order], np.arange(s.num_groups + 1))
-    rank = np.arange(len(order)) - np.repeat(start[:-1], np.diff(start))
-    order = order[(rank < _NEAR_PER_GROUP) | (column[order] < 0)]
-    start = np.searchsorted(group[order], np.arange(s.num_groups + 1))
-    return start.astype(np.int64), column[order].astype(np.int64)
+    start, column = kernels.near_columns(
+        s.group_start, s.must_choose, prices.regret, prices.idle_regret, _NEAR_PER_GROUP
+    )
+    return start, column
 
 
 def _typical(multipliers: FloatArray) -> float:

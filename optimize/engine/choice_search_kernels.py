@@ -373,3 +373,33 @@ def count_rows(groups, group_start, link_start, link_row, num_rows):  # type: ig
                     seen[link_row[p]] = True
                     count += 1
     return count
+
+
+@compiled
+def near_columns(group_start, must, regret, idle_regret, most):  # type: ignore[no-untyped-def]
+    """The ``most`` columns of least regret of each group, least first; nothing (-1) is one where allowed.
+
+    Nothing is listed even where it is not among them.  Returns (start, column).
+    """
+    num_groups = must.shape[0]
+    start = np.zeros(num_groups + 1, np.int64)
+    column = np.empty(group_start[num_groups] + num_groups, np.int64)
+    size = 0
+    for g in range(num_groups):
+        first, last = group_start[g], group_start[g + 1]
+        order = first + np.argsort(regret[first:last])
+        idle = not must[g]
+        for k in range(order.shape[0]):
+            if idle and idle_regret[g] < regret[order[k]]:
+                column[size] = -1
+                size += 1
+                idle = False
+            if size - start[g] >= most:
+                break
+            column[size] = order[k]
+            size += 1
+        if idle:
+            column[size] = -1
+            size += 1
+        start[g + 1] = size
+    return start, column[:size].copy()
