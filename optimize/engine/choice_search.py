@@ -31,7 +31,7 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 # Columns of a group that a repair may choose from.
-_NEAR_PER_GROUP = 8
+_NEAR_PER_GROUP = 24
 _REPAIR_STEPS = 2_000
 _REPAIR_STEPS_PER_GROUP = 20
 _REPAIR_ATTEMPTS = 3
