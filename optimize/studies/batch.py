@@ -122,8 +122,11 @@ def _checked(cases: Sequence[Case], pool: Pool, watcher: Watcher) -> list[str]:
     """Fingerprint of every case's instance, once all of them are without fault."""
     done: list[Checked] = []
     futures = [pool.submit(check_case, case) for case in cases]
-    for future in futures:
-        done.append(future.result())
+    for case, future in zip(cases, futures, strict=True):
+        try:
+            done.append(future.result())
+        except BrokenExecutor:  # a process was lost: asked again, of a new one
+            done.append(pool.submit(check_case, case).result())
         watcher.checking(len(done), len(cases))
     faults = [
         dataclasses.replace(fault, table=f"scenario {case.scenario.name}: {fault.table}")
