@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from optimize.city.schema import CITY
 from optimize.cli.arguments import Commands, count
 from optimize.errors import ExitCode
 from optimize.registry import PROGRAMMES
@@ -31,7 +32,9 @@ def add_parsers(commands: Commands) -> None:
     command = commands.add_parser("runs", help="list the stored runs, or those that answer a question")
     command.set_defaults(run=_runs)
     command.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
-    command.add_argument("--programme", choices=[p.name for p in PROGRAMMES], help="only of this programme")
+    command.add_argument(
+        "--programme", choices=[*(p.name for p in PROGRAMMES), CITY], help="only of this programme"
+    )
     command.add_argument(
         "--where", default="", metavar="SQL", help='condition on the columns, e.g. "npv > 5e8 and gap < 0.01"'
     )
