@@ -30,6 +30,9 @@ _NODES, _FRUITLESS_TO_DOUBLE, _MOST_DOUBLINGS = 600, 100, 6
 # Neighbourhoods grow while they are searched to their end, and shrink where they are not.
 _WIDER, _NARROWER = 1.04, 0.93
 _NARROWEST = 10.0
+# So often a neighbourhood leaves out so many options of the plan; a plan worse by less than this share of
+# what is between plan and bound is gone on from.
+_WITHOUT, _LEFT_OUT, _BACK = 0.3, 2, 0.15
 
 
 def plant(p: Knapsacks, best: float, floor: float, step: float) -> Tree:
@@ -113,6 +116,7 @@ class Neighbourhoods:
         self._p, self._bound = p, bound
         self._rng = np.random.default_rng(seed)
         self.nodes = self.fruitless = 0
+        self._here: IntArray | None = None
         start = np.searchsorted(p.group, np.arange(p.group[-1] + 1))
         reduced = p.value - p.use @ multipliers
         self.regret = np.maximum.reduceat(reduced, start)[p.group] - reduced
@@ -157,16 +161,30 @@ class Neighbourhoods:
         ----------
         step : a better plan is better by this much.
         """
-        until = self.fruitless + patience
+        value = self._p.value
+        until, best = self.fruitless + patience, float(value[choice].sum())
+        here = choice if self._here is None or not self._is_near(self._here, best) else self._here
         while self.fruitless < until and not watch.must_stop:
             self.fruitless += 1
-            better = self._neighbour(choice, step)
-            if better is not None:
-                choice, self.fruitless, until = better, 0, patience
+            found = self._neighbour(here, step)
+            if found is None:
+                continue
+            reached = float(value[found].sum())
+            if reached >= best + step:
+                choice, best, self.fruitless, until = found, reached, 0, patience
+            here = found if self._is_near(found, best) else choice
+        self._here = here
         return choice
 
+    def _is_near(self, choice: IntArray, best: float) -> bool:
+        """Whether a worse plan may be gone on from."""
+        return float(self._p.value[choice].sum()) >= best - _BACK * (self._bound - best)
+
     def _neighbour(self, choice: IntArray, step: float) -> IntArray | None:
-        """A better plan that differs in some groups only; None where the search finds none."""
+        """The best plan in a neighbourhood, if it is better; every few times without an option in hand.
+
+        Then it may be worse: a way out of plans that no neighbourhood improves.
+        """
         p, value = self._p, float(self._p.value[choice].sum())
         room = self._bound - value - step
         most = min(int(np.searchsorted(self._reach, room)), len(self._reach) - 1)
@@ -176,8 +194,13 @@ class Neighbourhoods:
         free = self._some_groups(kept, self._width[scale])
         if not free.any():
             return None
+        floor = value + step
+        if self._rng.random() < _WITHOUT:
+            others = np.flatnonzero(free & (np.bincount(p.group[kept]) > 1))
+            kept[choice[self._rng.choice(others, min(_LEFT_OUT, len(others)), replace=False)]] = False
+            floor = value - _BACK * (self._bound - value)
         part, options, held = part_of(p, kept & free[p.group], choice)
-        tree = plant(part, -np.inf, value - held + step, step)
+        tree = plant(part, -np.inf, floor - held, step)
         doublings = min(self.fruitless // _FRUITLESS_TO_DOUBLE, _MOST_DOUBLINGS)
         ended = explore(part, tree, _NODES * 2**doublings)
         self.nodes += int(tree.counter[NODES])
