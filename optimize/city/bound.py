@@ -26,6 +26,7 @@ from optimize.engine.certificate import linear_certificate
 from optimize.engine.choice import LagrangianBound
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.column_generation import relax_by_columns
+from optimize.engine.column_relaxation import best_columns
 from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
 from optimize.milp import BlockNames, FloatArray, Milp, MilpBuilder, Objective
@@ -83,8 +84,15 @@ class CityBound:
     certificate: Certificate
 
 
-def relax(arrays: CityArrays, goal: str, watch: Watch) -> Relaxed | None:
-    """The relaxation of the city's programme; None where it is not solved in time or has no point."""
+def relax(
+    arrays: CityArrays, goal: str, watch: Watch, row_multipliers: FloatArray | None = None
+) -> Relaxed | None:
+    """The relaxation of the city's programme; None where it is not solved in time or has no point.
+
+    Parameters
+    ----------
+    row_multipliers : shape (m,), of a similar programme: they choose the columns to begin with.
+    """
     objective = arrays.objectives[goal]
     milp = arrays.milp.with_objective(objective.cost, objective.maximise, objective.offset)
     arrays = replace(arrays, milp=milp)
@@ -95,7 +103,8 @@ def relax(arrays: CityArrays, goal: str, watch: Watch) -> Relaxed | None:
         certificate = linear_certificate(milp, outcome.row_duals)
         return Relaxed(arrays, certificate.bound, outcome.x, outcome.row_duals, certificate)
     inner = watch.child(maximise=milp.maximise)
-    found = relax_by_columns(milp, arrays.group, inner)
+    inside = None if row_multipliers is None else best_columns(milp, arrays.group, row_multipliers)
+    found = relax_by_columns(milp, arrays.group, inner, inside)
     if found.relaxation is None or found.row_duals is None:
         return None
     certificate = inner.certificate or linear_certificate(milp, found.row_duals)
@@ -145,7 +154,8 @@ def bound_with_network(
             best = _joined(city, parts, network, goal, guide.certificate, answers, np.ones(1))
         cuts = _cuts_part(city, network, goal, answers)
         arrays = join_parts(without_water_links(city), in_order(city, parts, cuts), (goal,))
-        relaxed = relax(arrays, goal, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining()))
+        known = None if guide is None else _carried(guide.certificate, arrays)
+        relaxed = relax(arrays, goal, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining()), known)
         if relaxed is None:
             break
         found = _joined(
@@ -158,6 +168,16 @@ def bound_with_network(
             break
         price = relaxed.price_of_money
     return best
+
+
+def _carried(certificate: Certificate, arrays: CityArrays) -> FloatArray:
+    """Multipliers of the rows of the same names."""
+    names, known_names = arrays.milp.row_names, certificate.row_names
+    assert isinstance(names, BlockNames)
+    place = names.find([known_names[row] for row in range(len(certificate.multipliers))])
+    carried = np.zeros(arrays.milp.num_rows)
+    carried[place[place >= 0]] = certificate.multipliers[place >= 0]
+    return carried
 
 
 def _mixture(certificate: Certificate) -> FloatArray:

@@ -15,6 +15,8 @@ Every plan kept is a plan of the whole city, so the joint plan is never worse th
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -31,11 +33,11 @@ from optimize.city.plan import CityPlan
 from optimize.city.result import CityResult, Silos
 from optimize.city.shares import read_city_plan
 from optimize.city.water_part import WaterPlan, plans_part, relaxed_part
-from optimize.engine.goals import GoalsOutcome, solve_goals
+from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import SolveOptions
-from optimize.result import Certificate, Relaxation, StopReason
+from optimize.result import Certificate, Relaxation, StopReason, TracePoint
 
 T = TypeVar("T")
 
@@ -47,8 +49,8 @@ _COLUMNS_SHARE = 0.16
 _RELAX_SHARE = 0.12
 _IMPROVE_SHARE = 0.1
 _BOUND_SHARE = 0.2
-# An answer without a plan is asked for once more, with this many times its time.
-_PATIENCE = 2.5
+# Where an answer has no plan when its time is over, it is waited for up to this share.
+_PATIENCE = 0.5
 _MOST_ROUNDS = 12
 # What the network's share is multiplied by, more money and less in turn, further each time.
 _MORE, _LESS = 1.25, 0.8
@@ -102,6 +104,22 @@ def _as_silos(city: City, found: OnTodaysShares, goal: str) -> Silos:
     solutions = read_city_plan(found.arrays, found.x, goal, tidy=False).solutions
     plan = CityPlan(city.today_cny, solutions)
     return Silos(plan, found.arrays.milp.value(found.x), found.bound, found.stop)
+
+
+class _PlanInHand(threading.Event):
+    """Set by the user's interrupt, or when the time is over and there is a plan."""
+
+    def __init__(self, outer: threading.Event, seconds: float) -> None:
+        super().__init__()
+        self._outer = outer
+        self._until = time.monotonic() + seconds
+        self._has_plan = False
+
+    def told(self, point: TracePoint) -> None:
+        self._has_plan |= point.plan is not None
+
+    def is_set(self) -> bool:
+        return self._outer.is_set() or (self._has_plan and time.monotonic() > self._until)
 
 
 @dataclass
@@ -281,23 +299,18 @@ class Search:
         np.add.at(upper, money.row, money.per_cny * share_cny[money.source, money.year])
         milp = dataclasses.replace(part.milp, row_upper=upper)
         objective = part.objectives[self.goal]
-        share = _COLUMNS_SHARE if part.by_columns else _PART_SHARE
-
-        def solve(share: float) -> GoalsOutcome:
-            outcome = solve_goals(
-                milp, [objective], self.own_options(share), start=start,
-                group=part.group if part.by_columns else None,
-                row_multipliers=self.multipliers.get(part.name),
-            )  # fmt: skip
-            if outcome.certificate is not None:
-                self.multipliers[part.name] = outcome.certificate.multipliers
-            return outcome
-
-        outcome = solve(share)
-        waits = self.x is None and outcome.stop is StopReason.TIME_LIMIT and not self.watch.must_stop
-        if outcome.x is None and waits:
-            outcome = solve(_PATIENCE * share)
-        return outcome.x, outcome.bound, outcome.stop
+        enough = _PlanInHand(
+            self.options.interrupt, self.seconds(_COLUMNS_SHARE if part.by_columns else _PART_SHARE)
+        )
+        own = dataclasses.replace(self.own_options(_PATIENCE), interrupt=enough, progress=enough.told)
+        outcome = solve_goals(
+            milp, [objective], own, start=start, group=part.group if part.by_columns else None,
+            row_multipliers=self.multipliers.get(part.name),
+        )  # fmt: skip
+        if outcome.certificate is not None:
+            self.multipliers[part.name] = outcome.certificate.multipliers
+        is_ours = outcome.stop is StopReason.INTERRUPTED and not self.watch.interrupted
+        return outcome.x, outcome.bound, StopReason.TIME_LIMIT if is_ours else outcome.stop
 
     # --- 3: the split the prices make -------------------------------------------------------------------
 
@@ -320,7 +333,12 @@ class Search:
         """Relax all programmes together, the network as the plans there are."""
         if (self.has_network and not self.plans) or self.watch.must_stop or self.watch.gap_reached:
             return
-        self.relaxed = relax(self.arrays, self.goal, self.watch.child(seconds=self.seconds(_RELAX_SHARE)))
+        known = np.zeros(self.arrays.milp.num_rows)
+        for k in range(len(self.arrays.parts)):
+            of_part = self._known_multipliers(k)
+            known = known if of_part is None else _larger(known, of_part)
+        watch = self.watch.child(seconds=self.seconds(_RELAX_SHARE))
+        self.relaxed = relax(self.arrays, self.goal, watch, known if known.any() else None)
 
     def on_guided_split(self) -> None:
         """Solve each programme again on what the relaxation gives it."""
@@ -427,3 +445,8 @@ class Search:
             return None
         part = self.watch.child(seconds=self.seconds(_BOUND_SHARE))
         return bound_with_network(self.city, self.parts, network, self.goal, self.relaxed, part)
+
+
+def _larger(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Of two prices of each row the larger."""
+    return np.where(np.abs(other) > np.abs(one), other, one)

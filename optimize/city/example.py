@@ -147,10 +147,10 @@ def _centres(draw: Draw) -> InstanceDraft:
         }
     )
     measures = base.tables["measures"]
-    keep = ["containment", "new_plant", "modular_ups", "heat_pump"]
+    keep = ["containment", "new_plant", "heat_pump"]
     measures = measures[measures["measure"].isin(keep)].reset_index(drop=True)
-    measures["cooling_types"] = ["", "water_chiller|air_chiller", "", ""]
-    measures["water_change_l_per_kwh"] = [-0.1, 0.3, 0.0, 0.0]
+    measures["cooling_types"] = ["", "water_chiller|air_chiller", ""]
+    measures["water_change_l_per_kwh"] = [-0.1, 0.3, 0.0]
     months = pd.DataFrame(
         [("clinic-heat", month, 45_000.0) for month in range(1, 13)],
         columns=["sink", "month", "capacity_kwh"],
