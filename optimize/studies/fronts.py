@@ -37,7 +37,7 @@ class FrontPoint:
     values : by goal, as the checker recomputes them.
     at_least : by goal but the first: the level asked for (at most, where the goal is minimised).
     bound : of the first goal at these levels: no plan that keeps them is better.
-    best_of : the goal whose own optimum this is, if any.
+    best_of : the goals of which no plan found has more, if any.
     knee : the point that gives up least of all goals together.
     """
 
@@ -115,14 +115,12 @@ class _Tracing:
         # The single optima are plans too: the first goal's with its bound, the others' for what they are.
         points += [(self._as_level(goal, single), self._reached(single)) for goal, single in singles.items()]
         found = [self._described(point, level) for point, level in points]
-        found = [
-            self._with_best(point, singles) for point in _with_shared_bounds(found, self.first, self.sign)
-        ]
+        found = _with_shared_bounds(found, self.first, self.sign)
         kept = _nondominated(found, self.stated.goals, self.sign)
         return Front(
             self.stated.programme,
             self.stated.goals,
-            _with_knee(kept, self.stated.goals, self.sign),
+            _with_knee(_with_best(kept, self.stated.goals, self.sign), self.stated.goals, self.sign),
             {goal: (_value(point), point.bound) for goal, point in singles.items()},
             tuple(missing),
         )
@@ -186,13 +184,6 @@ class _Tracing:
         values = {goal: float(report.figures[goal]) for goal in self.stated.goals}
         return FrontPoint(values, level, point.bound, point.gap)
 
-    def _with_best(self, point: FrontPoint, singles: Mapping[str, Point]) -> FrontPoint:
-        for goal, single in singles.items():
-            best = _value(single)
-            if abs(point.values[goal] - best) <= 1e-6 * max(1.0, abs(best)):
-                return dataclasses.replace(point, best_of=goal)
-        return point
-
 
 def _value(point: Point) -> float:
     assert point.value is not None
@@ -235,6 +226,20 @@ def _nondominated(
             kept.append(k)
     kept.sort(key=lambda k: tuple(-values[k]))
     return [points[k] for k in kept]
+
+
+def _with_best(
+    points: Sequence[FrontPoint], goals: Sequence[str], sign: Mapping[str, float]
+) -> list[FrontPoint]:
+    """Marks the best point of each goal; no plan found for the goal alone is better."""
+    named: dict[int, list[str]] = {}
+    for goal in goals if points else ():
+        best = int(np.argmax([sign[goal] * point.values[goal] for point in points]))
+        named.setdefault(best, []).append(goal)
+    return [
+        dataclasses.replace(point, best_of=", ".join(named[k])) if k in named else point
+        for k, point in enumerate(points)
+    ]
 
 
 def _with_knee(
