@@ -73,16 +73,30 @@ def _table(ends: Sequence[Finished], results: str) -> list[str]:
             )
         )
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    open_ended = any(row[3].endswith("?") for row in rows)
+    note = ["  ? the gaps leave open which of the two has the better best plan; a smaller --gap tells"]
     return [
         f"{programme.en} · {programme.zh}",
         *(
             "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             for row in rows
         ),
+        *(note if open_ended else []),
     ]
 
 
 def _against(end: Finished, first: Finished) -> str:
+    """Difference of the plans; with a question mark where the gaps leave open which optimum is better."""
     if not first.objective or end.objective is None:
         return ""
-    return f"{100 * (end.objective - first.objective) / abs(first.objective):+.1f} %"
+    difference = f"{100 * (end.objective - first.objective) / abs(first.objective):+.1f} %"
+    return difference if _apart(end, first) else f"{difference} ?"
+
+
+def _apart(a: Finished, b: Finished) -> bool:
+    """Whether the best plans' values certainly lie in the order of the plans in hand."""
+    if a.objective is None or b.objective is None or a.bound is None or b.bound is None:
+        return False
+    lowest_a, highest_a = sorted((a.objective, a.bound))
+    lowest_b, highest_b = sorted((b.objective, b.bound))
+    return lowest_a > highest_b or lowest_b > highest_a
