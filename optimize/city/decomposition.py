@@ -34,6 +34,7 @@ from optimize.city.result import CityResult, Silos
 from optimize.city.shares import read_city_plan
 from optimize.city.water_part import WaterPlan, plans_part, relaxed_part
 from optimize.engine.goals import solve_goals
+from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import SolveOptions
@@ -157,7 +158,7 @@ class Search:
         self.timed("bound", self.prove)
         self.timed("split", self.on_guided_split)
         self.timed("improve", self.improve_until_time)
-        return silos
+        return self._with_what_fits(silos)
 
     # --- the programme at hand ----------------------------------------------------------------------
 
@@ -257,6 +258,29 @@ class Search:
         bound = float(sum(known)) if len(known) == len(bounds) else None
         self.keep(whole)
         return OnTodaysShares(whole, fixed, bound, stop)
+
+    def _with_what_fits(self, silos: OnTodaysShares) -> OnTodaysShares:
+        """Today's shares with every programme's plan that was found later and keeps to them.
+
+        Otherwise planning together would be credited with what longer search alone has found.
+        """
+        if silos.x is None or silos.arrays is None or self.x is None:
+            return silos
+        milp, best = silos.arrays.milp, silos.x
+        for k in range(len(silos.arrays.parts)):
+            own, later = silos.arrays.of_part(k, best), self.arrays.of_part(k, self.x)
+            if len(own) != len(later):
+                continue  # the network has plans since that today's shares do not know
+            trial = best.copy()
+            trial[silos.arrays.first[k] : silos.arrays.first[k + 1]] = later
+            free = ~milp.integral
+            rest = solve_lp(milp.restricted(free, trial), Watch(SolveOptions(), self.watch.maximise))
+            if rest.x is None:
+                continue
+            trial[free] = rest.x
+            if self.sign * (milp.value(trial) - milp.value(best)) > 0:
+                best = trial
+        return dataclasses.replace(silos, x=best)
 
     def ask(self, share_cny: FloatArray, moved_m3: dict[str, float]) -> Asked:
         return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(_NETWORK_SHARE))

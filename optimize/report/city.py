@@ -255,8 +255,8 @@ def _proof_remarks(summary: Mapping[str, Any], unit: str) -> list[str]:
     remarks = []
     if summary["engine"] == "decomposition" and any(p["name"] == "water" for p in summary["programmes"]):
         remarks.append(
-            "the gap is nearly all reclaimed water's: its plan is good, its proof is wide; without it "
-            "(--programme datacenter --programme pv_siting) the joint gap is small"
+            "most of the gap is reclaimed water's own: at a city's size its proof leaves 100 % and more "
+            "open, whoever plans it; --programme datacenter --programme pv_siting plans without it"
         )
     if certificate is not None:
         remarks.append(
