@@ -33,6 +33,8 @@ from optimize.result import StopReason, relative_gap
 
 _ZH, _EN = "全市统筹", "One budget for the city"
 _LABEL = 10
+# A difference this small beside the plan is rounding.
+_NOTHING = 1e-7
 
 
 def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
@@ -188,13 +190,16 @@ def price_lines(summary: Mapping[str, Any]) -> list[str]:
     found, least, most = price["found"], price["at_least"], price["at_most"]
     base = abs(summary["silos"]["objective"])
     share = f" ({text.percent(abs(found) / base)})" if base > 0 else ""
-    lines = [
-        f"planning together is worth {text.amount(found, unit)} more{share}: this plan against the one on fixed shares"
-    ]
+    if abs(found) <= _NOTHING * max(base, 1.0):
+        told = "planning together is worth nothing here"
+    else:
+        worth = "is worth {} more" if summary["maximise"] else "saves {}"
+        told = f"planning together {worth.format(text.amount(found, unit))}{share}"
+    lines = [f"{told}: this plan against the one on fixed shares"]
     if most is None:
         lines.append(f"for certain: at least {text.amount(least, unit)}; no upper limit is proven")
-    elif most - least <= 1e-3 * max(abs(found), 1.0):
-        lines.append("for certain: both plans are the best there are, to within a thousandth of that")
+    elif text.amount(least, unit) == text.amount(most, unit):
+        lines.append("for certain: that much, to the digits shown")
     else:
         lines.append(
             f"for certain: between {text.amount(least, unit)} and {text.amount(most, unit)}, "
