@@ -90,13 +90,17 @@ def solve_from_multipliers(
     relaxed = bound.relaxation(milp, multipliers)
     polish = Polish(milp, structure, bound.prices(multipliers), bound.clusters, bound.others, watch)
     relaxed = replace(relaxed, improve=polish.exchanged)
+    mended = None
     if start is not None and milp.violation(start) > _FEASIBLE:
-        start = polish.mended(start)
+        # A plan of another case may be good enough; to search around it would be worse than from scratch.
+        mended, start = polish.mended(start), None
+        if mended is not None and watch.gap_reached:
+            return solve_relaxed(milp, watch, relaxed, mended)
     if len(structure.columns) > _CORE_UP_TO:
-        start = polish.best(start, polish.quick_plan(), polish.first_plan())
+        start = polish.best(start, mended, polish.quick_plan(), polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
-    quick = polish.best(start, polish.quick_plan())
+    quick = polish.best(start, mended, polish.quick_plan())
     share = 1.0 if len(structure.columns) <= _POLISH_FROM else _SHARE_OF_CORE
     outcome = solve_relaxed(
         milp, watch.child(seconds=share * watch.remaining(), plans=True, bounds=True), relaxed, start

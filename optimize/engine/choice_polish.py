@@ -69,7 +69,7 @@ class Polish:
 
     def mended(self, x: FloatArray) -> FloatArray | None:
         """A plan close to ``x``, which breaks rows (a plan of a similar programme); None: not found."""
-        chosen = self._search.landed(self._chosen_of(x), self._others, self._watch)
+        chosen = self._search.repaired(self._chosen_of(x), self._others)
         return None if chosen is None else self._offered(self._as_plan(chosen))
 
     def best(self, *plans: FloatArray | None) -> FloatArray | None:
