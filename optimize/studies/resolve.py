@@ -27,9 +27,9 @@ from optimize.studies.plan_model import PlanModel, settled_plan
 
 # A plain solve is as good for fewer choices.
 _WHOLE_UP_TO = 8_000
-# Columns freed around the plan at first, and by how much more where that holds no plan.
-_FIRST_FREE = 800
-_MORE_FREE = 4
+# Columns freed around the plan, a few first; all of them only where those hold no plan.
+_FREE = (150, 400, 1_000)
+_SHARE_OF_STAGE = 0.5
 _NODES = 100
 _FEASIBLE = 1e-6
 # Plans found for one variant that may serve another.
@@ -152,20 +152,26 @@ class Resolver:
         held = np.where(milp.integral, np.clip(np.round(near), milp.lower, milp.upper), near)
         start = self._best_start(milp, settled_plan(milp, held))
         held = np.where(milp.integral, start, held)
-        size = _FIRST_FREE
-        while not watch.must_stop:
-            reach = ranked[size] if size < len(ranked) else np.inf
-            moving = ~milp.integral | opened | (self._distance <= reach) | (held > 0.5)
-            part = watch.child(seconds=0.7 * watch.remaining())
-            begin = start[moving] if milp.violation(start) <= _FEASIBLE else None
-            outcome = solve_milp(milp.restricted(moving, held), part, begin, max_nodes=_NODES)
-            if outcome.x is not None:
-                x = held.copy()
-                x[moving] = outcome.x
-                return Answer(x, milp.value(x), bound)
-            if size >= len(ranked):
+        best = start if milp.violation(start) <= _FEASIBLE else None
+        for size in (*_FREE, len(ranked)):
+            if watch.must_stop or (best is not None and size == len(ranked)):
                 break
-            size *= _MORE_FREE
+            reach = ranked[size] if size < len(ranked) else np.inf
+            moving = ~milp.integral | opened | (self._distance <= reach)
+            if best is None or size >= _FREE[-1]:
+                moving |= held > 0.5
+            part = watch.child(seconds=_SHARE_OF_STAGE * watch.remaining())
+            begin = None if best is None else best[moving]
+            outcome = solve_milp(milp.restricted(moving, held), part, begin, max_nodes=_NODES)
+            if outcome.x is None:
+                continue
+            x = held.copy()
+            x[moving] = outcome.x
+            # the solver may run out of time before it has looked at the plan to begin from
+            if best is None or self._better(milp.value(x), milp.value(best)):
+                best, held = x, np.where(milp.integral, np.round(x), x)
+        if best is not None:
+            return Answer(best, milp.value(best), bound)
         relaxed = solve_lp(milp, self._watch())
         if relaxed.stop is StopReason.INFEASIBLE:
             return self._answer(milp, MilpOutcome(StopReason.INFEASIBLE, None, None, None))
