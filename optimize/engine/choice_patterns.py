@@ -30,8 +30,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _MOST_PER_BLOCK = 150
-# Regrets up to that of so many columns for every group.
+# Regrets up to that of so many columns for every group beside its best, and of so many in all.
 _COLUMNS_PER_GROUP = 1.5
+_MOST_COLUMNS = 200_000
 _UNLIMITED = 1e300
 # Patterns beside the best of each block in the linear programme, and what breaking a row costs there.
 _IN_PROGRAMME = 20_000
@@ -70,7 +71,8 @@ def list_patterns(s: ChoiceStructure, prices: Prices, link: sp.csc_array) -> Pat
     """Patterns of small regret; ``link``: shape (rows, k), use of the linking rows."""
     idle = np.where(np.isfinite(prices.idle_regret), prices.idle_regret, np.inf)
     regret = np.concatenate([prices.regret, idle])
-    rank = min(int(_COLUMNS_PER_GROUP * s.num_groups) + s.num_groups, len(regret) - 1)
+    beside = min(int(_COLUMNS_PER_GROUP * s.num_groups), _MOST_COLUMNS)
+    rank = min(beside + s.num_groups, len(regret) - 1)
     limit = float(np.partition(regret, rank)[rank]) if len(regret) else 0.0
     if not np.isfinite(limit):
         limit = float(regret[np.isfinite(regret)].max(initial=0.0))
