@@ -150,13 +150,15 @@ def _solve_few(
         best = search_near(milp, group, part, relaxed, best, *_SECOND_CORE)
     if watch.must_stop or watch.gap_reached:
         return best
-    if watch.options.threads > 1:
+    if watch.options.threads > 1 and _closable(milp, relaxed, best):
         return _search_and_close(milp, group, watch, relaxed, best)
     if best is not None and int(left_after_fixing(milp, relaxed, best).sum()) > _CLOSE_AT_ONCE:
-        seconds = watch.remaining() - _SHARE_OF_CLOSING * max(watch.remaining() - _SEARCH_SECONDS, 0.0)
-        part = watch.child(seconds=seconds, plans=True)
+        # What is too large to be closed is searched for as long as there is time.
+        rounds = _FRUITLESS_ROUNDS if _closable(milp, relaxed, best) else None
+        kept = 0.0 if rounds is None else _SHARE_OF_CLOSING * max(watch.remaining() - _SEARCH_SECONDS, 0.0)
+        part = watch.child(seconds=watch.remaining() - kept, plans=True)
         part.offer_bound(relaxed.bound)
-        best = search_neighbourhoods(milp, group, part, relaxed, best, fruitless_rounds=_FRUITLESS_ROUNDS)
+        best = search_neighbourhoods(milp, group, part, relaxed, best, fruitless_rounds=rounds)
     if watch.must_stop or watch.gap_reached or not _closable(milp, relaxed, best):
         return best
     return close(milp, watch, relaxed, best)
