@@ -54,6 +54,13 @@ def add_parsers(commands: Commands) -> None:
         help="step of the budgets, may be repeated (0.01, 0.05 and 0.1)",
     )  # fmt: skip
     command.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this budget, may be repeated (all)",
+    )
+    command.add_argument(
         "--nested", action="store_true", help="also raise all budgets with earlier choices kept"
     )
     _add_limits(command)
@@ -89,7 +96,9 @@ def _margins(call: argparse.Namespace) -> int:
     programme, data, goal = _subject(call)
     shares = sorted(set(call.step or _SHARES))
     options = _options(call, ((call.goal or goal),))
-    margins = find_margins(programme, data, options, shares, nested=call.nested, told=_progress(call))
+    margins = find_margins(
+        programme, data, options, shares, sources=call.source, nested=call.nested, told=_progress(call)
+    )
     if margins is None:
         return _infeasible(call)
     if call.csv is not None:

@@ -82,6 +82,7 @@ def find_margins(
     options: SolveOptions,
     shares: Sequence[float],
     *,
+    sources: Sequence[str] = (),
     nested: bool = False,
     told: Callable[[str], None] = lambda words: None,
 ) -> Margins | None:
@@ -91,6 +92,7 @@ def find_margins(
     ----------
     options : one goal; the limits hold for each solve.
     shares : steps of the budgets, ascending, as shares of them.
+    sources : budgets asked for; () means all, and all together.
 
     Returns
     -------
@@ -98,12 +100,12 @@ def find_margins(
 
     Raises
     ------
-    UsageError : several goals, or no plan in time.
+    UsageError : several goals, an unknown source, or no plan in time.
     """
     if len(options.goal) != 1:
         raise UsageError("margins are of one goal")
     study = _Study(StatedProgramme(programme, data, options.goal), options, told)
-    return study.margins(sorted(shares), nested)
+    return study.margins(sorted(shares), sources, nested)
 
 
 class _Study:
@@ -113,7 +115,11 @@ class _Study:
         self.sign = 1.0 if self.milp.maximise else -1.0
         self.ladder = Ladder(options)
 
-    def margins(self, shares: Sequence[float], nested: bool) -> Margins | None:
+    def margins(self, shares: Sequence[float], sources: Sequence[str], nested: bool) -> Margins | None:
+        budgets_of = self._sources()
+        unknown = [name for name in sources if name not in budgets_of]
+        if unknown:
+            raise UsageError(f"no budget of {', '.join(unknown)}; there are those of {', '.join(budgets_of)}")
         self.told("the plan as it is")
         base = self.ladder.solve(self.milp)
         if base.stop is StopReason.INFEASIBLE:
@@ -122,7 +128,9 @@ class _Study:
             raise UsageError("no plan within the limits; give more (--time-limit)")
         self.stated.checked(base.x)
         budgets = []
-        for source, groups in self._sources().items():
+        for source, groups in budgets_of.items():
+            if sources and source not in sources:
+                continue
             whole = sum(group.required for group in groups if len(groups) == 1 or not _is_total(group))
             for share in shares:
                 words = f"+{100 * share:g} %"
