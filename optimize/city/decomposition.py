@@ -79,7 +79,7 @@ def decompose(city: City, parts: Sequence[CityPart], options: SolveOptions, watc
         plan=plan,
         objective=objective,
         bound=watch.bound,
-        silos=_as_silos(city, silos, search.goal),
+        silos=_as_silos(city, silos, search.goal).bounded_by(watch.bound, watch.maximise),
         engine="decomposition",
         network=None if WATER not in city.names else "relaxed" if search.has_network else "whole",
         trace=tuple(watch.trace),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from optimize.city.checker import CityCheck
@@ -23,6 +23,13 @@ class Silos:
     objective: float | None
     bound: float | None
     stop: StopReason
+
+    def bounded_by(self, joint_bound: float | None, maximise: bool) -> Silos:
+        """With a bound on all splits as one on today's: every plan on fixed shares is a joint plan."""
+        if joint_bound is None:
+            return self
+        tighter = min if maximise else max
+        return replace(self, bound=joint_bound if self.bound is None else tighter(self.bound, joint_bound))
 
 
 @dataclass(frozen=True)
