@@ -220,7 +220,7 @@ class _Reader:
             chosen = dict(zip(axes, point, strict=True))
             own, table_changes = _chosen(settings, changes, chosen)
             varies = {_shown(place, changes): value for place, value in chosen.items()}
-            told = ", ".join(f"{what} {_short(value)}" for what, value in varies.items())
+            told = ", ".join(f"{_last(what)} {_short(value)}" for what, value in varies.items())
             found.append(
                 Scenario(
                     f"{name}-{number:0{digits}d}", f"{zh}（{told}）", f"{en} ({told})", own,
@@ -299,6 +299,11 @@ def _draw(distribution: Mapping[str, Any], random: np.random.Generator) -> Any:
     if distribution["from"] > distribution["to"]:
         raise ValueError(f"from {distribution['from']} to {distribution['to']}")
     return float(random.uniform(distribution["from"], distribution["to"]))
+
+
+def _last(what: str) -> str:
+    """A parameter or column without where it stands, for titles."""
+    return what.split(" ")[-1].split(".")[-1]
 
 
 def _short(value: Any) -> str:
