@@ -35,6 +35,8 @@ _ZH, _EN = "全市统筹", "One budget for the city"
 _LABEL = 10
 # A difference this small beside the plan is rounding.
 _NOTHING = 1e-7
+# A gap on fixed shares from this share of the difference on is told beside it.
+_SEARCH = 0.1
 
 
 def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
@@ -204,6 +206,12 @@ def price_lines(summary: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"for certain: between {text.amount(least, unit)} and {text.amount(most, unit)}, "
             "because better plans may exist on either side"
+        )
+    silo_bound = summary["silos"]["bound"]
+    if silo_bound is not None and abs(silo_bound - summary["silos"]["objective"]) > _SEARCH * abs(found):
+        lines.append(
+            f"the plan on fixed shares may be up to {text.amount(abs(silo_bound - summary['silos']['objective']), unit)} "
+            "short of its best: part of the difference may be search; a longer --time-limit tells"
         )
     return lines
 
