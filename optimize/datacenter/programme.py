@@ -6,15 +6,15 @@ from optimize.datacenter.checker import check
 from optimize.datacenter.data_checks import find_faults, find_warnings
 from optimize.datacenter.example import example
 from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fast
-from optimize.datacenter.formulation import solve_formulation
 from optimize.datacenter.generator import FAMILIES, SIZES, generate
-from optimize.datacenter.instance import load
+from optimize.datacenter.instance import Instance, load
 from optimize.datacenter.levels import state_levels
 from optimize.datacenter.report import summarise
 from optimize.datacenter.schema import SCHEMA
-from optimize.datacenter.solution import plan_tables, read_plan
+from optimize.datacenter.solution import Solution, plan_tables, read_plan
 from optimize.datacenter.stated import state_arrays
-from optimize.programme import Factor, Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
+from optimize.result import Result
 
 PROJECT_TABLES = (
     ProjectTable(
@@ -52,6 +52,14 @@ FACTORS = (
     ),
     Factor("demand", columns=("centres.it_load_kw",)),
 )
+
+
+def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
+    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
+    from optimize.datacenter import formulation
+
+    return formulation.solve_formulation(instance, options)
+
 
 PROGRAMME = Programme(
     name="datacenter",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from optimize.programme import Factor, Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
 from optimize.pv_siting.checker import check
 from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
-from optimize.pv_siting.formulation import solve_formulation
 from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
-from optimize.pv_siting.instance import find_faults, load
+from optimize.pv_siting.instance import Instance, find_faults, load
 from optimize.pv_siting.levels import state_levels
 from optimize.pv_siting.plausibility import find_warnings
 from optimize.pv_siting.report import summarise
 from optimize.pv_siting.schema import SCHEMA
-from optimize.pv_siting.solution import plan_tables, read_plan
+from optimize.pv_siting.solution import Solution, plan_tables, read_plan
 from optimize.pv_siting.stated import state_arrays
+from optimize.result import Result
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -54,6 +54,14 @@ FACTORS = (
     Factor("prices", columns=("tariffs.price_cny_per_kwh",)),
     Factor("demand", columns=("sites.annual_load_kwh", "sites.hot_water_kwh_per_a")),
 )
+
+
+def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
+    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
+    from optimize.pv_siting import formulation
+
+    return formulation.solve_formulation(instance, options)
+
 
 PROGRAMME = Programme(
     name="pv_siting",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from optimize.programme import Factor, Goal, Programme, ProjectTable
+from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
+from optimize.result import Result
 from optimize.water.checker import check
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, unsupported_by_fast
-from optimize.water.formulation import solve_formulation
 from optimize.water.generator import FAMILIES, SIZES, generate
 from optimize.water.infeasible import solve_fast_or_explain
-from optimize.water.instance import LOCKABLE, find_faults, find_warnings, load
+from optimize.water.instance import LOCKABLE, Instance, find_faults, find_warnings, load
 from optimize.water.report import summarise
 from optimize.water.schema import SCHEMA
-from optimize.water.solution import plan_tables, read_plan
+from optimize.water.solution import Solution, plan_tables, read_plan
 from optimize.water.stated import state_arrays
 
 GOALS = (
@@ -43,6 +43,14 @@ FACTORS = (
     Factor("prices", columns=("user_demands.alternative_cny_per_m3",)),
     Factor("demand", columns=("user_demands.base_m3_per_d",)),
 )  # fmt: skip
+
+
+def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
+    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
+    from optimize.water import formulation
+
+    return formulation.solve_formulation(instance, options)
+
 
 PROGRAMME = Programme(
     name="water",
