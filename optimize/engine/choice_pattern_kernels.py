@@ -6,7 +6,7 @@ import numpy as np
 
 from optimize.engine.choice_kernels import best_of_group, compiled
 
-_NODE_LIMIT = 300_000
+_NODE_LIMIT = 20_000
 _SHRINK = 0.6
 _ATTEMPTS = 24
 _FITS = 1e-9
