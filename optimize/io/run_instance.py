@@ -40,9 +40,7 @@ def read_instance_of(
         raise UsageError(f"{folder} is not the instance of {run}: {'; '.join(changed)}; {again}")
     try:
         changes = changes_of(manifest.get("changes", ()))
-        loaded = read_instance(
-            folder, programmes, [programme.name], manifest.get("overrides", {}), changes
-        )
+        loaded = read_instance(folder, programmes, [programme.name], manifest.get("overrides", {}), changes)
     except InputFaults as error:
         raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
     data = loaded.programmes[0].data
@@ -52,7 +50,6 @@ def read_instance_of(
             f"{data.fingerprint}, the run's is {manifest.get('fingerprint')}; {again}"
         )
     return folder, data
-
 
 
 def folder_of(run: Path, manifest: Mapping[str, Any], given: Path | None) -> Path:
