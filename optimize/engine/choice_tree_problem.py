@@ -127,7 +127,8 @@ def small_choice_of(milp: Milp) -> SmallChoice | None:
         held=held,
         origin=rows[origin[binding]],
         factor=factor[binding],
-        step=_common_step(value[kept], group),
+        # a plan in hand may hold options that were left out
+        step=_common_step(value, group),
         sign=sign,
         offset=rest.offset,
     )  # fmt: skip

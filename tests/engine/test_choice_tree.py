@@ -273,3 +273,15 @@ def test_odd_programmes_are_survived_by_the_engine_for_large_ones(case: str) -> 
         assert large.x is not None and milp.violation(large.x) <= 1e-6
         assert large.objective == pytest.approx(small.objective, rel=1e-7, abs=size)
         assert large.bound == pytest.approx(large.objective, rel=1e-7, abs=size)
+
+
+def test_a_start_that_holds_a_beaten_option_is_bettered() -> None:
+    """The values of what is left when beaten options are gone have a larger step than the start's."""
+    b = MilpBuilder(maximise=True)
+    x = b.add_columns("x", 3, upper=1, cost=[1.0, 3.0, 9.0], integral=True)
+    b.add_rows("one", 1, [(0, x, 1.0)], upper=1)
+    b.add_rows("kept", 1, [(0, x, [4.0, 4.0, 1.0])], lower=4.0)
+    outcome = solve_by_tree(b.build(), Watch(SolveOptions(gap=0.0), maximise=True), np.array([1.0, 0.0, 0.0]))
+    assert outcome is not None and outcome.x is not None
+    assert outcome.x.tolist() == [0.0, 1.0, 0.0]
+    assert outcome.bound == pytest.approx(3.0)
