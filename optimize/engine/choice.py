@@ -48,7 +48,7 @@ _THREADS_FROM = 100_000
 # Up to this many columns a core programme comes first, and has all or this share of the time.
 _CORE_UP_TO = 200_000
 _POLISH_FROM = 40_000
-_SHARE_OF_CORE = 0.15
+_SHARE_OF_CORE = 0.6
 _DONE = (StopReason.OPTIMAL, StopReason.GAP_REACHED)
 # L(y) falls without end where the rows cannot all hold; the solver takes 1e20 for infinite.
 _LARGEST_MULTIPLIER = 1e18

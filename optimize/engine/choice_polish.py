@@ -24,6 +24,8 @@ _MOST_ROUNDS = 60
 _FRUITFUL = 0.02
 _LEAST_GAP = 1e-5
 _FRUITLESS_ROUNDS = 3
+# Share of blocks with a local row from which the patterns' linear programme is worth its while.
+_LEAST_TIED = 0.3
 
 
 class Polish:
@@ -58,7 +60,9 @@ class Polish:
 
     def first_plan(self) -> FloatArray | None:
         """A plan from the patterns' linear programme, rounded and exchanged; None: not found."""
-        rounded = self._patterns.rounded()
+        # where few blocks have a row of their own, patterns are hardly more than single columns
+        tied = np.isfinite(self._s.capacity).mean() > _LEAST_TIED
+        rounded = self._patterns.rounded() if tied else None
         if rounded is not None:
             chosen = self._search.repaired(*rounded)
             found = None if chosen is None else self._offered(self._as_plan(chosen))
