@@ -110,7 +110,8 @@ def _solve_relaxed(
     best = start if start is not None and milp.violation(start) <= _UNBROKEN else None
     if best is not None:
         watch.offer_plan(milp.value(best))
-    if len(np.unique(group[group >= 0])) <= _MANY_CANDIDATES:
+    few = len(np.unique(group[group >= 0])) <= _MANY_CANDIDATES
+    if few and milp.num_columns <= _TIGHTEN_BELOW:
         best = _solve_few(milp, group, watch, found, best)
         if best is None and not watch.must_stop:
             return solve_milp(milp, watch)
