@@ -8,7 +8,9 @@ case that was lost with its worker is simply handed out again.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from dataclasses import dataclass, field
@@ -237,8 +239,11 @@ class _Work:
                 return
             answer = Answer(error=f"its process ended {_MOST_ATTEMPTS} times without an answer (memory?)")
         except Exception as error:  # what a cluster makes of a worker that dies again and again
-            answer = Answer(error=f"{type(error).__name__}: {error}")
+            trace = "".join(traceback.format_exception(error))
+            answer = Answer(error=f"{type(error).__name__}: {error}", trace=trace)
         if answer.error:
+            if answer.trace:  # a bug is told whole, as everywhere; the table has one line for it
+                print(answer.trace, file=sys.stderr, flush=True)
             scenario = case.scenario
             finished = Finished(
                 key, scenario.name, scenario.zh, scenario.en, case.programme, FAILED,

@@ -191,14 +191,16 @@ def test_a_stopped_batch_goes_on_to_the_same_end(whole: Path, town: Path, tmp_pa
 
 
 def test_failures_are_told_and_tried_again(
-    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
     text = '[scenarios.today]\n[scenarios.less]\nset = { "budgets.scale" = 0.5 }'
     solve = batch_case.solve_case
 
     def failing(case: Case, warm_start: Any) -> Answer:
-        return Answer(error="MemoryError: none left") if case.scenario.name == "today" else solve(case, None)
+        if case.scenario.name == "today":
+            return Answer(error="MemoryError: none left", trace="Traceback: where it was")
+        return solve(case, None)
 
     monkeypatch.setattr("optimize.studies.batch.solve_case", failing)
     ends, _ = _run(_batch(town, results, text))
@@ -206,6 +208,7 @@ def test_failures_are_told_and_tried_again(
         ("failed", "MemoryError: none left"),
         ("solved", ""),
     ]
+    assert "Traceback: where it was" in capsys.readouterr().err
     monkeypatch.setattr("optimize.studies.batch.solve_case", solve)
     ends, pool = _run(_batch(town, results, text))
     assert pool.solved == ["today"] and [end.status for end in ends] == ["solved", "solved"]
