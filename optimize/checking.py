@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from optimize.clauses import ClauseTarget
 
@@ -48,6 +50,22 @@ class ClauseOutcome:
         if self.target.clause.unit == "count":
             return self.slack < 1.0
         return self.slack <= 1e-3 * max(1.0, abs(self.target.required))
+
+
+@dataclass(frozen=True)
+class ProjectFigures:
+    """A plan's projects one by one, recounted from the raw tables.
+
+    Attributes
+    ----------
+    ids : of the projects, in the plan's order.
+    npv_cny : shape of ``ids``, present value of each, CNY.
+    payments : columns id, source, year (calendar), amount_cny.
+    """
+
+    ids: tuple[str, ...]
+    npv_cny: NDArray[np.float64]
+    payments: pd.DataFrame
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from optimize.checking import CheckReport
+from optimize.checking import CheckReport, ProjectFigures
 from optimize.errors import Fault
 from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.result import KeptGoal, Result, TracePoint
@@ -201,6 +201,39 @@ class Levels:
 
 
 @dataclass(frozen=True)
+class OptionPayments:
+    """Who pays what for every option of a programme.
+
+    Attributes
+    ----------
+    option : position of the option, which is that of its column.
+    source : position in ``sources``.
+    year : calendar year.
+    amount_cny : CNY.
+    """
+
+    option: IntArray
+    source: IntArray
+    year: IntArray
+    amount_cny: FloatArray
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RestatedOptions:
+    """The options of one instance, which are the first columns of its arrays, under other figures.
+
+    Attributes
+    ----------
+    npv_cny : present value of every option in an instance with the same rows, shape (options,), CNY.
+    payments : who then pays what for every option.
+    """
+
+    npv_cny: Callable[[Any], FloatArray]
+    payments: Callable[[Any], OptionPayments]
+
+
+@dataclass(frozen=True)
 class Programme:
     """One programme (data centres, reclaimed water, public PV).
 
@@ -214,6 +247,8 @@ class Programme:
     may name; ``row_words`` say in a planner's words what rows without a name of their own (by block)
     stand for; ``factors`` are what `optimize.studies` varies.  ``state_levels`` derives the options once
     for many instances that differ in budgets and targets only (None: every instance is stated anew).
+    ``restate_options`` values the options under other figures; ``recount_projects`` counts a plan's
+    projects one by one as the checker does (None: the arrays hold no single projects).
     """
 
     name: str
@@ -242,6 +277,8 @@ class Programme:
     lockable: tuple[tuple[str, str], ...] = ()
     row_words: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[Factor, ...] = ()
+    restate_options: Callable[[Any, tuple[str, ...]], RestatedOptions] | None = None
+    recount_projects: Callable[[Any, Any], ProjectFigures] | None = None
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

@@ -243,5 +243,6 @@ COMMON_PARAMETERS = (
     Parameter("stress.prices_sd", "float", "their standard deviation", "1", 0, 1, default=0.1),
     Parameter("stress.demand_mean", "float", "demand on average, times that of the tables", "1", 0.1, 10, default=1.0),
     Parameter("stress.demand_sd", "float", "its standard deviation", "1", 0, 1, default=0.05),
+    Parameter("robust.cost_deviation", "float", "`optimize robust`: by what share of its CAPEX a project at its worst is dearer", "share", 0, 5, default=0.2),
     Parameter("stress.delay_share", "float", "share of projects that come a year late, each by chance", "share", 0, 1, default=0.1),
 )  # fmt: skip

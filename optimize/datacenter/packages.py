@@ -276,7 +276,7 @@ def derive_packages(
         )
     ]  # fmt: skip
     if not parts:
-        parts = [_apply(facts, derive_sets(instance, np.zeros(0, np.int64)), np.zeros(1, np.int64))]
+        parts = [apply_sets(facts, derive_sets(instance, np.zeros(0, np.int64)), np.zeros(1, np.int64))]
         none = np.zeros((1, 0), dtype=np.bool_)
         parts = [_listed(parts[0] | {"staged": none}, none)]
     order = np.argsort(np.concatenate([part["centre"] for part in parts]), kind="stable")
@@ -299,7 +299,7 @@ def _offered_to_class(
     at_once = max(1, _CELLS_AT_ONCE // len(sets))
     for start in range(0, len(centres), at_once):
         some = centres[start : start + at_once]
-        offered = _apply(facts, sets, some)
+        offered = apply_sets(facts, sets, some)
         stays = staged = np.ones((len(some), len(sets)), dtype=np.bool_)
         if drop_dominated:
             stays, staged = _staying(instance, needs, facts, path, offered, sets, some)
@@ -344,7 +344,7 @@ def _drop_in_class(sets: MeasureSets, protected: set[int]) -> MeasureSets:
     return sets.take(np.union1d(keep, named))
 
 
-def _apply(facts: CentreFacts, sets: MeasureSets, centres: IntArray) -> Columns:
+def apply_sets(facts: CentreFacts, sets: MeasureSets, centres: IntArray) -> Columns:
     """Every set of the class at some centres, as columns of `Packages` of shape (centres, sets)."""
     load = facts.load[centres, None]
     cooling, power, other = (facts.overhead[centres, k, None] for k in range(3))

@@ -9,7 +9,9 @@ from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fas
 from optimize.datacenter.generator import FAMILIES, SIZES, generate
 from optimize.datacenter.instance import Instance, load
 from optimize.datacenter.levels import state_levels
+from optimize.datacenter.recounted import recount_projects
 from optimize.datacenter.report import summarise
+from optimize.datacenter.restated import restate_options
 from optimize.datacenter.schema import SCHEMA
 from optimize.datacenter.solution import Solution, plan_tables, read_plan
 from optimize.datacenter.stated import state_arrays
@@ -93,4 +95,6 @@ PROGRAMME = Programme(
     lockable=(("centres", "centre"),),
     row_words=ROW_WORDS,
     factors=FACTORS,
+    restate_options=restate_options,
+    recount_projects=recount_projects,
 )

@@ -9,7 +9,9 @@ from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
 from optimize.pv_siting.instance import Instance, find_faults, load
 from optimize.pv_siting.levels import state_levels
 from optimize.pv_siting.plausibility import find_warnings
+from optimize.pv_siting.recounted import recount_projects
 from optimize.pv_siting.report import summarise
+from optimize.pv_siting.restated import restate_options
 from optimize.pv_siting.schema import SCHEMA
 from optimize.pv_siting.solution import Solution, plan_tables, read_plan
 from optimize.pv_siting.stated import state_arrays
@@ -90,4 +92,6 @@ PROGRAMME = Programme(
     lockable=(("sites", "site"),),
     row_words=ROW_WORDS,
     factors=FACTORS,
+    restate_options=restate_options,
+    recount_projects=recount_projects,
 )
