@@ -15,7 +15,16 @@ import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport, ClauseOutcome, Violation
-from optimize.city.instance import DATACENTER, MUNICIPAL, OWNER, PV_SITING, WATER, City, with_share
+from optimize.city.instance import (
+    DATACENTER,
+    MUNICIPAL,
+    OWNER,
+    PV_SITING,
+    WATER,
+    City,
+    shared_goals,
+    with_share,
+)
 from optimize.city.plan import CityPlan
 from optimize.city.schema import ENERGY
 from optimize.city.water_demand import present_water_m3, rows_by_id, with_demand_moved
@@ -314,13 +323,5 @@ def _figures(
 
 
 def city_goals(city: City) -> list[str]:
-    """Goals that every programme taken together knows, with the same unit and sense."""
-    first, *others = (part.programme for part in city.parts)
-    return [
-        goal.name
-        for goal in first.goals
-        if all(
-            any((g.name, g.unit, g.maximise) == (goal.name, goal.unit, goal.maximise) for g in other.goals)
-            for other in others
-        )
-    ]
+    """Goals that every programme taken together knows."""
+    return shared_goals([part.programme for part in city.parts])

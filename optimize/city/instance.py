@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from optimize.clauses import ClauseTarget
 from optimize.io.instance_folder import LoadedProgramme
 from optimize.milp import FloatArray
+from optimize.programme import Programme
 from optimize.schema import InstanceData
 
 DATACENTER, WATER, PV_SITING = "datacenter", "water", "pv_siting"
@@ -104,6 +105,19 @@ def derive_city(parts: tuple[LoadedProgramme, ...], data: InstanceData) -> City:
         pv_at_centres=between("pv_at_centres", DATACENTER, PV_SITING),
         fingerprint=data.fingerprint,
     )
+
+
+def shared_goals(programmes: Sequence[Programme]) -> list[str]:
+    """Goals that every programme knows, with the same unit and sense: those that add up."""
+    first, *others = programmes
+    return [
+        goal.name
+        for goal in first.goals
+        if all(
+            any((g.name, g.unit, g.maximise) == (goal.name, goal.unit, goal.maximise) for g in other.goals)
+            for other in others
+        )
+    ]
 
 
 def money_by_year(budgets: pd.DataFrame, sources: tuple[str, ...], years: tuple[int, ...]) -> FloatArray:

@@ -43,6 +43,7 @@ def verify_city(run: Path, programmes: Sequence[Programme], instance: Path | Non
     verdict = verify_plan(run, _as_programme(city, manifest), folder, city, began)
     tables = {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
     _verify_split(city, summary, tables, verdict)
+    _verify_parts(city, summary, tables, verdict)
     _verify_silos(city, summary, tables, verdict)
     if manifest.get("network") == "relaxed":
         verdict.remarks.append("the bound of reclaimed water rests on a relaxation of its averaged year")
@@ -133,6 +134,45 @@ def _verify_split(
                         )
 
 
+def _verify_parts(
+    city: City, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], verdict: Verdict
+) -> None:
+    """What the summary tells of each programme is what its checker recounts."""
+    try:
+        check = check_city(city, read_plan(city, tables))
+    except UnreadablePlan:
+        return  # told already, with the plan
+    verdict.failures += _not_as_told(summary.get("parts", {}), check.parts, "")
+
+
+def _not_as_told(told: Mapping[str, Any], parts: Mapping[str, CheckReport], where: str) -> list[str]:
+    """Figures, clauses and money of programmes that are not as recounted."""
+    wrong = []
+    for name, report in parts.items():
+        part = told.get(name, {})
+        rows = [
+            (f"figure {key}", part.get("figures", {}).get(key), value)
+            for key, value in report.figures.items()
+        ]
+        reached = {(c.get("id"), c.get("where")): c.get("reached") for c in part.get("clauses", ())}
+        rows += [
+            (f"clause {c.target.id} {c.where}".strip(), reached.get((c.target.id, c.where)), c.reached)
+            for c in report.clauses
+        ]
+        spent = {(row.get("source"), row.get("year")): row.get("spent_cny") for row in part.get("money", ())}
+        keys = zip(report.money["source"], report.money["year"].astype(int), strict=True)
+        rows += [
+            (f"money {key[0]} {key[1]}", spent.get(key), value)
+            for key, value in zip(keys, report.money["spent_cny"].tolist(), strict=True)
+        ]
+        wrong += [
+            f"summary.json: {where}{name} {what} is {said}, recomputed {true:.12g}"
+            for what, said, true in rows
+            if (np.isfinite(true) or said is not None) and not _same(said, float(true))
+        ]
+    return wrong
+
+
 def _verify_silos(
     city: City, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], verdict: Verdict
 ) -> None:
@@ -144,10 +184,13 @@ def _verify_silos(
         return
     try:
         plan = read_plan(city, tables_of(SILOS, tables))
-        report = check_city(city, plan).report
+        check = check_city(city, plan)
     except UnreadablePlan as error:
         verdict.failures.append(f"plan on today's shares: {error}")
         return
+    report = check.report
+    if "parts" in summary["silos"]:  # earlier versions told the objective only
+        verdict.failures += _not_as_told(summary["silos"]["parts"], check.parts, "plan on today's shares: ")
     if np.abs(plan.share_cny - city.today_cny).max(initial=0.0) > 1.0:
         verdict.failures.append("plan on today's shares: its split is not today's fixed shares")
     verdict.failures += [f"plan on today's shares: {violation}" for violation in report.violations[:10]]

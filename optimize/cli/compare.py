@@ -12,9 +12,9 @@ from optimize.errors import ExitCode
 from optimize.registry import PROGRAMMES
 from optimize.studies.compare import compare_runs
 from optimize.studies.compare_report import comparison_json, comparison_lines, comparison_tables
+from optimize.studies.compare_sides import read_sides
 from optimize.studies.store_index import RunQuery, query_runs
 from optimize.studies.store_report import runs_json, runs_lines
-from optimize.studies.stored_runs import read_run
 from optimize.studies.tables import write_tables
 
 
@@ -24,7 +24,11 @@ def add_parsers(commands: Commands) -> None:
     )
     command.set_defaults(run=_compare)
     command.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="two or more runs of one programme"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="two or more runs; RUN+RUN takes runs of different programmes together; one joint run "
+        "stands beside its own plan on today's fixed shares",
     )
     command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables, all rows, as CSV")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -43,7 +47,7 @@ def add_parsers(commands: Commands) -> None:
 
 
 def _compare(call: argparse.Namespace) -> int:
-    comparison = compare_runs([read_run(folder, PROGRAMMES) for folder in call.runs])
+    comparison = compare_runs(read_sides(call.runs, PROGRAMMES))
     written = [] if call.csv is None else write_tables(call.csv, comparison_tables(comparison))
     if call.json:
         print(json.dumps(comparison_json(comparison), ensure_ascii=False, allow_nan=False))

@@ -52,6 +52,17 @@ class TableChange:
         said = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(v) if name == "rows" else v for name, v in said.items() if v}
 
+    def words(self) -> str:
+        """In a line: the table, the rows meant, and what becomes of them."""
+        meant = ", ".join(_condition(column, wanted) for column, wanted in self.where.items())
+        said = [f"{column} = {_text(value)}" for column, value in self.set.items()]
+        said += [f"{column} × {factor:g}" for column, factor in self.scale.items()]
+        said += [f"{column} {'+' if by >= 0 else '−'} {abs(by):g}" for column, by in self.add.items()]
+        said += ["left out"] * self.drop + ["only these"] * self.only
+        if self.rows:
+            said.append(f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'} added")
+        return f"{self.table}{f' ({meant})' if meant else ''}: {', '.join(said)}"
+
 
 def changes_of(records: Sequence[Mapping[str, Any]]) -> tuple[TableChange, ...]:
     """The inverse of `TableChange.record`."""
@@ -229,6 +240,14 @@ def _among(number: NDArray[np.float64], wanted: Any) -> BoolArray:
         return np.asarray((number >= low) & (number <= high))
     values = wanted if isinstance(wanted, list) else [wanted]
     return np.isin(number, np.array(values, dtype=np.float64))
+
+
+def _condition(column: str, wanted: Any) -> str:
+    """A condition of ``where`` in words."""
+    if isinstance(wanted, Mapping):
+        ends = [f"{sign} {wanted[end]:g}" for sign, end in (("≥", "min"), ("≤", "max")) if end in wanted]
+        return f"{column} {' and '.join(ends)}"
+    return f"{column} {' or '.join(_text(value) for value in (wanted if isinstance(wanted, list) else [wanted]))}"
 
 
 def _text(value: Any) -> str:

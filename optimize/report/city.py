@@ -13,7 +13,7 @@ import pandas as pd
 
 from optimize.city.checker import CityCheck
 from optimize.city.instance import City
-from optimize.city.plan import SILOS, plan_tables, split_table, tables_below
+from optimize.city.plan import SILOS, CityPlan, plan_tables, split_table, tables_below
 from optimize.city.reading import city_files
 from optimize.city.result import CityResult, SolvedCity
 from optimize.city.schema import CITY
@@ -77,7 +77,7 @@ def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
         "silos": _silos(solved),
         "price_of_silos": _price(result),
         "split": [] if result.plan is None else _records(split_table(city, result.plan.share_cny)),
-        "parts": {} if solved.check is None else _parts(solved, solved.check),
+        "parts": {} if solved.check is None else _parts(result.plan, city, solved.check),
     }
     return plain_mapping(content)
 
@@ -113,6 +113,9 @@ def _silos(solved: SolvedCity) -> dict[str, Any]:
         "stop_reason": silos.stop.value,
         "checked": check is not None and check.report.passed,
         "figures": {} if check is None else dict(check.report.figures),
+        "clauses": [] if check is None else clause_records(check.report),
+        "money": [] if check is None else money_records(check.report),
+        "parts": {} if check is None else _parts(silos.plan, solved.result.city, check),
     }
 
 
@@ -121,11 +124,10 @@ def _price(result: CityResult) -> dict[str, Any]:
     return {"found": result.price_of_silos, "at_least": least, "at_most": most}
 
 
-def _parts(solved: SolvedCity, check: CityCheck) -> dict[str, Any]:
-    plan = solved.result.plan
+def _parts(plan: CityPlan | None, city: City, check: CityCheck) -> dict[str, Any]:
     assert plan is not None
     parts = {}
-    for part in solved.result.city.parts:
+    for part in city.parts:
         name, report = part.programme.name, check.parts[part.programme.name]
         summary = part.programme.summarise(check.instances[name], plan.solutions[name], report)
         parts[name] = {

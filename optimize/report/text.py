@@ -25,6 +25,13 @@ def amount(value: float | None, unit: str) -> str:
     return f"{grouped(value, digits)} {unit}".rstrip()
 
 
+def money(value: float, unit: str) -> str:
+    """An amount small enough for one project: 万元 below a million CNY."""
+    if unit != "CNY" or abs(value) >= 1e6:
+        return amount(value, unit)
+    return f"{value / 1e4:.2f} 万元" if abs(value) >= 1e3 else f"{value:.0f} CNY"
+
+
 def grouped(value: float, digits: int = 0) -> str:
     return f"{value:,.{digits}f}".replace(",", " ")
 

@@ -1,6 +1,6 @@
 """Runs side by side: figures, clauses, money and effects, and the projects that differ.
 
-Every column of sums adds up to the checker's figure of its run: what the projects' own figures do not
+Every column of sums adds up to the checkers' figure of its run: what the projects' own figures do not
 account for stands in a row of its own.
 """
 
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optimize.city.instance import shared_goals
 from optimize.errors import UsageError
 from optimize.programme import Programme
-from optimize.report.text import amount
-from optimize.studies.stored_runs import StoredRun
+from optimize.studies.compare_inputs import differing_inputs, proven_differences
+from optimize.studies.compare_sides import Side
 
 # Sums and figures that are nearer than this are the same money.
 _CENT = 0.005
@@ -29,24 +30,24 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs of one programme; every frame has a column for each of ``labels``.
+    """Plans of the same programmes; every frame has a column for each of ``labels``.
 
     Attributes
     ----------
-    figures : figure, unit: the checker's figures.
+    figures : figure, unit: the checkers' figures.
     clauses : clause, where, sense, unit, required_*, and what each run reaches; met_*.
-    money : by (year, source, district, total), name: CNY spent.
-    effects : figure, unit, by (year, district, total), name.
-    projects : the projects that differ: kind, id, name_zh, name_en, district, difference (``only
-        A`` where few have it, ``all, differently`` …), and decision_*, capex_*, of each run.
+    money : by (year, source, district, programme, total), name: CNY spent.
+    effects : figure, unit, by (year, district, programme, total), name.
+    projects : the projects that differ: programme, kind, id, name_zh, name_en, district, difference
+        (``only A`` where few have it, ``all, differently`` …), and decision_*, capex_*, of each run.
     num_same : projects that all runs have, done in the same way.
     inputs : by label, what its inputs and goal were where they differ.
     verdicts : what objectives and bounds prove about runs of the same one goal.
     """
 
-    programme: Programme
+    programmes: tuple[Programme, ...]
     labels: tuple[str, ...]
-    runs: tuple[StoredRun, ...]
+    sides: tuple[Side, ...]
     figures: pd.DataFrame
     clauses: pd.DataFrame
     money: pd.DataFrame
@@ -57,67 +58,70 @@ class Comparison:
     verdicts: tuple[str, ...]
 
 
-def compare_runs(runs: Sequence[StoredRun]) -> Comparison:
-    """Compare two to 26 runs of one programme.
+def compare_runs(sides: Sequence[Side]) -> Comparison:
+    """Compare two to 26 plans of the same programmes (`compare_sides.in_common`).
 
     Raises
     ------
-    UsageError : fewer or more runs, or of several programmes.
+    UsageError : fewer or more.
     """
-    if not 2 <= len(runs) <= len(_LETTERS):
-        raise UsageError(f"compare takes 2 to {len(_LETTERS)} runs, got {len(runs)}")
-    names = list(dict.fromkeys(run.programme.name for run in runs))
-    if len(names) > 1:
-        raise UsageError(f"the runs are of several programmes ({', '.join(names)}); compare those of one")
-    labels = tuple(_LETTERS[: len(runs)])
-    projects, num_same = _projects(labels, runs)
+    if not 2 <= len(sides) <= len(_LETTERS):
+        raise UsageError(
+            f"compare takes 2 to {len(_LETTERS)} runs, or one joint run (beside its fixed shares), got {len(sides)}"
+        )
+    labels = tuple(_LETTERS[: len(sides)])
+    projects, num_same = _projects(labels, sides)
     return Comparison(
-        programme=runs[0].programme,
+        programmes=sides[0].programmes,
         labels=labels,
-        runs=tuple(runs),
-        figures=_figures(labels, runs),
-        clauses=_clauses(labels, runs),
-        money=_money(labels, runs),
-        effects=_effects(labels, runs),
+        sides=tuple(sides),
+        figures=_figures(labels, sides),
+        clauses=_clauses(labels, sides),
+        money=_money(labels, sides),
+        effects=_effects(labels, sides),
         projects=projects,
         num_same=num_same,
-        inputs=_inputs(labels, runs),
-        verdicts=_verdicts(labels, runs),
+        inputs=differing_inputs(labels, sides),
+        verdicts=proven_differences(labels, sides),
     )
 
 
-def unit_of(programme: Programme, figure: str) -> str:
+def unit_of(programmes: Sequence[Programme], figure: str) -> str:
     """Unit of a checker's figure: that of the goal, or the one its name ends in."""
-    for goal in programme.goals:
-        if goal.name == figure:
+    name = figure.rpartition(".")[2]
+    for goal in (goal for programme in programmes for goal in programme.goals):
+        if goal.name == name:
             return goal.unit
-    is_money = figure.endswith("_cny") or figure in ("capex", "penalty")
+    is_money = name.endswith("_cny") or name in ("capex", "penalty")
     return "CNY" if is_money else ""
+
+
+def title_of(programmes: Sequence[Programme], figure: str) -> str:
+    """A figure in words: the goal's, after the programme where it is one programme's own."""
+    owner, _, name = figure.rpartition(".")
+    meant = [programme for programme in programmes if not owner or programme.name == owner]
+    goals = {goal.name: goal.en for programme in reversed(meant) for goal in programme.goals}
+    words = goals.get(name, name)
+    return f"{meant[0].en}: {words}" if owner and meant else words
 
 
 # --- figures and clauses --------------------------------------------------------------------------
 
 
-def _figures(labels: Sequence[str], runs: Sequence[StoredRun]) -> pd.DataFrame:
-    programme = runs[0].programme
-    names = dict.fromkeys(name for run in runs for name in run.summary["figures"])
+def _figures(labels: Sequence[str], sides: Sequence[Side]) -> pd.DataFrame:
+    told = [side.figures() for side in sides]
     rows = [
-        {"figure": name, "unit": unit_of(programme, name)}
-        | {label: _figure(run, name) for label, run in zip(labels, runs, strict=True)}
-        for name in names
+        {"figure": name, "unit": unit_of(sides[0].programmes, name)}
+        | {label: figures.get(name, math.nan) for label, figures in zip(labels, told, strict=True)}
+        for name in dict.fromkeys(name for figures in told for name in figures)
     ]
     return pd.DataFrame(rows, columns=["figure", "unit", *labels])
 
 
-def _figure(run: StoredRun, name: str) -> float:
-    value = run.summary["figures"].get(name)
-    return math.nan if value is None else float(value)
-
-
-def _clauses(labels: Sequence[str], runs: Sequence[StoredRun]) -> pd.DataFrame:
+def _clauses(labels: Sequence[str], sides: Sequence[Side]) -> pd.DataFrame:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for label, run in zip(labels, runs, strict=True):
-        for clause in run.summary["clauses"]:
+    for label, side in zip(labels, sides, strict=True):
+        for clause in side.clauses():
             row = rows.setdefault(
                 (clause["id"], clause["where"]),
                 {key: clause[key] for key in ("en", "zh", "sense", "unit")},
@@ -133,49 +137,88 @@ def _clauses(labels: Sequence[str], runs: Sequence[StoredRun]) -> pd.DataFrame:
 # --- money and effects ----------------------------------------------------------------------------
 
 
-def _money(labels: Sequence[str], runs: Sequence[StoredRun]) -> pd.DataFrame:
+def _money(labels: Sequence[str], sides: Sequence[Side]) -> pd.DataFrame:
     columns: dict[tuple[str, str], dict[str, float]] = {}
-    for label, run in zip(labels, runs, strict=True):
-        spent = run.summary["money"]
+    by_share = all(side.city is not None for side in sides)
+    for label, side in zip(labels, sides, strict=True):
+        spent = side.money(by_share=by_share)
         for by, key in (("year", "year"), ("source", "source")):
             _fill(columns, by, label, _summed((str(row[key]), row["spent_cny"]) for row in spent))
         total = math.fsum(row["spent_cny"] for row in spent)
-        _fill(columns, "district", label, _with_rest(_money_by_district(run), total))
+        _fill(columns, "district", label, _with_rest(_money_by_district(side), total))
+        if len(side.parts) > 1:
+            own = {
+                part.programme.en: math.fsum(row["spent_cny"] for row in part.summary["money"])
+                for part in side.parts
+            }
+            _fill(columns, "programme", label, _with_rest(own, total))
         _fill(columns, "total", label, {"": total})
     return _as_frame(columns, ("by", "name"), labels)
 
 
-def _money_by_district(run: StoredRun) -> dict[str, float]:
+def _money_by_district(side: Side) -> dict[str, float]:
     """What is paid for the projects of each district, whoever pays."""
-    if run.payments is not None:
-        table, amount = run.payments, "amount_cny"
-    else:
-        table, amount = run.projects.dropna(subset="capex_cny"), "capex_cny"
-    return _summed(zip(_district(table), table[amount], strict=True))
+    pairs: list[tuple[str, float]] = []
+    for part in side.parts:
+        if part.payments is not None:
+            table, amount = part.payments, "amount_cny"
+        else:
+            table, amount = part.projects.dropna(subset="capex_cny"), "capex_cny"
+        pairs += zip(_district(table), table[amount], strict=True)
+    return _summed(pairs)
 
 
-def _effects(labels: Sequence[str], runs: Sequence[StoredRun]) -> pd.DataFrame:
-    parts = []
-    for figure in runs[0].effects:
+def _effects(labels: Sequence[str], sides: Sequence[Side]) -> pd.DataFrame:
+    frames = []
+    for figure in _figures_of_projects(sides[0]):
         columns: dict[tuple[str, str], dict[str, float]] = {}
-        for label, run in zip(labels, runs, strict=True):
-            total, values = _figure(run, figure), run.projects[figure]
-            for by, names in (
-                ("year", run.projects["year"].astype(str)),
-                ("district", _district(run.projects)),
-            ):
-                sums = _summed(zip(names, values, strict=True))
-                _fill(columns, by, label, _with_rest(sums, total))
-            _fill(columns, "total", label, {"": total})
+        for label, side in zip(labels, sides, strict=True):
+            _add_effect(columns, label, side, figure)
         frame = _as_frame(columns, ("by", "name"), labels)
         frame.insert(0, "figure", figure)
-        frame.insert(1, "unit", unit_of(runs[0].programme, figure))
-        parts.append(frame)
+        frame.insert(1, "unit", unit_of(sides[0].programmes, figure))
+        frames.append(frame)
     return (
-        pd.concat(parts, ignore_index=True)
-        if parts
+        pd.concat(frames, ignore_index=True)
+        if frames
         else pd.DataFrame(columns=["figure", "unit", "by", "name", *labels])
     )
+
+
+def _figures_of_projects(side: Side) -> list[str]:
+    """Figures that projects add up to: those all programmes share once, the others by programme."""
+    if len(side.parts) == 1:
+        return list(side.parts[0].effects)
+    shared = shared_goals(side.programmes)
+    common = [goal for goal in shared if any(goal in part.effects for part in side.parts)]
+    own = [
+        f"{part.programme.name}.{name}" for part in side.parts for name in part.effects if name not in shared
+    ]
+    return [*common, *own]
+
+
+def _add_effect(
+    columns: dict[tuple[str, str], dict[str, float]], label: str, side: Side, figure: str
+) -> None:
+    owner, _, name = figure.rpartition(".")
+    parts = [part for part in side.parts if not owner or part.programme.name == owner]
+    figures = side.figures()
+    total = figures.get(figure, math.nan)
+    whole = {part.programme.en: float(part.summary["figures"][name]) for part in parts}
+    # a programme whose projects are not listed with this figure stands in a row of its own
+    apart = {f"({part.programme.en})": whole[part.programme.en] for part in parts if name not in part.effects}
+    listed = [part.projects for part in parts if name in part.effects]
+    for by in ("year", "district"):
+        names = [frame["year"].astype(str) if by == "year" else _district(frame) for frame in listed]
+        pairs = [
+            pair
+            for keys, frame in zip(names, listed, strict=True)
+            for pair in zip(keys, frame[name], strict=True)
+        ]
+        _fill(columns, by, label, _with_rest(_summed(pairs) | apart, total))
+    if len(parts) > 1:
+        _fill(columns, "programme", label, _with_rest(whole, total))
+    _fill(columns, "total", label, {"": total})
 
 
 def _district(table: pd.DataFrame) -> pd.Series:
@@ -207,7 +250,7 @@ def _as_frame(
 ) -> pd.DataFrame:
     """A row for each key, those of one kind together and in order; nothing is 0."""
     kinds = list(dict.fromkeys(by for by, _ in columns))
-    order = sorted(columns, key=lambda key: (kinds.index(key[0]), key[1] == REST, key[1]))
+    order = sorted(columns, key=lambda key: (kinds.index(key[0]), key[1] == REST, key[1][:1] == "(", key[1]))
     rows = [[*key, *(columns[key].get(label, 0.0) for label in labels)] for key in order]
     return pd.DataFrame(rows, columns=[*keys, *labels])
 
@@ -215,11 +258,11 @@ def _as_frame(
 # --- projects -------------------------------------------------------------------------------------
 
 
-def _projects(labels: Sequence[str], runs: Sequence[StoredRun]) -> tuple[pd.DataFrame, int]:
-    about = ["kind", "id", "name_zh", "name_en", "district"]
+def _projects(labels: Sequence[str], sides: Sequence[Side]) -> tuple[pd.DataFrame, int]:
+    about = ["programme", "kind", "id", "name_zh", "name_en", "district"]
     whole: pd.DataFrame | None = None
-    for label, run in zip(labels, runs, strict=True):
-        part = run.projects[[*about, "decision", "capex_cny"]].rename(
+    for label, side in zip(labels, sides, strict=True):
+        part = _listed(side)[[*about, "decision", "capex_cny"]].rename(
             columns={"decision": f"decision_{label}", "capex_cny": f"capex_{label}"}
         )
         whole = part if whole is None else whole.merge(part, on=about, how="outer")
@@ -237,73 +280,13 @@ def _projects(labels: Sequence[str], runs: Sequence[StoredRun]) -> tuple[pd.Data
     return ordered.drop(columns="_most").reset_index(drop=True), int(same.sum())
 
 
+def _listed(side: Side) -> pd.DataFrame:
+    """The projects of all programmes, each with its own."""
+    frames = [part.projects.assign(programme=part.programme.name) for part in side.parts]
+    return pd.concat(frames, ignore_index=True)
+
+
 def _difference(labels: Sequence[str], present: np.ndarray[Any, np.dtype[np.bool_]]) -> str:
     if present.all():
         return "all, differently"
     return "only " + " ".join(label for label, there in zip(labels, present, strict=True) if there)
-
-
-# --- what was asked of each run -------------------------------------------------------------------
-
-
-def _inputs(labels: Sequence[str], runs: Sequence[StoredRun]) -> dict[str, tuple[str, ...]]:
-    """Goals, overrides and tables of each run, as far as they are not the same everywhere."""
-    told: dict[str, list[str]] = {label: [] for label in labels}
-    goals = [", ".join(run.summary["goal"]) for run in runs]
-    if len(set(goals)) > 1:
-        for label, goal in zip(labels, goals, strict=True):
-            told[label].append(f"goal {goal}")
-    overrides = [dict(run.manifest.get("overrides", {})) for run in runs]
-    keys = dict.fromkeys(key for mapping in overrides for key in mapping)
-    for key in keys:
-        values = [repr(mapping[key]) if key in mapping else "as in the instance" for mapping in overrides]
-        if len(set(values)) > 1:
-            for label, value in zip(labels, values, strict=True):
-                told[label].append(f"{key} {value}" if value == "as in the instance" else f"{key} = {value}")
-    first = dict(runs[0].manifest.get("instance_files", {}))
-    for label, run in zip(labels[1:], runs[1:], strict=True):
-        files = dict(run.manifest.get("instance_files", {}))
-        other = [name for name in first | files if files.get(name) != first.get(name)]
-        if other:
-            told[label].append(f"other {', '.join(other)} than {labels[0]}")
-    return {label: tuple(words) for label, words in told.items()}
-
-
-def _verdicts(labels: Sequence[str], runs: Sequence[StoredRun]) -> tuple[str, ...]:
-    """What is proven about the best plans there are for each run's inputs, given the gaps."""
-    base, words = runs[0], []
-    goal = base.summary["goal"]
-    for label, run in zip(labels[1:], runs[1:], strict=True):
-        if run.summary["goal"] != goal or len(goal) > 1:
-            continue
-        plans = [float(r.summary["objective"]) for r in (base, run)]
-        bounds = [r.summary["bound"] for r in (base, run)]
-        unit, sign = base.summary["goal_unit"], 1.0 if base.summary["maximise"] else -1.0
-        if run.manifest.get("fingerprint") == base.manifest.get("fingerprint"):
-            gain = sign * (plans[1] - plans[0])
-            if gain == 0.0:
-                words.append(f"{label} and {labels[0]} are equally good plans for the same question")
-            else:
-                better, worse = (label, labels[0]) if gain > 0 else (labels[0], label)
-                words.append(
-                    f"{better} is the better plan for the same question, by {amount(abs(gain), unit)} "
-                    f"over {worse}"
-                )
-        elif None not in bounds:
-            # The best plan of each question lies between the plan in hand and its bound.
-            ends = sorted(sign * x for x in (plans[1] - bounds[0], bounds[1] - plans[0]))
-            words.append(_between(label, labels[0], ends[0], ends[1], unit))
-    return tuple(words)
-
-
-def _between(label: str, base: str, low: float, high: float, unit: str) -> str:
-    """The proven interval of what the best plan for ``label`` gains over that for ``base``."""
-    best = f"the best plan for {label}'s question is"
-    if low > 0.0:
-        return f"{best} {amount(low, unit)} to {amount(high, unit)} better than for {base}'s"
-    if high < 0.0:
-        return f"{best} {amount(-high, unit)} to {amount(-low, unit)} worse than for {base}'s"
-    return (
-        f"the gaps leave open whether {best} better or worse than for {base}'s "
-        f"(at most {amount(high, unit)} better, {amount(-low, unit)} worse)"
-    )

@@ -8,14 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from optimize.report.text import amount, grouped, percent
-from optimize.studies.compare import REST, Comparison
+from optimize.city.schema import CITY
+from optimize.report.text import amount, grouped, money, percent
+from optimize.studies.compare import REST, Comparison, title_of
 from optimize.studies.tables import aligned, plain_records
 
 # Projects listed on a terminal, the dearest first; the CSV has all.
 _MOST_PROJECTS = 20
 _LONGEST_NAME = 28
 _SMALLEST_REST = 1.0
+# Differences this small are sums in another order.
+_ROUNDING = 1e-9
 
 
 def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
@@ -32,19 +35,21 @@ def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The object ``compare --json`` prints."""
     return {
-        "programme": comparison.programme.name,
+        "programme": _name(comparison),
+        "programmes": [programme.name for programme in comparison.programmes],
         "runs": [
             {
                 "label": label,
-                "run": run.folder.as_posix(),
-                "goal": run.summary["goal"],
-                "objective": run.summary["objective"],
-                "bound": run.summary["bound"],
-                "gap": run.summary["gap"],
-                "fingerprint": run.manifest.get("fingerprint"),
+                "run": side.name,
+                "scenario": side.scenario,
+                "goal": list(side.goal),
+                "objective": side.objective,
+                "bound": side.bound,
+                "gap": side.gap,
+                "fingerprint": "+".join(side.question or ()) or None,
                 "inputs": list(comparison.inputs[label]),
             }
-            for label, run in zip(comparison.labels, comparison.runs, strict=True)
+            for label, side in zip(comparison.labels, comparison.sides, strict=True)
         ],
         "verdicts": list(comparison.verdicts),
         "num_projects_same": comparison.num_same,
@@ -55,16 +60,21 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def comparison_lines(comparison: Comparison) -> list[str]:
     """The whole comparison, as one reads it on a terminal."""
     labels = comparison.labels
-    lines = [f"{len(labels)} runs of {comparison.programme.en} · {comparison.programme.zh}"]
-    for label, run in zip(labels, comparison.runs, strict=True):
-        told = "".join(f" · {word}" for word in comparison.inputs[label])
+    names = [f"{programme.en} · {programme.zh}" for programme in comparison.programmes]
+    lines = [f"{len(labels)} plans of {' + '.join(names)}"]
+    for label, side in zip(labels, comparison.sides, strict=True):
+        gap = "" if side.gap is None else f" · gap {percent(side.gap)}"
+        scenario = f" · scenario {side.scenario}" if side.scenario else ""
         lines.append(
-            f"  {label}  {run.folder.as_posix()} · {', '.join(run.summary['goal'])} "
-            f"{amount(run.summary['objective'], run.summary['goal_unit'])} · gap {percent(run.summary['gap'])}{told}"
+            f"  {label}  {side.name}{scenario} · {', '.join(side.goal)} "
+            f"{amount(side.objective, side.main_goal.unit)}{gap}"
         )
+        lines += [f"     {word}" for word in comparison.inputs[label]]
     lines += [f"  {word}" for word in comparison.verdicts]
     lines += ["", *_figure_lines(comparison), "", *_clause_lines(comparison)]
-    for by in ("year", "source", "district"):
+    for by in (
+        ("programme", "year", "source", "district") if len(names) > 1 else ("year", "source", "district")
+    ):
         lines += ["", *_money_lines(comparison, by)]
     effects = comparison.effects[comparison.effects["unit"] != "CNY"]
     for figure in dict.fromkeys(effects["figure"]):
@@ -72,10 +82,14 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     return [*lines, "", *_project_lines(comparison)]
 
 
+def _name(comparison: Comparison) -> str:
+    """The programme, or the city where there are several."""
+    return comparison.programmes[0].name if len(comparison.programmes) == 1 else CITY
+
+
 def _figure_lines(comparison: Comparison) -> list[str]:
-    goals = {goal.name: goal.en for goal in comparison.programme.goals}
     rows = [
-        [goals.get(row["figure"], row["figure"]), *_cells(row, comparison.labels, row["unit"])]
+        [title_of(comparison.programmes, row["figure"]), *_cells(row, comparison.labels, row["unit"])]
         for row in plain_records(comparison.figures)
     ]
     return aligned(["figures", *_heads(comparison)], rows)
@@ -108,13 +122,13 @@ def _money_lines(comparison: Comparison, by: str) -> list[str]:
 def _effect_lines(comparison: Comparison, figure: str) -> list[str]:
     """An effect by the year of the works; by district it is in the tables."""
     frame = comparison.effects[comparison.effects["figure"] == figure]
-    goals = {goal.name: goal.en for goal in comparison.programme.goals}
+    title = title_of(comparison.programmes, figure)
     unit = str(frame["unit"].iloc[0])
     rows = [
         [row["name"] or "total", *_cells(row, comparison.labels, unit)]
-        for row in _shown_sums(comparison, frame[frame["by"] != "district"])
+        for row in _shown_sums(comparison, frame[frame["by"].isin(("year", "total"))])
     ]
-    return aligned([f"{goals.get(figure, figure)} by year of the works", *_heads(comparison)], rows)
+    return aligned([f"{title} by year of the works", *_heads(comparison)], rows)
 
 
 def _shown_sums(comparison: Comparison, frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -152,18 +166,20 @@ def _heads(comparison: Comparison) -> list[str]:
 
 def _cells(row: Mapping[str, Any], labels: Sequence[str], unit: str) -> list[str]:
     values = [math.nan if _missing(row[label]) else float(row[label]) for label in labels]
-    return [_shown(v, unit) for v in values] + [_signed(v - values[0], unit) for v in values[1:]]
+    return [_shown(v, unit) for v in values] + [_signed(v, values[0], unit) for v in values[1:]]
 
 
 def _shown(value: float, unit: str) -> str:
-    return "—" if math.isnan(value) else amount(value, unit)
+    return "—" if math.isnan(value) else amount(value if abs(value) > _ROUNDING else 0.0, unit)
 
 
-def _signed(value: float, unit: str) -> str:
-    if math.isnan(value):
+def _signed(value: float, base: float, unit: str) -> str:
+    difference = value - base
+    if math.isnan(difference):
         return "—"
-    shown = amount(abs(value), unit)
-    return shown if value == 0.0 else f"{'+' if value > 0 else '−'}{shown}"
+    if abs(difference) <= _ROUNDING * max(1.0, abs(value), abs(base)):
+        return amount(0.0, unit)
+    return f"{'+' if difference > 0 else '−'}{money(abs(difference), unit)}"
 
 
 def _missing(value: Any) -> bool:

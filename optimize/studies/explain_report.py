@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimize.report.text import amount, relaxation_lines
+from optimize.report.text import amount, money, relaxation_lines
 from optimize.studies.explain import BreakEven, Explanation, StoppingRow
 from optimize.studies.tables import aligned
 
@@ -155,13 +155,6 @@ def _changed_words(e: Explanation) -> str:
             rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
             parts.append(f"{word}: {', '.join(names[:_MOST_NAMES])}{rest}")
     return " · ".join(parts)
-
-
-def money(value: float, unit: str) -> str:
-    """An amount small enough for one project: 万元 below a million CNY."""
-    if unit != "CNY" or abs(value) >= 1e6:
-        return amount(value, unit)
-    return f"{value / 1e4:.2f} 万元" if abs(value) >= 1e3 else f"{value:.0f} CNY"
 
 
 def ranking_lines(

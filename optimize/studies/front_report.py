@@ -7,8 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from optimize.report.text import amount, percent
-from optimize.studies.explain_report import money
+from optimize.report.text import amount, money, percent
 from optimize.studies.fronts import Front
 from optimize.studies.margins import Margin, Margins, Nested, margins_tables
 from optimize.studies.tables import aligned, plain_records

@@ -24,15 +24,15 @@ from optimize.errors import UsageError
 from optimize.io.run_store import MANIFEST, SUMMARY, read_manifest, read_summary
 
 # The number is raised when the columns change; indexes of other numbers are left alone.
-INDEX = Path(".index") / "runs-1.parquet"
+INDEX = Path(".index") / "runs-2.parquet"
 _FACTS = (
     "run", "stamp", "programme", "instance", "started", "status", "goal", "objective", "bound", "gap",
     "unit", "maximise", "stop_reason", "engine", "seconds", "threads", "clauses_missed", "spent_cny",
-    "overrides", "fingerprint",
+    "scenario", "overrides", "changes", "fingerprint",
 )  # fmt: skip
 _TEXTS = (
     "run", "programme", "instance", "started", "status", "goal", "unit", "stop_reason", "engine",
-    "overrides", "fingerprint",
+    "scenario", "overrides", "changes", "fingerprint",
 )  # fmt: skip
 _HIDDEN = ("stamp",)
 
@@ -170,7 +170,9 @@ def _facts(store: Path, run: str, stamp: int) -> dict[str, Any]:
         "threads": _number(manifest["options"].get("threads")),
         "clauses_missed": float(sum(not clause["met"] for clause in summary["clauses"])),
         "spent_cny": math.fsum(row["spent_cny"] for row in summary["money"]),
+        "scenario": str(manifest.get("scenario", {}).get("name", "")),
         "overrides": json.dumps(manifest.get("overrides", {}), ensure_ascii=False, sort_keys=True),
+        "changes": json.dumps(manifest.get("changes", []), ensure_ascii=False),
         "fingerprint": str(manifest["fingerprint"]),
     }
     figures: Mapping[str, Any] = summary["figures"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from optimize.city.plan import SILOS
+from optimize.city.schema import CITY
 from optimize.errors import UsageError
 from optimize.io.run_store import altered_files, read_manifest, read_summary, read_text_table
 from optimize.programme import Programme, ProjectTable
@@ -49,16 +51,86 @@ def read_run(folder: Path, programmes: Sequence[Programme]) -> StoredRun:
     summary, manifest = read_summary(folder), read_manifest(folder)
     programme = next((p for p in programmes if p.name == summary.get("programme")), None)
     if programme is None:
+        if summary.get("programme") == CITY:
+            raise UsageError(f"{folder} is a joint plan; this command takes a run of one programme")
         raise UsageError(f"{folder} is a run of '{summary.get('programme')}', which is no programme")
+    _refuse_altered(folder, manifest)
+    return _stored(folder, programme, summary, manifest, lambda name: folder / f"{name}.csv")
+
+
+@dataclass(frozen=True)
+class StoredCity:
+    """A run of several programmes under one budget; each of ``parts`` is read like a run of its programme.
+
+    A part's summary has its own clauses, figures and money, and the joint plan's goal; its objective is its
+    own figure of that goal, and it has no bound.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    parts: tuple[StoredRun, ...]
+
+
+def read_city_run(folder: Path, programmes: Sequence[Programme], *, silos: bool = False) -> StoredCity:
+    """A joint run as it was written.
+
+    Parameters
+    ----------
+    silos : read the plan on today's fixed shares that lies in it.
+
+    Raises
+    ------
+    UsageError : as `read_run`; or it holds no plan on fixed shares.
+    """
+    summary, manifest = read_summary(folder), read_manifest(folder)
+    _refuse_altered(folder, manifest)
+    told = summary["silos"] if silos else summary
+    if silos and told["objective"] is None:
+        raise UsageError(f"{folder} holds no plan on today's fixed shares to compare with; name another run")
+    if silos and "parts" not in told:
+        raise UsageError(f"{folder} was stored by an earlier version, without the figures of its plan on fixed "
+                         "shares; solve it again, or name another run")  # fmt: skip
+    goal = {
+        key: summary[key] for key in ("goal", "goal_en", "goal_zh", "goal_unit", "maximise", "instance_en")
+    }
+    parts = []
+    for named in summary["programmes"]:
+        programme = next(p for p in programmes if p.name == named["name"])
+        prefix = f"{SILOS}.{programme.name}" if silos else programme.name
+        figures = told["parts"][programme.name]["figures"]
+        own = {
+            **goal,
+            **told["parts"][programme.name],
+            "programme": programme.name,
+            "bound": None,
+            "gap": None,
+        }
+        own["objective"] = figures[summary["goal"][-1]]
+        parts.append(_stored(folder, programme, own, manifest, _below(folder, prefix)))
+    return StoredCity(folder, summary, manifest, tuple(parts))
+
+
+def _below(folder: Path, prefix: str) -> Callable[[str], Path]:
+    return lambda name: folder / f"{prefix}.{name}.csv"
+
+
+def _refuse_altered(folder: Path, manifest: Mapping[str, Any]) -> None:
     altered = altered_files(folder, manifest)
     if altered:
         raise UsageError(f"{folder} is not as it was written: {altered[0]}; `optimize verify` says more")
-    parts = [_projects_of(read_text_table(folder / f"{t.name}.csv"), t) for t in programme.project_tables]
+
+
+def _stored(
+    folder: Path, programme: Programme, summary: Mapping[str, Any], manifest: Mapping[str, Any],
+    place: Callable[[str], Path],
+) -> StoredRun:  # fmt: skip
+    """``place`` : the file of a table."""
+    parts = [_projects_of(read_text_table(place(t.name)), t) for t in programme.project_tables]
     projects = pd.concat(parts, ignore_index=True)
     effects = tuple(dict.fromkeys(name for table in programme.project_tables for name in table.effects))
-    return StoredRun(
-        folder, programme, summary, manifest, projects, effects, _payments_of(folder, programme, projects)
-    )
+    payments = _payments_of(place("payments"), programme, projects)
+    return StoredRun(folder, programme, summary, manifest, projects, effects, payments)
 
 
 def _projects_of(cells: pd.DataFrame, table: ProjectTable) -> pd.DataFrame:
@@ -84,8 +156,7 @@ def _numbers(cells: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
 
 
-def _payments_of(folder: Path, programme: Programme, projects: pd.DataFrame) -> pd.DataFrame | None:
-    path = folder / "payments.csv"
+def _payments_of(path: Path, programme: Programme, projects: pd.DataFrame) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     cells = read_text_table(path)

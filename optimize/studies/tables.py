@@ -15,8 +15,13 @@ import pandas as pd
 from optimize.errors import UsageError
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Rows in columns, the first ``left`` of them aligned left; Chinese characters take two places."""
+def aligned(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, words_last: bool = False
+) -> list[str]:
+    """Rows in columns, the first ``left`` of them aligned left; Chinese characters take two places.
+
+    ``words_last`` : the last column holds words and is aligned left too.
+    """
     cells = [list(head), *(list(row) for row in rows)]
     widths = [max(_width(row[k]) for row in cells) for k in range(len(head))]
     lines = []
@@ -24,7 +29,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1
         padded = []
         for k, cell in enumerate(row):
             gap = " " * (widths[k] - _width(cell))
-            padded.append(cell + gap if k < left else gap + cell)
+            padded.append(cell + gap if k < left or (words_last and k == len(head) - 1) else gap + cell)
         lines.append("  " + "  ".join(padded).rstrip())
     return lines
 

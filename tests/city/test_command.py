@@ -88,6 +88,8 @@ def test_what_the_summary_invents_is_found(
     summary["silos"].update(objective=1.0)
     summary["price_of_silos"].update(found=7.0)
     summary["split"][0].update(share_cny=-1.0)
+    summary["parts"]["pv_siting"]["money"][0].update(spent_cny=-2.0)
+    summary["silos"]["parts"]["datacenter"]["figures"].update(co2=-3.0)
     (run / SUMMARY).write_text(json.dumps(summary), encoding="utf-8")
     manifest = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
     del manifest["seal"]
@@ -95,7 +97,8 @@ def test_what_the_summary_invents_is_found(
     (run / MANIFEST).write_text(json.dumps(manifest | {"seal": seal_of(manifest)}), encoding="utf-8")
     code, text = call("verify", run)
     assert code == 5
-    for told in ("silos' objective is 1.0", "the price of silos is 7.0", "share_cny is -1.0"):
+    for told in ("silos' objective is 1.0", "the price of silos is 7.0", "share_cny is -1.0",
+                 "money municipal 2024 is -2.0", "plan on today's shares: datacenter figure co2 is -3.0"):  # fmt: skip
         assert told in text
 
 

@@ -111,3 +111,21 @@ def test_a_record_says_all_and_nothing_else() -> None:
     change = TableChange("pv_siting/kinds", where={"kind": "bipv"}, scale={"capex_cny_per_kw": 0.9})
     assert set(change.record()) == {"table", "where", "scale"}
     assert changes_of([change.record()]) == (change,)
+
+
+def test_a_change_in_words() -> None:
+    change = TableChange(
+        "pv_siting/sites",
+        where={"type": "school", "kw": {"min": 100, "max": 500}},
+        set={"locked": True},
+        scale={"usable_roof_m2": 0.9},
+        add={"annual_load_kwh": -50.0},
+    )
+    assert change.words() == (
+        "pv_siting/sites (type school, kw ≥ 100 and ≤ 500): "
+        "locked = true, usable_roof_m2 × 0.9, annual_load_kwh − 50"
+    )
+    assert TableChange("districts", drop=True).words() == "districts: left out"
+    assert TableChange("districts", only=True, rows=[{"district": "North"}]).words() == (
+        "districts: only these, 1 row added"
+    )

@@ -65,3 +65,16 @@ def runs(
         "datacenter": [solved("datacenter"), solved("datacenter", "--goal", "cost")],
         "water": [water, water],
     }
+
+
+@pytest.fixture(scope="session")
+def city_runs(
+    solve: Callable[..., Path], command: Command, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The example city: a joint run, and two of its programmes each by itself."""
+    town, results = tmp_path_factory.mktemp("joint") / "town", tmp_path_factory.mktemp("joint_results")
+    assert command("template", "city", town)[0] == 0
+    found = {"city": solve(town, results, "--joint", "--gap", "1e-6")}
+    for name in ("datacenter", "pv_siting"):
+        found[name] = solve(town, results, "--programme", name, "--gap", "1e-6")
+    return found

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from optimize.io.instance_folder import read_instance
 from optimize.io.run_store import read_text_table
 from optimize.registry import PROGRAMMES
 from optimize.studies.compare import REST, Comparison, compare_runs
+from optimize.studies.compare_inputs import differing_inputs
+from optimize.studies.compare_sides import Side, read_sides
 from optimize.studies.stored_runs import read_run
 
 _CENT = 0.005
 
 
 def compared(folders: list[Path]) -> Comparison:
-    return compare_runs([read_run(folder, PROGRAMMES) for folder in folders])
+    return compare_runs(read_sides([str(folder) for folder in folders], PROGRAMMES))
 
 
 def checked(folder: Path) -> Any:
@@ -132,7 +135,10 @@ def test_table_json_and_csv_say_the_same(
 def test_calls_that_make_no_sense_are_refused(
     runs: dict[str, list[Path]], command: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
-    assert command("compare", runs["water"][0])[::2] == (2, "optimize: compare takes 2 to 26 runs, got 1\n")
+    assert command("compare", runs["water"][0])[::2] == (
+        2,
+        "optimize: compare takes 2 to 26 runs, or one joint run (beside its fixed shares), got 1\n",
+    )
     code, _, err = command("compare", runs["water"][0], runs["pv_siting"][0])
     assert code == 2 and "water, pv_siting" in err
     code, out, err = command("compare", runs["water"][0], tmp_path, "--json")
@@ -151,3 +157,28 @@ def test_a_run_that_was_changed_is_not_compared(runs: dict[str, list[Path]], tmp
     (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     with pytest.raises(UsageError, match=r"summary.json was changed.*optimize verify"):
         read_run(tmp_path, PROGRAMMES)
+
+
+def test_what_scenarios_change_in_tables_is_told(runs: dict[str, list[Path]]) -> None:
+    """What all have is left out, as is what concerns other programmes."""
+    common = {"table": "pv_siting/kinds", "set": {"life_years": 30}}
+    own = {
+        "table": "pv_siting/sites",
+        "where": {"type": ["school", "office"]},
+        "scale": {"usable_roof_m2": 0.9},
+    }
+    other = {"table": "water/users", "drop": True}
+    (side,) = read_sides([str(runs["pv_siting"][0])], PROGRAMMES)
+
+    def changed(*changes: dict[str, Any]) -> Side:
+        manifest = {**side.parts[0].manifest, "changes": list(changes), "overrides": {"water.periods": 4}}
+        return replace(side, parts=(replace(side.parts[0], manifest=manifest),))
+
+    told = differing_inputs("AB", [changed(common, other), changed(common, own)])
+    assert told == {
+        "A": ("nothing more changed in the tables",),
+        "B": ("pv_siting/sites (type school or office): usable_roof_m2 × 0.9",),
+    }
+    plain = replace(side.parts[0], manifest={**side.parts[0].manifest, "overrides": {"water.periods": 9}})
+    told = differing_inputs("AB", [replace(side, parts=(plain,)), changed(own)])
+    assert told["A"] == ("tables as in the instance",) and len(told["B"]) == 1

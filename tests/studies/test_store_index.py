@@ -146,3 +146,20 @@ def test_a_run_is_read_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_run(store, "ccc", 9, 1e6)
     listed(store)
     assert opened[4:] == ["0009"]
+
+
+def test_a_scenario_s_changes_of_tables_are_listed_and_asked_for(
+    store: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    run = write_run(store, "ccc", 1, 9e6)
+    change = {"table": "pv_siting/sites", "where": {"type": "school"}, "scale": {"usable_roof_m2": 0.9}}
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"changes": [change], "scenario": {"name": "shading", "zh": "", "en": "Less roof"}}
+    (run / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    code, out, _ = command("runs", "--results", store)
+    assert code == 0 and " scenario  " in out
+    assert "budgets.scale=0.01; pv_siting/sites (type school): usable_roof_m2 × 0.9" in out
+    assert listed(store, where="scenario = 'shading'") == ["pv_siting/ccc/0001"]
+    assert listed(store, where="changes like '%usable_roof%'") == ["pv_siting/ccc/0001"]
+    shutil.rmtree(store / "pv_siting" / "ccc")
+    assert " scenario  " not in command("runs", "--results", store)[1]
