@@ -15,6 +15,7 @@ from optimize.datacenter.kinds import CLOSE, NONE, NOTHING
 from optimize.datacenter.options import Options, derive_options
 from optimize.datacenter.plan import plan_from_choice
 from optimize.datacenter.solution import Solution
+from optimize.datacenter.stated import name_arrays
 from optimize.milp import FloatArray, IntArray
 
 _L_PER_M3 = _KWH_PER_MWH = 1000.0
@@ -44,14 +45,16 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
         chosen = np.flatnonzero(x[: len(options)] > 0.5)
         return plan_from_choice(instance, options, chosen[options.kind[chosen] != NOTHING])
 
+    milp = milp.with_bounds(milp.lower, upper)
     return CityPart(
         name=DATACENTER,
-        milp=milp.with_bounds(milp.lower, upper),
+        milp=milp,
         objectives=objectives,
         elastic=rest,
         money=money,
         group=group,
         read_plan=read_plan,
+        named=lambda: name_arrays(instance, options, milp, elastic, list(objectives.values())),
         by_columns=True,
         energy_mwh=_spread(milp.num_columns, options.energy_mwh * public),
         co2_t=_spread(milp.num_columns, options.co2_t * public),

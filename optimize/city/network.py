@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from optimize.checking import CheckReport
 from optimize.city.checker import spent_by_year
 from optimize.city.instance import WATER, City, with_share
 from optimize.city.water_demand import with_demand_moved
@@ -14,7 +15,9 @@ from optimize.city.water_part import WaterPlan, read_water_plan
 from optimize.milp import FloatArray
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason
+from optimize.schema import InstanceData
 from optimize.solve import solve
+from optimize.water.solution import Solution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +47,25 @@ def ask_water(
     solution = solved.result.solution
     if solution is None or solved.check is None or not solved.check.passed:
         return Asked(None, solved.result.bound, solved.result.stop, solved.result.relaxations)
-    spent = spent_by_year(city, solved.check.money)[:-1]
+    plan = checked_water_plan(city, data, solution, solved.check, share_cny)
+    return Asked(plan, solved.result.bound, solved.result.stop)
+
+
+def checked_water_plan(
+    city: City, data: InstanceData, solution: Solution, report: CheckReport, share_cny: FloatArray
+) -> WaterPlan:
+    """What a plan of the network takes of what is shared, from its check under ``share_cny``.
+
+    Parameters
+    ----------
+    data : the programme as it was checked, linked demands where they then were.
+    share_cny : shape (sources, years).
+    """
+    spent = spent_by_year(city, report.money)[:-1]
     if data.parameters["water.phased"]:
         spent = needed_share(spent, share_cny, city.carry_over_share)
-    intake = {
-        outcome.where: outcome.reached for outcome in solved.check.clauses if outcome.target.id == "W-CAP"
-    }
-    figures = dict(solved.check.figures)
-    plan = read_water_plan(city, data, solution, figures, intake, spent)
-    return Asked(plan, solved.result.bound, solved.result.stop)
+    intake = {outcome.where: outcome.reached for outcome in report.clauses if outcome.target.id == "W-CAP"}
+    return read_water_plan(city, data, solution, dict(report.figures), intake, spent)
 
 
 def scaled_share(city: City, held_cny: FloatArray, factor: float) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from optimize.city.instance import City
 from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
+from optimize.programme import StatedArrays
 
 NO_COLUMN: IntArray = np.zeros(0, dtype=np.int64)
 
@@ -60,6 +61,7 @@ class CityPart:
         state it, m3/d.
     intake_rows : rows of [W-CAP], whose sides moving demands shift, with these demands.
     read_plan : the programme's plan from the part's columns.
+    named : the part's columns with the names of its projects; None where it holds no single projects.
     """
 
     name: str
@@ -69,6 +71,7 @@ class CityPart:
     money: MoneyRows
     group: IntArray
     read_plan: Callable[[FloatArray], Any]
+    named: Callable[[], StatedArrays] | None = None
     by_columns: bool = False
     energy_mwh: FloatArray | None = None
     co2_t: FloatArray | None = None

@@ -15,6 +15,7 @@ from optimize.pv_siting.instance import Instance, load
 from optimize.pv_siting.limits import derive_limits
 from optimize.pv_siting.options import OptionKeys, Options, derive_chosen_options, derive_options
 from optimize.pv_siting.solution import Solution
+from optimize.pv_siting.stated import name_arrays
 from optimize.units import DAYS_PER_MONTH, DAYS_PER_YEAR
 
 
@@ -46,6 +47,7 @@ def pv_part(city: City, goals: Sequence[str]) -> CityPart:
         money=money,
         group=group,
         read_plan=read_plan,
+        named=lambda: name_arrays(instance, keys, options.mix_names, arrays),
         energy_mwh=spread(options.energy_mwh),
         co2_t=spread(options.co2_t),
         power_mwh=_yields(city, instance, options, arrays.chosen),

@@ -14,7 +14,7 @@ import pandas as pd
 from optimize.city.instance import DATACENTER, MUNICIPAL, PV_SITING, WATER, City, derive_city
 from optimize.city.schema import CITY, CO2, ENERGY, SCHEMA
 from optimize.city.water_demand import present_water_m3, rows_by_id, yearly_demand_m3
-from optimize.errors import Fault, InputFaults
+from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.fingerprint import fingerprint_files
 from optimize.io.instance_folder import (
     LoadedInstance,
@@ -22,6 +22,7 @@ from optimize.io.instance_folder import (
     read_instance,
     read_section,
 )
+from optimize.io.run_store import file_digest
 from optimize.io.validation import locate, nearest
 from optimize.programme import Programme
 from optimize.schema import InstanceData
@@ -81,6 +82,43 @@ def city_files(path: Path, parts: Sequence[Programme]) -> dict[str, Path]:
     for programme in parts:
         files |= dict(instance_files(path, programme))
     return files
+
+
+def read_city_of(
+    run: Path, manifest: Mapping[str, Any], programmes: Sequence[Programme], folder: Path
+) -> City:
+    """The city of a stored run as it was.
+
+    Parameters
+    ----------
+    folder : where the instance lies.
+
+    Raises
+    ------
+    UsageError : it is no longer the same.
+    """
+    again = "give the instance as it was with --instance"
+    names = manifest.get("programmes", ())
+    parts = [programme for programme in programmes if programme.name in names]
+    if not (folder / "instance.toml").is_file():
+        raise UsageError(f"{folder} is not the instance of {run}: it has no instance.toml; {again}")
+    then, now = manifest.get("instance_files", {}), city_files(folder, parts)
+    there = {name: file_digest(file) for name, file in now.items() if file.is_file()}
+    changed = [name for name in {*then, *now} if then.get(name) is None or there.get(name) != then[name]]
+    if changed:
+        raise UsageError(
+            f"{folder} is not the instance of {run}: {', '.join(sorted(changed))} differ; {again}"
+        )
+    try:
+        _, city = read_city(folder, programmes, list(names), manifest.get("overrides", {}))
+    except InputFaults as error:
+        raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
+    if city.fingerprint != manifest.get("fingerprint"):
+        raise UsageError(
+            f"{folder} with the run's overrides is not the instance of {run}: its fingerprint is "
+            f"{city.fingerprint}, the run's is {manifest.get('fingerprint')}; {again}"
+        )
+    return city
 
 
 def _find_faults(

@@ -17,12 +17,12 @@ from optimize.city.checker import check_city, city_goals
 from optimize.city.instance import WATER, City
 from optimize.city.parts import certified_arrays, choice_parts, extreme_changes, in_order
 from optimize.city.plan import SILOS, CityPlan, read_plan, tables_of
-from optimize.city.reading import city_files, read_city
+from optimize.city.reading import read_city_of
 from optimize.city.schema import CITY
 from optimize.city.water_part import exact_part, relaxed_part
-from optimize.errors import InputFaults, UnreadablePlan, UsageError
+from optimize.errors import UnreadablePlan
 from optimize.io.run_instance import folder_of
-from optimize.io.run_store import file_digest, read_manifest, read_summary, read_text_table
+from optimize.io.run_store import read_manifest, read_summary, read_text_table
 from optimize.programme import Programme, StatedArrays
 from optimize.verification.run import Verdict, verify_plan
 
@@ -39,7 +39,7 @@ def verify_city(run: Path, programmes: Sequence[Programme], instance: Path | Non
     began = time.monotonic()
     manifest, summary = read_manifest(run), read_summary(run)
     folder = folder_of(run, manifest, instance)
-    city = _read_as_it_was(run, manifest, programmes, folder)
+    city = read_city_of(run, manifest, programmes, folder)
     verdict = verify_plan(run, _as_programme(city, manifest), folder, city, began)
     tables = {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
     _verify_split(city, summary, tables, verdict)
@@ -49,30 +49,6 @@ def verify_city(run: Path, programmes: Sequence[Programme], instance: Path | Non
         verdict.remarks.append("the bound of reclaimed water rests on a relaxation of its averaged year")
     verdict.seconds = time.monotonic() - began
     return verdict
-
-
-def _read_as_it_was(
-    run: Path, manifest: Mapping[str, Any], programmes: Sequence[Programme], folder: Path
-) -> City:
-    again = "give the instance as it was with --instance"
-    names = manifest.get("programmes", ())
-    parts = [programme for programme in programmes if programme.name in names]
-    then, now = manifest.get("instance_files", {}), city_files(folder, parts)
-    changed = [name for name in {*then, *now} if name not in now or then.get(name) != file_digest(now[name])]
-    if changed:
-        raise UsageError(
-            f"{folder} is not the instance of {run}: {', '.join(sorted(changed))} differ; {again}"
-        )
-    try:
-        _, city = read_city(folder, programmes, list(names), manifest.get("overrides", {}))
-    except InputFaults as error:
-        raise UsageError(f"{folder} is not the instance of {run}: {error.faults[0]}; {again}") from error
-    if city.fingerprint != manifest.get("fingerprint"):
-        raise UsageError(
-            f"{folder} with the run's overrides is not the instance of {run}: its fingerprint is "
-            f"{city.fingerprint}, the run's is {manifest.get('fingerprint')}; {again}"
-        )
-    return city
 
 
 def _as_programme(city: City, manifest: Mapping[str, Any]) -> Programme:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from optimize.city.verify import is_city_run
 from optimize.cli.arguments import Commands, count, positive, seed, share
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_instance import read_instance_of
@@ -15,10 +18,13 @@ from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.studies.explain import Explainer, Explanation
 from optimize.studies.explain_by_locks import LockExplainer
+from optimize.studies.explain_city import CityExplainer
 from optimize.studies.explain_report import Wording, explanation_json, explanation_lines, ranking_lines
 from optimize.studies.plan_model import load_plan_model
-from optimize.studies.stored_runs import StoredRun, read_run
+from optimize.studies.stored_runs import read_city_run, read_run
 from optimize.studies.tables import plain_records, write_tables
+
+AnyExplainer = Explainer | LockExplainer | CityExplainer
 
 _TOP = 10
 _SHOWN = 20
@@ -57,12 +63,11 @@ def _explain(call: argparse.Namespace) -> int:
         )
     if call.csv is not None and not ranks:
         raise UsageError("--csv writes the ranking: add --all or --top N")
-    run = read_run(call.run_folder, PROGRAMMES)
     options = SolveOptions(gap=call.gap, time_limit_s=call.time_limit, seed=call.seed)
-    explainer = _explainer(run, call.instance, options)
+    summary, explainer = _explainer(call.run_folder, call.instance, options)
+    words = Wording.of(summary)
     if ranks:
-        return _rank(call, run, explainer)
-    words = Wording.of(run.summary)
+        return _rank(call, words, explainer)
     for position, project in enumerate(explainer.find(list(dict.fromkeys(call.ids)))):
         told = explainer.explain(project)  # type: ignore[arg-type]
         if call.json:
@@ -72,15 +77,23 @@ def _explain(call: argparse.Namespace) -> int:
     return ExitCode.SOLVED
 
 
-def _explainer(run: StoredRun, instance: Path | None, options: SolveOptions) -> Explainer | LockExplainer:
+def _explainer(
+    folder: Path, instance: Path | None, options: SolveOptions
+) -> tuple[Mapping[str, Any], AnyExplainer]:
+    """The run's summary, and who answers about its projects."""
+    if is_city_run(folder):
+        city = read_city_run(folder, PROGRAMMES)
+        options = dataclasses.replace(options, goal=tuple(city.summary["goal"]))
+        return city.summary, CityExplainer(city, PROGRAMMES, instance, options)
+    run = read_run(folder, PROGRAMMES)
     model = load_plan_model(run, PROGRAMMES, instance)
     if model is not None:
-        return Explainer(model, options)
+        return run.summary, Explainer(model, options)
     _, data = read_instance_of(run.folder, run.manifest, run.programme, PROGRAMMES, instance)
-    return LockExplainer(run, data, options)
+    return run.summary, LockExplainer(run, data, options)
 
 
-def _rank(call: argparse.Namespace, run: StoredRun, explainer: Explainer | LockExplainer) -> int:
+def _rank(call: argparse.Namespace, words: Wording, explainer: AnyExplainer) -> int:
     ranking = explainer.rank()
     top = _TOP if call.top is None else call.top
     exact: dict[str, Explanation] = {}
@@ -103,7 +116,7 @@ def _rank(call: argparse.Namespace, run: StoredRun, explainer: Explainer | LockE
         records if call.all and call.top is None and len(records) <= _SHOWN else records[: max(top, _SHOWN)]
     )
     print(f"{len(records)} projects of the plan, the most important first")
-    print("\n".join(ranking_lines(shown, exact, Wording.of(run.summary))))
+    print("\n".join(ranking_lines(shown, exact, words)))
     if len(shown) < len(records):
         print(f"  … and {len(records) - len(shown)} more; all with --csv FOLDER or --json")
     return ExitCode.SOLVED

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +25,7 @@ from optimize.programme import SolveOptions
 from optimize.result import Relaxation
 from optimize.studies.explain_rows import forced, shortfalls
 from optimize.studies.factors import with_factors
-from optimize.studies.plan_model import PlanModel, candidate_words
+from optimize.studies.plan_model import ModelPart, PlanModel
 from optimize.studies.resolve import Answer, Resolver
 
 Question = Literal["without", "with"]
@@ -36,6 +37,8 @@ _SHORT = 1e-6
 _PRICE_STEP = 0.01
 # Spending within a budget, and what it leaves for the next year.
 _ROWS_OF_A_BUDGET = 2
+# Columns of a ranking.
+RANKING = ("id", "name", "district", "decision", "capex_cny", "approx_value")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Explanation:
     low, high : proven interval of the loss between the best plans there are (None: not bounded).
     approx_value : value at the run's shadow prices against doing nothing (NaN: none stored).
     impossible : no plan has the change; ``relaxations`` are the smallest ways out.
+    supposing : what the answer supposes of what was not planned anew ("": nothing).
     forbidden : why it takes no part at all, in words ("" where it does).
     own_value : of its best option alone.
     enters, leaves : projects that come and go when the programme is solved again.
@@ -101,6 +105,7 @@ class Explanation:
     break_even: BreakEven | None = None
     enters: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
+    supposing: str = ""
 
     @property
     def indistinguishable(self) -> bool:
@@ -115,11 +120,9 @@ class Explainer:
         self.model = model
         self.options = options
         self._resolver: Resolver | None = None
-        ids = model.stated.candidate_ids
-        self._place = {name: position for position, name in enumerate(ids)}
+        self._place = places_of(model.parts)
         self._sign = 1.0 if model.milp.maximise else -1.0
         self._worth = _values_at_prices(model)
-        self._about = _names_of(model)
         # "All budgets in proportion" is the sum of the others.
         self._named = [g for g in model.elastic if g.unit != "CNY" or len(g.rows) <= _ROWS_OF_A_BUDGET]
 
@@ -138,8 +141,19 @@ class Explainer:
         """
         unknown = [name for name in names if name not in self._place]
         if unknown:
-            raise UsageError(unknown_words(unknown, list(self._place), self.model.stated.candidate_kind))
+            raise UsageError(unknown_words(unknown, list(self._place), self.kind))
         return [self._place[name] for name in names]
+
+    @property
+    def known(self) -> list[str]:
+        """The ids there are."""
+        return list(self._place)
+
+    @property
+    def kind(self) -> str:
+        """What a project is, in a planner's word."""
+        kinds = [part.stated.candidate_kind for part in self.model.parts]
+        return kinds[0] if len(kinds) == 1 else "project"
 
     def explain(self, candidate: int) -> Explanation:
         """Everything about one project, the programme solved again for it."""
@@ -156,20 +170,17 @@ class Explainer:
 
         Columns: id, name, district, decision, capex_cny, approx_value; the most important first.
         """
-        projects = self.model.run.projects
-        place = [self._place[name] for name in projects["id"]]
-        chosen = [self.model.chosen_column(position) for position in place]
-        values = [self._approx_value(p, c) for p, c in zip(place, chosen, strict=True)]
-        frame = pd.DataFrame(
-            {
-                "id": projects["id"],
-                "name": [self._about[name][0] for name in projects["id"]],
-                "district": projects["district"],
-                "decision": projects["decision"],
-                "capex_cny": projects["capex_cny"],
-                "approx_value": values,
-            }
-        )
+        names = {place: name for name, place in self._place.items()}
+        rows = []
+        for part in self.model.parts:
+            own = {name: k + part.first_candidate for k, name in enumerate(part.stated.candidate_ids)}
+            for project in part.projects.itertuples():
+                place = own[str(project.id)]
+                _, shown, district = part.about(place)
+                approx = self._approx_value(place, self.model.chosen_column(place))
+                told = (names[place], shown, district, project.decision, project.capex_cny, approx)
+                rows.append(told)
+        frame = pd.DataFrame(rows, columns=RANKING)
         by = "capex_cny" if self._worth is None else "approx_value"
         return frame.sort_values(by, ascending=False, kind="stable", ignore_index=True)
 
@@ -177,7 +188,7 @@ class Explainer:
 
     def _without(self, candidate: int, chosen: int) -> Explanation:
         model = self.model
-        keeping = self._lock(candidate, ("force_in", "fix"))
+        keeping = model.part_of(candidate).lock_on(candidate, ("force_in", "fix"))
         if keeping:
             return self._plain(candidate, chosen, None, forbidden=f"a lock ({keeping}) keeps it in")
         upper = model.milp.upper.copy()
@@ -185,7 +196,7 @@ class Explainer:
         near = self.resolver.reference.x
         assert near is not None
         near = np.minimum(near, upper)
-        idle = int(model.stated.idle[candidate])
+        idle = int(model.idle[candidate])
         if idle >= 0:
             near[idle] = 1.0
             if model.milp.upper[idle] == 0:
@@ -196,13 +207,13 @@ class Explainer:
     def _with(self, candidate: int, columns: IntArray) -> Explanation:
         model = self.model
         best = self._best_option(columns)
-        milp = forced(model.milp, model.stated.idle[candidate], columns)
+        milp = forced(model.milp, model.idle[candidate], columns)
         near = self.resolver.reference.x
         assert near is not None
         near = near.copy()
         near[best] = 1.0
-        if model.stated.idle[candidate] >= 0:
-            near[model.stated.idle[candidate]] = 0.0
+        if model.idle[candidate] >= 0:
+            near[model.idle[candidate]] = 0.0
         free = np.zeros(milp.num_columns, np.bool_)
         free[columns] = True
         answer = self.resolver.solve(milp, near, free)
@@ -234,15 +245,16 @@ class Explainer:
         )
 
     def _plain(self, candidate: int, column: int, question: Question | None, **known: object) -> Explanation:
-        name = str(self.model.stated.candidate_ids[candidate])
-        shown, district = self._about[name]
+        part = self.model.part_of(candidate)
+        name, shown, district = part.about(candidate)
         return Explanation(
             id=name,
             name=shown,
             district=district,
             chosen=self.model.chosen_column(candidate) >= 0,
-            decision="" if column < 0 else candidate_words(self.model, column),
+            decision="" if column < 0 else part.words(column),
             question=question,
+            supposing=self.model.remark,
             approx_value=self._approx_value(candidate, column),
             **known,  # type: ignore[arg-type]
         )
@@ -252,7 +264,7 @@ class Explainer:
     def _approx_value(self, candidate: int, column: int) -> float:
         if self._worth is None or column < 0:
             return float("nan")
-        idle = int(self.model.stated.idle[candidate])
+        idle = int(self.model.idle[candidate])
         return float(self._worth[column] - (self._worth[idle] if idle >= 0 else 0.0))
 
     def _best_option(self, columns: IntArray) -> int:
@@ -261,41 +273,35 @@ class Explainer:
         return int(columns[np.argmax(value[columns])])
 
     def _why_no_option(self, candidate: int) -> str:
-        keeping = self._lock(candidate, ("force_out", "fix"))
+        keeping = self.model.part_of(candidate).lock_on(candidate, ("force_out", "fix"))
         if keeping:
             return f"a lock ({keeping}) keeps it out"
         return "nothing fits there: no option meets the technical conditions of its table row, or all would alone exceed a budget"
-
-    def _lock(self, candidate: int, kinds: Sequence[str]) -> str:
-        """The first lock of these kinds on a project; "" where there is none."""
-        locks, name = self.model.data.tables["locks"], self.model.stated.candidate_ids[candidate]
-        found = [kind for kind in locks.loc[locks["id"] == name, "kind"] if kind in kinds]
-        return str(found[0]) if found else ""
 
     def _changed(
         self, before: FloatArray, after: FloatArray, candidate: int
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Other projects that come and go."""
-        stated = self.model.stated
-        own = stated.candidate == candidate
-        option = (stated.candidate >= 0) & ~own
+        model = self.model
+        option = (model.candidate >= 0) & (model.candidate != candidate)
         comes = np.flatnonzero(option & (after > 0.5) & (before < 0.5))
         goes = np.flatnonzero(option & (before > 0.5) & (after < 0.5))
-        ids = np.asarray(stated.candidate_ids, dtype=object)
-        new, old = set(ids[stated.candidate[comes]]), set(ids[stated.candidate[goes]])
-        enters = [str(name) for name in sorted(new - old)] + [
-            f"{name} differently" for name in sorted(new & old)
-        ]
-        return tuple(enters), tuple(str(name) for name in sorted(old - new))
+        new, old = set(model.candidate[comes].tolist()), set(model.candidate[goes].tolist())
+
+        def ids(places: set[int]) -> list[str]:
+            return sorted(model.part_of(place).about(place)[0] for place in places)
+
+        enters = ids(new - old) + [f"{name} differently" for name in ids(new & old)]
+        return tuple(enters), tuple(ids(old - new))
 
     def _stopping(self, candidate: int, option: int) -> tuple[StoppingRow, ...]:
         """Rows that the option breaks in the plan as it is, and what it takes of scarce ones."""
         model = self.model
         x = model.x.copy()
         x[option] = 1.0
-        if model.stated.idle[candidate] >= 0:
-            x[model.stated.idle[candidate]] = 0.0
-        short, unnamed = shortfalls(model.milp, x, self._named)
+        if model.idle[candidate] >= 0:
+            x[model.idle[candidate]] = 0.0
+        short, unnamed = shortfalls(model.with_any_budget(model.milp), x, self._named)
         worth = self._taken(option)
         rows = [
             StoppingRow(f"{group.clause} {group.where}".strip(), group.unit, float(short[k]), float(worth[k]))
@@ -309,7 +315,9 @@ class Explainer:
     def _row_words(self, row: int) -> str:
         names = self.model.milp.row_names
         block = "a row" if names is None else names[row].partition("[")[0]
-        return self.model.programme.row_words.get(block, block.replace("_", " "))
+        words = self.model.row_words
+        first, _, rest = block.partition(" ")
+        return words.get(block) or f"{words.get(first, first.replace('_', ' '))} {rest}".strip()
 
     def _taken(self, option: int) -> FloatArray:
         """What the option takes of each budget and target, at the shadow prices; NaN: no prices."""
@@ -323,34 +331,42 @@ class Explainer:
     def _break_even(self, option: int, loss: float) -> BreakEven | None:
         """Only where the goal is money: what a project has to bring besides equals what it costs the plan."""
         model = self.model
-        if model.programme.goal(model.goals[-1]).unit != "CNY" or loss <= 0 or model.stated.plan_of is None:
+        part = model.part_of(int(model.candidate[option]))
+        if model.goal.unit != "CNY" or loss <= 0 or part.stated.plan_of is None:
             return None
-        alone = np.zeros(model.milp.num_columns)
-        alone[option] = 1.0
-        plan = model.stated.plan_of(alone)
-        row = model.programme.plan_tables(model.instance, plan)["projects"].iloc[0]
-        parameters = model.data.parameters
+        plan = part.plan_with_only(option)
+        row = part.programme.plan_tables(part.instance, plan)["projects"].iloc[0]
+        parameters = part.data.parameters
         year = int(row["year"]) - int(parameters["base_year"])
         now = loss / float(discount_factor(float(parameters["economics.discount_rate"]), year))
         capex = float(row["capex_cny"])
         return BreakEven(
             subsidy_cny=loss,
             capex_cut_share=now / capex if capex >= now > 0 else None,
-            price_factor=self._price_factor(plan, loss),
+            price_factor=self._price_factor(part, plan, loss),
         )
 
-    def _price_factor(self, plan: object, loss: float) -> float | None:
+    def _price_factor(self, part: ModelPart, plan: object, loss: float) -> float | None:
         """Prices times this make up for ``loss``: the project alone, by the checker, at dearer prices."""
-        model, goal = self.model, self.model.goals[-1]
-        programme = model.programme
-        dearer = programme.load(with_factors(programme, model.data, {"prices": 1.0 + _PRICE_STEP}))
-        now = programme.check(model.instance, plan).figures[goal]
+        programme, goal = part.programme, self.model.goal.name
+        dearer = programme.load(with_factors(programme, part.data, {"prices": 1.0 + _PRICE_STEP}))
+        now = programme.check(part.instance, plan).figures[goal]
         then = programme.check(dearer, plan).figures[goal]
         slope = self._sign * (then - now) / _PRICE_STEP
         return 1.0 + loss / slope if slope > _ROUNDING * max(1.0, abs(now)) else None
 
 
 # --- parts ----------------------------------------------------------------------------------------
+
+
+def places_of(parts: Sequence[ModelPart]) -> dict[str, int]:
+    """Candidates by their ids; an id of several programmes after the programme's name: ``pv_siting/S1``."""
+    number = Counter(name for part in parts for name in part.stated.candidate_ids)
+    return {
+        name if number[name] == 1 else f"{part.programme.name}/{name}": position
+        for part in parts
+        for position, name in enumerate(part.stated.candidate_ids, start=part.first_candidate)
+    }
 
 
 def unknown_words(unknown: Sequence[str], known: Sequence[str], kind: str) -> str:
@@ -373,11 +389,3 @@ def _values_at_prices(model: PlanModel) -> FloatArray | None:
         return None
     sign = 1.0 if model.milp.maximise else -1.0
     return np.asarray(sign * (model.milp.cost - model.milp.matrix.T @ model.multipliers))
-
-
-def _names_of(model: PlanModel) -> dict[str, tuple[str, str]]:
-    """Name and district of every candidate, from its table."""
-    table, key = model.programme.lockable[0]
-    frame = model.data.tables[table]
-    shown = frame["name_en"].where(frame["name_en"] != "", frame["name_zh"])
-    return {i: (n, d) for i, n, d in zip(frame[key], shown, frame["district"], strict=True)}

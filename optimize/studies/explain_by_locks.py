@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,43 @@ import pandas as pd
 
 from optimize.errors import UsageError
 from optimize.programme import SolveOptions
-from optimize.result import StopReason
+from optimize.result import Relaxation, StopReason
 from optimize.schema import InstanceData
 from optimize.solve import solve
-from optimize.studies.explain import Explanation, Question, unknown_words
+from optimize.studies.explain import RANKING, Explanation, Question, unknown_words
 from optimize.studies.stored_runs import StoredRun
 
 
-class LockExplainer:
-    """Answers about the works of one run; each is a solve of its own."""
+@dataclass(frozen=True)
+class LockedAnswer:
+    """What solving with a lock said; ``value`` of a checked plan (None: none)."""
 
-    def __init__(self, run: StoredRun, data: InstanceData, options: SolveOptions) -> None:
+    stop: StopReason
+    value: float | None
+    bound: float | None
+    relaxations: tuple[Relaxation, ...]
+
+
+class LockExplainer:
+    """Answers about the works of one run; each is a solve of its own.
+
+    Parameters
+    ----------
+    solve_locked : solves with the programme's data so locked; by default the programme alone.
+    """
+
+    kind = "project"
+
+    def __init__(
+        self,
+        run: StoredRun,
+        data: InstanceData,
+        options: SolveOptions,
+        solve_locked: Callable[[InstanceData, SolveOptions], LockedAnswer] | None = None,
+    ) -> None:
         self.run, self.data = run, data
         self.options = dataclasses.replace(options, goal=tuple(run.summary["goal"]))
+        self._solve = solve_locked or self._solve_alone
         self._sign = 1.0 if run.summary["maximise"] else -1.0
         self._rows = {
             str(name): (table, position)
@@ -37,8 +62,13 @@ class LockExplainer:
         """The names themselves; raises UsageError with the nearest ids for each that is unknown."""
         unknown = [name for name in names if name not in self._rows]
         if unknown:
-            raise UsageError(unknown_words(unknown, list(self._rows), "project"))
+            raise UsageError(unknown_words(unknown, self.known, self.kind))
         return list(names)
+
+    @property
+    def known(self) -> list[str]:
+        """The ids there are."""
+        return list(self._rows)
 
     def rank(self) -> pd.DataFrame:
         """The plan's works by CAPEX: there are no shadow prices; columns as those of `Explainer.rank`."""
@@ -47,8 +77,8 @@ class LockExplainer:
                 (name, *self._about(name), " | ".join(works["decision"]), works["capex_cny"].sum())
                 for name, works in self._built.items()
             ],
-            columns=["id", "name", "district", "decision", "capex_cny"],
-        ).assign(approx_value=float("nan"))
+            columns=RANKING[:-1],
+        ).assign(**{RANKING[-1]: float("nan")})
         return frame.sort_values("capex_cny", ascending=False, kind="stable", ignore_index=True)
 
     def explain(self, name: str) -> Explanation:
@@ -76,11 +106,17 @@ class LockExplainer:
         faults = self.run.programme.find_faults(locked)
         if faults:
             return dataclasses.replace(plain, question=None, forbidden=str(faults[0]))
-        solved = solve(self.run.programme, locked, self.options)
-        if solved.result.stop is StopReason.INFEASIBLE:
-            return dataclasses.replace(plain, impossible=True, relaxations=solved.result.relaxations)
-        value = solved.result.objective if solved.check is not None and solved.check.passed else None
-        return dataclasses.replace(plain, **self._interval(value, solved.result.bound))
+        answer = self._solve(locked, self.options)
+        if answer.stop is StopReason.INFEASIBLE:
+            return dataclasses.replace(plain, impossible=True, relaxations=answer.relaxations)
+        return dataclasses.replace(plain, **self._interval(answer.value, answer.bound))
+
+    def _solve_alone(self, data: InstanceData, options: SolveOptions) -> LockedAnswer:
+        solved = solve(self.run.programme, data, options)
+        result, passed = solved.result, solved.check is not None and solved.check.passed
+        return LockedAnswer(
+            result.stop, result.objective if passed else None, result.bound, result.relaxations
+        )
 
     def _interval(self, value: float | None, bound: float | None) -> dict[str, Any]:
         plan, best = float(self.run.summary["objective"]), self.run.summary["bound"]

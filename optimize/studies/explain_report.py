@@ -55,6 +55,8 @@ def explanation_lines(e: Explanation, words: Wording) -> list[str]:
                 f"about {money(e.approx_value, words.unit)} against doing nothing, at the run's shadow prices",
             )
         )
+    if e.supposing and e.question is not None:
+        parts.append(("supposing", e.supposing))
     if e.enters or e.leaves:
         parts.append(("then", _changed_words(e)))
     for label, text in parts:
@@ -96,6 +98,8 @@ def _proven_words(e: Explanation, unit: str) -> str:
         return "nothing: no bound was found; indistinguishable"
     if e.low == e.high:
         return "exactly that" if e.loss == e.low else f"exactly {money(e.low, unit)}"
+    if money(e.low, unit) == money(e.high, unit) == money(e.loss or 0.0, unit):
+        return "that, to the digits shown"
     between = f"between {money(e.low, unit)} and {money(e.high, unit)}"
     return f"{between}; smaller than the gaps, so indistinguishable" if e.indistinguishable else between
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.engine.choice import LagrangianBound, solve_by_choice
-from optimize.engine.choice_structure import ChoiceStructure, find_structure
+from optimize.engine.choice_structure import find_structure
 from optimize.engine.elastic import smallest_relaxations
 from optimize.engine.highs import MilpOutcome, solve_lp, solve_milp
 from optimize.engine.stopping import Watch
@@ -78,13 +78,14 @@ class Resolver:
             return
         lagrangian = LagrangianBound(structure)
         multipliers = self.model.multipliers
-        if multipliers is None:
-            found = lagrangian.minimise(self._watch())
+        if multipliers is None or not self.model.certified:
+            near = None if multipliers is None else structure.linking_multipliers(multipliers)
+            found = lagrangian.minimise(self._watch(), near)
             if found is None:
                 return
             multipliers = structure.sign * structure.row_multipliers(found, milp.num_rows)
         self._multipliers = multipliers
-        self._distance = lagrangian.relaxation(milp, _of_links(structure, multipliers)).distance
+        self._distance = lagrangian.relaxation(milp, structure.linking_multipliers(multipliers)).distance
 
     def _improved_plan(self) -> Answer:
         """The run's plan after the same search that variants get: what they are compared with."""
@@ -146,7 +147,7 @@ class Resolver:
         watch = self._watch()
         structure = find_structure(milp)
         assert structure is not None
-        evaluation = LagrangianBound(structure).evaluate(_of_links(structure, self._multipliers))
+        evaluation = LagrangianBound(structure).evaluate(structure.linking_multipliers(self._multipliers))
         bound = None if evaluation is None else structure.sign * evaluation.bound + structure.offset
         ranked = np.sort(self._distance[milp.integral & (milp.upper > 0)])
         held = np.where(milp.integral, np.clip(np.round(near), milp.lower, milp.upper), near)
@@ -184,6 +185,7 @@ class Resolver:
         return Answer(None, None, None, True, self._ways_out(milp, self.model.elastic))
 
     def _ways_out(self, milp: Milp, elastic: Sequence[ElasticRows]) -> tuple[Relaxation, ...]:
+        milp = self.model.with_any_budget(milp)
         relaxed = smallest_relaxations(milp, elastic, Watch(self.options, maximise=False), alternatives=3)
         return relaxed.ways
 
@@ -192,9 +194,3 @@ class Resolver:
 
     def _better(self, value: float | None, than: float) -> bool:
         return value is not None and (value > than if self.model.milp.maximise else value < than)
-
-
-def _of_links(structure: ChoiceStructure, multipliers: FloatArray) -> FloatArray:
-    """Multipliers of a structure's linking rows from those of the programme's rows; any are valid."""
-    taken = structure.sign * multipliers[structure.origin] / structure.scale
-    return np.where(structure.equal, taken, np.maximum(taken, 0.0))

@@ -46,7 +46,10 @@ def models(runs: dict[str, list[Path]]) -> dict[str, PlanModel]:
 @pytest.fixture(scope="module")
 def told(models: dict[str, PlanModel]) -> dict[str, list[Explanation]]:
     """Projects of both templates explained: all sites, and centres of every kind of answer."""
-    asked = {"pv_siting": list(models["pv_siting"].stated.candidate_ids), "datacenter": ["A3", "B2", "B6"]}
+    asked = {
+        "pv_siting": list(models["pv_siting"].parts[0].stated.candidate_ids),
+        "datacenter": ["A3", "B2", "B6"],
+    }
     found = {}
     for name, ids in asked.items():
         explainer = Explainer(models[name], _OPTIONS)
@@ -56,13 +59,15 @@ def told(models: dict[str, PlanModel]) -> dict[str, list[Explanation]]:
 
 def solved_with_lock(model: PlanModel, kind: str, name: str) -> float | None:
     """Best value with a lock in the table, by the engine on that instance; None: infeasible."""
-    locks = model.data.tables["locks"]
+    locks = model.parts[0].data.tables["locks"]
     row = dict.fromkeys(locks.columns, "") | {"kind": kind, "id": name, "year": 0}
-    tables = dict(model.data.tables) | {"locks": pd.concat([locks, pd.DataFrame([row])], ignore_index=True)}
+    tables = dict(model.parts[0].data.tables) | {
+        "locks": pd.concat([locks, pd.DataFrame([row])], ignore_index=True)
+    }
     options = dataclasses.replace(_OPTIONS, goal=model.goals)
-    assert model.programme.solve_fast is not None
-    data = dataclasses.replace(model.data, tables=tables)
-    result = model.programme.solve_fast(model.programme.load(data), options)
+    assert model.parts[0].programme.solve_fast is not None
+    data = dataclasses.replace(model.parts[0].data, tables=tables)
+    result = model.parts[0].programme.solve_fast(model.parts[0].programme.load(data), options)
     return None if result.stop is StopReason.INFEASIBLE else result.objective
 
 
@@ -103,22 +108,24 @@ def test_break_even_makes_up_for_the_loss(
             if e.break_even is None or e.break_even.price_factor is None or e.loss is None:
                 continue
             found += 1
-            candidate = list(model.stated.candidate_ids).index(e.id)
+            candidate = list(model.parts[0].stated.candidate_ids).index(e.id)
             columns = [c for c in model.columns_of(candidate) if e.decision == words_of(model, int(c))]
-            assert model.stated.plan_of is not None
+            assert model.parts[0].stated.plan_of is not None
             alone = np.zeros(model.milp.num_columns)
             alone[columns[0]] = 1.0
-            plan = model.stated.plan_of(alone)
-            dearer = with_factors(model.programme, model.data, {"prices": e.break_even.price_factor})
-            now = model.programme.check(model.instance, plan).figures["npv"]
-            then = model.programme.check(model.programme.load(dearer), plan).figures["npv"]
+            plan = model.parts[0].stated.plan_of(alone)
+            dearer = with_factors(
+                model.parts[0].programme, model.parts[0].data, {"prices": e.break_even.price_factor}
+            )
+            now = model.parts[0].programme.check(model.parts[0].instance, plan).figures["npv"]
+            then = model.parts[0].programme.check(model.parts[0].programme.load(dearer), plan).figures["npv"]
             assert then - now == pytest.approx(e.loss, rel=1e-3), e.id
             assert e.break_even.subsidy_cny == e.loss
     assert found
 
 
 def words_of(model: PlanModel, column: int) -> str:
-    row = model.stated.describe(np.array([column])).iloc[0]
+    row = model.parts[0].stated.describe(np.array([column])).iloc[0]
     return " · ".join(str(v) for v in row if str(v) not in ("", "0"))
 
 
@@ -170,7 +177,7 @@ def test_large_programmes_are_searched_around_the_plan(
 def test_ranking_begins_with_what_is_worth_most(models: dict[str, PlanModel]) -> None:
     ranking = Explainer(models["datacenter"], _OPTIONS).rank()
     assert list(ranking["id"]) and ranking["approx_value"].is_monotonic_decreasing
-    assert set(ranking["id"]) == set(models["datacenter"].run.projects["id"])
+    assert set(ranking["id"]) == set(models["datacenter"].parts[0].projects["id"])
 
 
 def test_water_is_explained_by_locks(runs: dict[str, list[Path]], towns: Path) -> None:
