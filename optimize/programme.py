@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -233,6 +233,17 @@ class RestatedOptions:
     payments: Callable[[Any], OptionPayments]
 
 
+class GoalLevels(Protocol):
+    """One instance solved again and again for one goal while others have to reach a level; plans found serve later
+    questions."""
+
+    def best(self, goal: str, options: SolveOptions) -> Result[Any]:
+        """The best plan of one goal."""
+
+    def at(self, goal: str, levels: Mapping[str, float], options: SolveOptions) -> Result[Any]:
+        """The best plan of ``goal`` that reaches ``levels`` of others (at most that, where they are minimised)."""
+
+
 @dataclass(frozen=True)
 class Programme:
     """One programme (data centres, reclaimed water, public PV).
@@ -245,7 +256,8 @@ class Programme:
     this instance, so its bounds cannot be recomputed from multipliers).  ``project_tables`` say which
     of the plan's tables list its projects; ``lockable`` are the tables, with their key, whose ids a lock
     may name; ``row_words`` say in a planner's words what rows without a name of their own (by block)
-    stand for; ``factors`` are what `optimize.studies` varies.  ``state_levels`` derives the options once
+    stand for; ``factors`` are what `optimize.studies` varies.  ``goal_levels`` solves
+    an instance with goals held at levels, where the arrays hold no plans (None: they do).  ``state_levels`` derives the options once
     for many instances that differ in budgets and targets only (None: every instance is stated anew).
     ``restate_options`` values the options under other figures; ``recount_projects`` counts a plan's
     projects one by one as the checker does (None: the arrays hold no single projects).
@@ -273,6 +285,7 @@ class Programme:
     families: tuple[str, ...]
     generate: Callable[[str, int, str], InstanceDraft]
     project_tables: tuple[ProjectTable, ...] = ()
+    goal_levels: Callable[[Any], GoalLevels] | None = None
     state_levels: Callable[[Any, str], Levels] | None = None
     lockable: tuple[tuple[str, str], ...] = ()
     row_words: Mapping[str, str] = field(default_factory=dict)

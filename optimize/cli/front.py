@@ -17,6 +17,7 @@ from optimize.cli.arguments import (
     seed,
     share,
 )
+from optimize.cli.progress import stopping_softly
 from optimize.errors import ExitCode, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.io.run_instance import read_instance_of
@@ -69,7 +70,11 @@ def add_parsers(commands: Commands) -> None:
 def _add_limits(command: argparse.ArgumentParser) -> None:
     command.add_argument("--gap", type=share, default=1e-3, help="stop each solve at this proven gap (0.001)")
     command.add_argument(
-        "--time-limit", type=positive, default=60.0, metavar="S", help="seconds for each solve (60)"
+        "--time-limit",
+        type=positive,
+        default=300.0,
+        metavar="S",
+        help="seconds for all solves together (300)",
     )
     command.add_argument("--seed", type=seed, default=0)
     command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables as CSV")
@@ -79,7 +84,9 @@ def _add_limits(command: argparse.ArgumentParser) -> None:
 def _front(call: argparse.Namespace) -> int:
     goals = tuple(name.strip() for name in call.goals.split(",") if name.strip())
     programme, data, _ = _subject(call)
-    front = trace_front(programme, data, goals, call.points, _options(call, goals[:1]), _progress(call))
+    options = _options(call, goals[:1])
+    with stopping_softly(options.interrupt):
+        front = trace_front(programme, data, goals, call.points, options, _progress(call))
     if front is None:
         return _infeasible(call)
     if call.csv is not None:
@@ -96,9 +103,10 @@ def _margins(call: argparse.Namespace) -> int:
     programme, data, goal = _subject(call)
     shares = sorted(set(call.step or _SHARES))
     options = _options(call, ((call.goal or goal),))
-    margins = find_margins(
-        programme, data, options, shares, sources=call.source, nested=call.nested, told=_progress(call)
-    )
+    with stopping_softly(options.interrupt):
+        margins = find_margins(
+            programme, data, options, shares, sources=call.source, nested=call.nested, told=_progress(call)
+        )
     if margins is None:
         return _infeasible(call)
     if call.csv is not None:
@@ -136,7 +144,7 @@ def _options(call: argparse.Namespace, goal: tuple[str, ...]) -> SolveOptions:
 def _progress(call: argparse.Namespace) -> Callable[[str], None]:
     if call.json or not sys.stderr.isatty():
         return lambda words: None
-    return lambda words: print(f"solving: {words}", file=sys.stderr)
+    return lambda words: print(words, file=sys.stderr)
 
 
 def _infeasible(call: argparse.Namespace) -> int:

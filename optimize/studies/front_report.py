@@ -12,6 +12,9 @@ from optimize.studies.fronts import Front
 from optimize.studies.margins import Margin, Margins, Nested, margins_tables
 from optimize.studies.tables import aligned, plain_records
 
+# From this gap on a front says what such a gap means.
+_WIDE = 0.05
+
 
 def front_table(front: Front) -> pd.DataFrame:
     """A row for each point: values by goal, levels asked, bound, gap, and what it is."""
@@ -64,6 +67,11 @@ def front_lines(front: Front) -> list[str]:
     lines.append(
         f"  gap: how much more {goals[0].en} any plan could have at most that keeps the other columns"
     )
+    if any(point.gap is None or point.gap > _WIDE for point in front.points):
+        lines.append(
+            "  where the gap is wide each row is still a checked plan, but better ones may exist there: what the proof\n"
+            "  leaves open may be search or bound; more time (--time-limit) or fewer --points narrow it"
+        )
     for level, why in front.not_reached:
         asked = ", ".join(
             f"{goal} {amount(value, front.programme.goal(goal).unit)}" for goal, value in level.items()

@@ -17,15 +17,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimize.errors import UsageError
-from optimize.milp import FloatArray, Milp
+from optimize.milp import FloatArray
 from optimize.programme import Programme, SolveOptions
+from optimize.report.text import amount, percent
 from optimize.result import StopReason
 from optimize.schema import InstanceData
-from optimize.studies.stated_levels import Ladder, Point, StatedProgramme
+from optimize.studies.front_questions import Found, Questions, questions_of
+from optimize.studies.stated_levels import SharedTime
 
 # A level asks a billionth less than the plan it comes from, so that this plan keeps it.
 _ROOM = 1e-9
 _SAME = 1e-9
+# The optimum of each goal alone, from which the levels follow and begin, has the time of so many levels.
+_PARTS_OF_SINGLE = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,116 +82,123 @@ def trace_front(
     ----------
     goals : two or three; the first is optimised, the others are held at levels.
     num_points : levels of each other goal, from 2.
-    options : the limits hold for each solve.
+    options : the gap holds for each solve, the time limit for all together; what is interrupted ends with
+        the points there are.
 
     Raises
     ------
-    UsageError : not two or three different goals, fewer than two points, no plan in time.
+    UsageError : not two or three different goals, fewer than two points, no plan of a goal alone in time.
     FailedCheck : a plan fails its check.
     """
     if len(goals) not in (2, 3) or len(set(goals)) != len(goals):
         raise UsageError(f"a front is of two or three different goals, not of {', '.join(goals) or 'none'}")
     if num_points < 2:
         raise UsageError("a front has at least two points")
-    tracing = _Tracing(StatedProgramme(programme, data, goals), options, told)
-    return tracing.front(num_points)
+    time = SharedTime(options)
+    return _Tracing(programme, questions_of(programme, data, goals, time), goals, time, told).front(
+        num_points
+    )
 
 
 class _Tracing:
-    def __init__(self, stated: StatedProgramme, options: SolveOptions, told: Callable[[str], None]) -> None:
-        self.stated, self.options, self.told = stated, options, told
-        self.first, *self.others = stated.goals
-        self.sign = {goal: 1.0 if stated.stated.objectives[goal].maximise else -1.0 for goal in stated.goals}
+    def __init__(
+        self,
+        programme: Programme,
+        questions: Questions,
+        goals: Sequence[str],
+        time: SharedTime,
+        told: Callable[[str], None],
+    ) -> None:
+        self.programme, self.questions, self.time, self.told = programme, questions, time, told
+        self.goals = tuple(goals)
+        self.first, *self.others = goals
+        self.sign = {goal: 1.0 if programme.goal(goal).maximise else -1.0 for goal in goals}
 
     def front(self, num_points: int) -> Front | None:
-        singles: dict[str, Point] = {}
-        for goal in self.stated.goals:
-            self.told(f"the best {goal} alone")
-            singles[goal] = Ladder(self.options).solve(self.stated.milp_for(goal))
+        singles: dict[str, Found] = {}
+        self.time.expect(_PARTS_OF_SINGLE * len(self.goals) + num_points ** len(self.others))
+        for goal in self.goals:
+            self.told(f"the best {self.programme.goal(goal).en} alone")
+            singles[goal] = self.questions.best(goal, _PARTS_OF_SINGLE)
+            self.told(self._answer(goal, singles[goal]))
             if singles[goal].stop is StopReason.INFEASIBLE:
                 return None
-            x = singles[goal].x
-            if x is None:
-                raise UsageError(f"no plan for {goal} within the limits; give more (--time-limit)")
-            singles[goal] = dataclasses.replace(singles[goal], x=self.stated.settled(x))
+            if not singles[goal].figures:
+                raise UsageError(
+                    f"no plan for {goal} alone in its share of the time; give more (--time-limit) or ask for "
+                    "fewer --points; `optimize solve` says whether there is one"
+                )
         levels = [self._levels(goal, singles, num_points) for goal in self.others]
         points, missing = self._solve_levels(levels)
         # The single optima are plans too: the first goal's with its bound, the others' for what they are.
         points += [(self._as_level(goal, single), self._reached(single)) for goal, single in singles.items()]
-        found = [self._described(point, level) for point, level in points]
+        found = [FrontPoint(found.figures, level, found.bound, found.gap) for found, level in points]
         found = _with_shared_bounds(found, self.first, self.sign)
-        kept = _nondominated(found, self.stated.goals, self.sign)
+        kept = _nondominated(found, self.goals, self.sign)
         return Front(
-            self.stated.programme,
-            self.stated.goals,
-            _with_knee(_with_best(kept, self.stated.goals, self.sign), self.stated.goals, self.sign),
-            {goal: (_value(point), point.bound) for goal, point in singles.items()},
+            self.programme,
+            self.goals,
+            _with_knee(_with_best(kept, self.goals, self.sign), self.goals, self.sign),
+            {goal: (_value(found), found.bound) for goal, found in singles.items()},
             tuple(missing),
         )
 
-    def _levels(self, goal: str, singles: Mapping[str, Point], number: int) -> list[float]:
+    def _levels(self, goal: str, singles: Mapping[str, Found], number: int) -> list[float]:
         """From the least that the other optima reach of a goal to its own optimum."""
-        reached = []
-        for point in singles.values():
-            assert point.x is not None
-            reached.append(self.sign[goal] * self.stated.value(goal, point.x))
-        best = max(reached)
-        levels = np.linspace(min(reached), best, number)
+        reached = [self.sign[goal] * found.figures[goal] for found in singles.values()]
+        levels = np.linspace(min(reached), max(reached), number)
         return [float(self.sign[goal] * (level - _ROOM * max(1.0, abs(level)))) for level in levels]
 
     def _solve_levels(
         self, levels: Sequence[Sequence[float]]
-    ) -> tuple[list[tuple[Point, dict[str, float]]], list[tuple[Mapping[str, float], str]]]:
+    ) -> tuple[list[tuple[Found, dict[str, float]]], list[tuple[Mapping[str, float], str]]]:
         """From the tightest levels to the loosest: plans of the one are plans of the next."""
-        ladder, milp = Ladder(self.options), self._with_level_rows()
-        found: list[tuple[Point, dict[str, float]]] = []
+        answers: list[tuple[Found, dict[str, float]]] = []
         missing: list[tuple[Mapping[str, float], str]] = []
         for asked in itertools.product(*(reversed(of_goal) for of_goal in levels)):
             level = dict(zip(self.others, asked, strict=True))
-            self.told(f"{self.first} at " + ", ".join(f"{goal} {value:.6g}" for goal, value in level.items()))
-            point = ladder.solve(self._at(milp, asked))
-            if point.x is not None:
-                found.append((dataclasses.replace(point, x=self.stated.settled(point.x)), level))
+            if self.time.is_over:
+                missing.append((level, f"not begun: {self.time.why_over()}"))
+                continue
+            self.told(self._question(level))
+            found = self.questions.at(level)
+            self.told(self._answer(self.first, found))
+            if found.figures:
+                answers.append((found, level))
             else:
-                proven = point.stop is StopReason.INFEASIBLE
-                missing.append((level, "no plan reaches this" if proven else "no plan found in time"))
-        return found, missing
+                missing.append((level, self._why_none(found)))
+        return answers, missing
 
-    def _reached(self, point: Point) -> dict[str, float]:
-        assert point.x is not None
-        return {goal: self.stated.value(goal, point.x) for goal in self.others}
+    def _why_none(self, found: Found) -> str:
+        if found.stop is StopReason.INFEASIBLE:
+            return "no plan reaches this"
+        stopped = self.time.options.interrupt.is_set()
+        return "stopped before there was a plan" if stopped else "no plan found in time"
 
-    def _as_level(self, goal: str, single: Point) -> Point:
+    def _question(self, level: Mapping[str, float]) -> str:
+        parts = []
+        for goal, value in level.items():
+            of = self.programme.goal(goal)
+            parts.append(f"{of.en} {'≥' if of.maximise else '≤'} {amount(value, of.unit)}")
+        return f"the best {self.programme.goal(self.first).en} with {' and '.join(parts)}"
+
+    def _answer(self, goal: str, found: Found) -> str:
+        if found.value is None:
+            return "  none" if found.stop is StopReason.INFEASIBLE else "  no plan found in its time"
+        gap = percent(found.gap)
+        unit = self.programme.goal(goal).unit
+        return f"  {amount(found.value, unit)} · gap {gap} · {self.time.remaining_s:.0f} s left"
+
+    def _reached(self, found: Found) -> dict[str, float]:
+        return {goal: found.figures[goal] for goal in self.others}
+
+    def _as_level(self, goal: str, single: Found) -> Found:
         return single if goal == self.first else dataclasses.replace(single, bound=None)
 
-    def _with_level_rows(self) -> Milp:
-        milp = self.stated.milp_for(self.first)
-        for goal in self.others:
-            cost = self.stated.stated.objectives[goal].cost
-            milp = milp.with_row(cost, -np.inf, np.inf, f"level_{goal}")
-        return milp
 
-    def _at(self, milp: Milp, asked: Sequence[float]) -> Milp:
-        lower, upper = milp.row_lower.copy(), milp.row_upper.copy()
-        first = milp.num_rows - len(self.others)
-        for position, (goal, level) in enumerate(zip(self.others, asked, strict=True)):
-            side = level - self.stated.stated.objectives[goal].offset
-            if self.sign[goal] > 0:
-                lower[first + position] = side
-            else:
-                upper[first + position] = side
-        return dataclasses.replace(milp, row_lower=lower, row_upper=upper)
-
-    def _described(self, point: Point, level: Mapping[str, float]) -> FrontPoint:
-        assert point.x is not None
-        report = self.stated.checked(point.x)
-        values = {goal: float(report.figures[goal]) for goal in self.stated.goals}
-        return FrontPoint(values, level, point.bound, point.gap)
-
-
-def _value(point: Point) -> float:
-    assert point.value is not None
-    return point.value
+def _value(found: Found) -> float:
+    assert found.value is not None
+    return found.value
 
 
 def _with_shared_bounds(

@@ -9,24 +9,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from optimize.clauses import ClauseTarget
 from optimize.errors import UsageError
-from optimize.milp import FloatArray, IntArray, Milp
-from optimize.programme import PricedRows, Programme, SolveOptions
+from optimize.programme import Goal, Programme, SolveOptions
+from optimize.report.text import money, percent
 from optimize.result import StopReason
 from optimize.schema import InstanceData
-from optimize.studies.stated_levels import Ladder, Point, StatedProgramme
-from optimize.studies.sweep import data_at
+from optimize.studies.front_questions import Found
+from optimize.studies.margin_questions import MarginQuestions, margin_questions_of
+from optimize.studies.stated_levels import SharedTime
 
-ALL = "all sources"
 # The smallest step a planner would take back of a target, in its own unit.
 _LAST_UNIT = {"count": 1.0, "share": 0.01}
 _LAST_SHARE = 0.01
+# The plan as it is, with which all are compared, has the time of so many steps.
+_PARTS_OF_BASE = 3.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def find_margins(
 
     Parameters
     ----------
-    options : one goal; the limits hold for each solve.
+    options : one goal; the gap holds for each solve, the time limit for all together.
     shares : steps of the budgets, ascending, as shares of them.
     sources : budgets asked for; () means all, and all together.
 
@@ -104,144 +105,95 @@ def find_margins(
     """
     if len(options.goal) != 1:
         raise UsageError("margins are of one goal")
-    study = _Study(StatedProgramme(programme, data, options.goal), options, told)
-    return study.margins(sorted(shares), sources, nested)
+    time = SharedTime(options)
+    questions = margin_questions_of(programme, data, options.goal[0], time, nested=nested)
+    study = _Study(questions, list(data.targets.values()), programme.goal(options.goal[0]), time, told)
+    return study.margins(programme, sorted(shares), sources, nested)
 
 
 class _Study:
-    def __init__(self, stated: StatedProgramme, options: SolveOptions, told: Callable[[str], None]) -> None:
-        self.stated, self.options, self.told = stated, options, told
-        self.milp = stated.milp_for(options.goal[0])
-        self.sign = 1.0 if self.milp.maximise else -1.0
-        self.ladder = Ladder(options)
+    def __init__(
+        self, questions: MarginQuestions, targets: Sequence[ClauseTarget], goal: Goal, time: SharedTime,
+        told: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.questions, self.goal, self.time, self.told = questions, goal, time, told
+        # a cap of nothing (safety) is not for sale
+        self.targets = [target for target in targets if target.required > 0]
+        self.sign = 1.0 if goal.maximise else -1.0
 
-    def margins(self, shares: Sequence[float], sources: Sequence[str], nested: bool) -> Margins | None:
-        budgets_of = self._sources()
+    def margins(
+        self, programme: Programme, shares: Sequence[float], sources: Sequence[str], nested: bool
+    ) -> Margins | None:
+        budgets_of = self.questions.budgets_cny()
         unknown = [name for name in sources if name not in budgets_of]
         if unknown:
             raise UsageError(f"no budget of {', '.join(unknown)}; there are those of {', '.join(budgets_of)}")
+        chosen = {source: cny for source, cny in budgets_of.items() if not sources or source in sources}
+        num_steps = len(chosen) * len(shares) + len(self.targets) + (2 * len(shares) if nested else 0)
+        self.time.expect(_PARTS_OF_BASE + num_steps)
         self.told("the plan as it is")
-        base = self.ladder.solve(self.milp)
+        base = self.questions.base(_PARTS_OF_BASE)
         if base.stop is StopReason.INFEASIBLE:
             return None
-        if base.x is None or base.value is None:
+        if base.value is None:
             raise UsageError("no plan within the limits; give more (--time-limit)")
-        self.stated.checked(base.x)
-        budgets = []
-        for source, groups in budgets_of.items():
-            if sources and source not in sources:
-                continue
-            whole = sum(group.required for group in groups if len(groups) == 1 or not _is_total(group))
-            for share in shares:
-                words = f"+{100 * share:g} %"
-                self.told(f"budget {source} {words}")
-                changed = self._raised(groups, share)
-                budgets.append(self._margin(base, changed, source, words, share * whole, "CNY"))
-        targets = []
-        for target in self._targets():
-            amount = _LAST_UNIT.get(target.clause.unit, _LAST_SHARE * abs(target.required))
-            eased = amount if target.clause.sense == "<=" else -amount
-            self.told(f"target {target.id}")
-            changed = self._asking(target, target.required + eased)
-            words = f"{'+' if eased > 0 else '−'}{amount:g}"
-            targets.append(self._margin(base, changed, target.id, words, amount, target.clause.unit))
-        chain = self._nested(base, shares) if nested else ()
-        goal = self.options.goal[0]
+        self.told(self._answer(base))
+        budgets = [
+            self._margin(
+                base, partial(self.questions.raised, source, share), f"budget {source}", source,
+                f"+{100 * share:g} %", share * cny, "CNY",
+            )
+            for source, cny in chosen.items()
+            for share in shares
+        ]  # fmt: skip
+        targets = [self._of_target(base, target) for target in self.targets]
+        chain = self._nested(shares) if nested else ()
         return Margins(
-            self.stated.programme, goal, base.value, base.bound, tuple(budgets), tuple(targets), chain
+            programme, self.goal.name, base.value, base.bound, tuple(budgets), tuple(targets), chain
         )
 
-    # --- what is changed ---
+    def _of_target(self, base: Found, target: ClauseTarget) -> Margin:
+        amount = _LAST_UNIT.get(target.clause.unit, _LAST_SHARE * abs(target.required))
+        eased = amount if target.clause.sense == "<=" else -amount
+        ask = partial(self.questions.asking, target, max(target.required + eased, 0.0))
+        words = f"{'+' if eased > 0 else '−'}{amount:g}"
+        return self._margin(base, ask, f"target {target.id}", target.id, words, amount, target.clause.unit)
 
-    def _sources(self) -> dict[str, list[PricedRows]]:
-        """Budget rows by source; first all of them in proportion."""
-        budgets = [g for g in self.stated.stated.priced if g.clause == "budget" and g.required > 0]
-        found: dict[str, list[PricedRows]] = {}
-        for group in budgets:
-            found.setdefault(ALL if _is_total(group) else group.where.rpartition(" ")[0], []).append(group)
-        first = {ALL: found.pop(ALL)} if ALL in found else {}
-        return first | found
-
-    def _targets(self) -> list[ClauseTarget]:
-        """Targets that ask for something; a cap of nothing (safety) is not for sale."""
-        return [target for target in self.stated.data.targets.values() if target.required > 0]
-
-    def _asking(self, target: ClauseTarget, required: float) -> Milp:
-        """Stated anew: a share is part of every coefficient of its row."""
-        data = data_at(self.stated.data, f"targets.{target.id}.required", max(required, 0.0))
-        return StatedProgramme(self.stated.programme, data, self.options.goal).milp_for(self.options.goal[0])
-
-    def _raised(self, groups: Sequence[PricedRows], share: float) -> Milp:
-        milp = self._moved([(group, share * group.required) for group in groups])
-        # Money may be carried over up to a share of the budgets as they were.
-        rest = ~milp.integral & np.isfinite(milp.upper) & (milp.cost == 0)
-        return milp.with_bounds(milp.lower, np.where(rest, (1.0 + share) * milp.upper, milp.upper))
-
-    def _moved(self, changes: Sequence[tuple[PricedRows, float]]) -> Milp:
-        lower, upper = self.milp.row_lower.copy(), self.milp.row_upper.copy()
-        for group, amount in changes:
-            lower[group.rows] += amount * group.per_unit
-            upper[group.rows] += amount * group.per_unit
-        return dataclasses.replace(self.milp, row_lower=lower, row_upper=upper)
-
-    def _margin(self, base: Point, changed: Milp, what: str, step: str, amount: float, unit: str) -> Margin:
-        point = self.ladder.solve(changed)
-        if point.value is None or base.value is None:
+    def _margin(
+        self, base: Found, ask: Callable[[], Found], question: str, what: str, step: str, amount: float,
+        unit: str,
+    ) -> Margin:  # fmt: skip
+        if self.time.is_over:
             return Margin(what, step, amount, unit, None, None, None)
-        low = None if base.bound is None else max(self.sign * (point.value - base.bound), 0.0)
-        high = None if point.bound is None else max(self.sign * (point.bound - base.value), low or 0.0)
+        self.told(f"{question} {step}")
+        found = ask()
+        self.told(self._answer(found))
+        if found.value is None or base.value is None:
+            return Margin(what, step, amount, unit, None, None, None)
+        low = None if base.bound is None else max(self.sign * (found.value - base.bound), 0.0)
+        high = None if found.bound is None else max(self.sign * (found.bound - base.value), low or 0.0)
         # The plan as it is keeps every row that gives way.
-        gain = max(self.sign * (point.value - base.value), 0.0)
+        gain = max(self.sign * (found.value - base.value), 0.0)
         return Margin(what, step, amount, unit, gain, low, high)
 
-    # --- nested budgets ---
+    def _answer(self, found: Found) -> str:
+        if found.value is None:
+            return "  no plan found in its time"
+        value, gap = money(found.value, self.goal.unit), percent(found.gap)
+        return f"  {value} · gap {gap} · {self.time.remaining_s:.0f} s left"
 
-    def _nested(self, base: Point, shares: Sequence[float]) -> tuple[Nested, ...]:
-        groups = self._sources().get(ALL) or [g for many in self._sources().values() for g in many]
-        kept, chain = base.x, []
+    def _nested(self, shares: Sequence[float]) -> tuple[Nested, ...]:
+        chain = []
         for share in shares:
+            if self.time.is_over:
+                chain.append(Nested(share, None, None, None, None, None))
+                continue
             self.told(f"all budgets +{100 * share:g} %, earlier choices kept")
-            raised = self._raised(groups, share)
-            assert kept is not None
-            free, held = self.ladder.solve(raised), Ladder(self.options).solve(self._held(raised, kept))
-            chain.append(_price(share, free, held, self.sign))
-            kept = held.x if held.x is not None else kept
+            chain.append(_price(share, *self.questions.nested(share), self.sign))
         return tuple(chain)
 
-    def _held(self, milp: Milp, x: FloatArray) -> Milp:
-        """``milp`` in which every project of ``x`` stays as it is."""
-        stated = self.stated.stated
-        has = stated.candidate >= 0
-        chosen = np.zeros(len(stated.candidate_ids), np.bool_)
-        chosen[stated.candidate[has & (x > 0.5)]] = True
-        of_chosen = has & chosen[stated.candidate]
-        upper = np.where(of_chosen & (x < 0.5), 0.0, milp.upper)
-        resting = stated.idle[chosen & (stated.idle >= 0)]
-        upper[resting] = 0.0
-        lower = milp.row_lower.copy()
-        choosing = choice_rows(milp, stated.candidate, len(stated.candidate_ids))[chosen]
-        lower[choosing[choosing >= 0]] = 1.0
-        return dataclasses.replace(milp, upper=upper, row_lower=lower)
 
-
-def choice_rows(milp: Milp, candidate: IntArray, num_candidates: int) -> IntArray:
-    """Row that lets each candidate choose at most one of its options; -1: none found. Shape (candidates,)."""
-    counts = np.diff(milp.matrix.indptr)
-    filled = np.flatnonzero((counts > 0) & (milp.row_upper == 1))
-    matrix = sp.csr_array(milp.matrix[filled])
-    starts = matrix.indptr[:-1]
-    member = candidate[matrix.indices]
-    least, most = np.minimum.reduceat(member, starts), np.maximum.reduceat(member, starts)
-    ones = np.minimum.reduceat(matrix.data, starts) == np.maximum.reduceat(matrix.data, starts)
-    size = np.bincount(candidate[candidate >= 0], minlength=num_candidates)
-    whole = (least == most) & (least >= 0) & ones & (matrix.data[starts] == 1.0)
-    whole &= np.diff(matrix.indptr) == size[np.maximum(least, 0)]
-    rows = np.full(num_candidates, -1, dtype=np.int64)
-    rows[least[whole]] = filled[whole]
-    return rows
-
-
-def _price(share: float, free: Point, held: Point, sign: float) -> Nested:
+def _price(share: float, free: Found, held: Found, sign: float) -> Nested:
     if free.value is None or held.value is None:
         return Nested(share, free.value, held.value, None, None, None)
     price = max(sign * (free.value - held.value), 0.0)
@@ -255,10 +207,6 @@ def _price(share: float, free: Point, held: Point, sign: float) -> Nested:
         low,
         high,
     )
-
-
-def _is_total(group: PricedRows) -> bool:
-    return group.where.startswith("all sources")
 
 
 def margins_tables(margins: Margins) -> dict[str, pd.DataFrame]:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from optimize.checking import CheckReport
 from optimize.engine.goals import GoalsOutcome, solve_goals
 from optimize.engine.stopping import Watch
 from optimize.engine.sweep import LevelSolver
 from optimize.errors import FailedCheck, UsageError
-from optimize.milp import FloatArray, Milp, Objective
+from optimize.milp import FloatArray, IntArray, Milp, Objective
 from optimize.programme import Programme, SolveOptions, StatedArrays
 from optimize.result import StopReason, relative_gap
 from optimize.schema import InstanceData
 from optimize.studies.plan_model import settled_plan
 
 # The checker's figures are sums in another order.
-_SAME_FIGURE = 1e-6
+SAME_FIGURE = 1e-6
+# A solve is not begun with less.
+_LEAST_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,41 @@ class Point:
         return relative_gap(self.value, self.bound)
 
 
+class SharedTime:
+    """A time limit that several solves share: each may take its part of what the ones before have left.
+
+    Parameters
+    ----------
+    options : its time limit is that of all together; the clock starts now.
+    """
+
+    def __init__(self, options: SolveOptions) -> None:
+        self.options = options
+        self._until = time.monotonic() + options.time_limit_s
+        self._left = 1.0
+
+    def expect(self, parts: float) -> None:
+        """So many parts are still to come, each with the same time."""
+        self._left = max(parts, 1.0)
+
+    @property
+    def remaining_s(self) -> float:
+        return max(self._until - time.monotonic(), 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        return self.remaining_s <= 0.0 or self.options.interrupt.is_set()
+
+    def next(self, parts: float = 1.0) -> SolveOptions:
+        """The options of the next solve, which takes ``parts`` of those expected."""
+        seconds = max(self.remaining_s * min(parts / self._left, 1.0), _LEAST_S)
+        self._left = max(self._left - parts, parts)
+        return dataclasses.replace(self.options, time_limit_s=seconds)
+
+    def why_over(self) -> str:
+        return "stopped" if self.options.interrupt.is_set() else "the time was up"
+
+
 class StatedProgramme:
     """A programme's arrays for some goals.
 
@@ -44,21 +85,27 @@ class StatedProgramme:
     """
 
     def __init__(self, programme: Programme, data: InstanceData, goals: Sequence[str]) -> None:
-        known = [goal.name for goal in programme.goals]
-        unknown = [name for name in goals if name not in known]
-        if unknown:
-            raise UsageError(
-                f"goal {', '.join(unknown)} is unknown to {programme.name}; known: {', '.join(known)}"
-            )
+        check_goals(programme, goals)
         self.programme, self.data, self.goals = programme, data, tuple(goals)
         self.instance: Any = programme.load(data)
         stated = programme.state_arrays(self.instance, self.goals)
         if stated is None or stated.plan_of is None:
-            raise UsageError(
-                f"{programme.name}: its plans cannot be solved level by level; vary it with --set or scenarios"
-            )
+            raise UsageError(f"{programme.name}: its arrays hold no plans")
         self.stated: StatedArrays = stated
         self._plan_of = stated.plan_of
+
+    @property
+    def group(self) -> IntArray | None:
+        """Shape (n,), candidate of each column with those that say "nothing"; None where none says so.
+
+        Such candidates have so many columns that relaxations generate them.
+        """
+        idle = self.stated.idle
+        if not (idle >= 0).any():
+            return None
+        group = self.stated.candidate.copy()
+        group[idle[idle >= 0]] = np.flatnonzero(idle >= 0)
+        return group
 
     def milp_for(self, goal: str) -> Milp:
         objective = self.stated.objectives[goal]
@@ -90,11 +137,21 @@ class StatedProgramme:
         wrong = [str(violation) for violation in report.violations[:3]]
         for goal in self.goals:
             told, true = self.value(goal, x), report.figures[goal]
-            if abs(told - true) > _SAME_FIGURE * max(1.0, abs(true)):
+            if abs(told - true) > SAME_FIGURE * max(1.0, abs(true)):
                 wrong.append(f"{goal} is {told:.12g}, recomputed {true:.12g}")
         if wrong:
             raise FailedCheck(f"a plan of {self.programme.name} failed its check: {'; '.join(wrong)}")
         return report
+
+
+def check_goals(programme: Programme, goals: Sequence[str]) -> None:
+    """Raises UsageError where a goal is unknown to the programme."""
+    known = [goal.name for goal in programme.goals]
+    unknown = [name for name in goals if name not in known]
+    if unknown:
+        raise UsageError(
+            f"goal {', '.join(unknown)} is unknown to {programme.name}; known: {', '.join(known)}"
+        )
 
 
 class Ladder:
@@ -102,14 +159,18 @@ class Ladder:
 
     Parameters
     ----------
-    options : the limits hold for each level.
+    time : of all levels.
+    group : of `StatedProgramme.group`.
     """
 
-    def __init__(self, options: SolveOptions) -> None:
-        self._options = options
+    def __init__(self, time: SharedTime, group: IntArray | None) -> None:
+        self._time, self._group = time, group
+        self._options = time.options
         self._solver = LevelSolver(self._solve_whole)
 
-    def solve(self, milp: Milp) -> Point:
+    def solve(self, milp: Milp, parts: float = 1.0) -> Point:
+        """One level; ``parts`` of the shared time."""
+        self._options = self._time.next(parts)
         outcome = self._solver.solve(milp, Watch(self._options, milp.maximise))
         return Point(outcome.stop, outcome.x, outcome.objective, outcome.bound)
 
@@ -118,5 +179,6 @@ class Ladder:
     ) -> GoalsOutcome:
         objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
         return solve_goals(
-            milp, [objective], self._options, start=start, watch=watch, row_multipliers=row_multipliers
-        )
+            milp, [objective], self._options, start=start, watch=watch, row_multipliers=row_multipliers,
+            group=self._group,
+        )  # fmt: skip

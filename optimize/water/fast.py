@@ -92,7 +92,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     locks = locked_decisions(instance, c)
     if instance.parameters.phased:
         return _solve_phased(instance, c, locks, options, watch, timings)
-    solve = _solve_first(instance, c, locks, options.goal, watch, timings)
+    solve = solve_for_first(instance, c, locks, options.goal, watch, timings)
     for position in range(1, len(options.goal)):
         solve = _solve_next(solve, options.goal[position:], watch)
     solution = None
@@ -112,10 +112,12 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     )
 
 
-def _solve_first(
+def solve_for_first(
     instance: Instance, c: Coefficients, locks: LockedDecisions, goals: tuple[str, ...], watch: Watch,
-    timings: dict[str, float],
+    timings: dict[str, float] | None = None,
 ) -> Solve:  # fmt: skip
+    """The first goal of a list: search, certify, bound."""
+    timings = {} if timings is None else timings
     part = watch if len(goals) == 1 else _watch_of(goals[0], watch, FIRST_GOAL_SHARE * watch.remaining())
     solve = Solve(instance, c, locks, goals, (), part, timings)
     solve.offer_bound(gross_bound(c, weights_of(instance, c, goals[0])))
@@ -149,13 +151,20 @@ def _solve_next(before: Solve, goals: tuple[str, ...], watch: Watch) -> Solve:
         return solve
     model = before.model.aimed_at(goals[0], kept)
     solve.keep(model, settled(model.milp, before.x, watch))
-    solve.offer_bound(gross_bound(solve.c, weights_of(solve.instance, solve.c, goals[0])))
-    if not solve.done:
-        bounding = _Bounding(solve)
-        bounding.begin()
-        solve.timed("model", lambda: improve_by_model(solve, 0.6 * part.remaining()))
-        solve.timed("bound", bounding.finish)
+    improve_kept(solve, part)
     return solve
+
+
+def improve_kept(solve: Solve, watch: Watch) -> None:
+    """Improve the plan at hand (without one there is only a bound) by a model over works near it; bound it."""
+    solve.offer_bound(gross_bound(solve.c, weights_of(solve.instance, solve.c, solve.goal)))
+    if solve.done:
+        return
+    bounding = _Bounding(solve)
+    bounding.begin()
+    if solve.x is not None:
+        solve.timed("model", lambda: improve_by_model(solve, 0.6 * watch.remaining()))
+    solve.timed("bound", bounding.finish)
 
 
 def _solve_phased(

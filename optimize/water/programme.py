@@ -7,6 +7,7 @@ from optimize.result import Result
 from optimize.water.checker import check
 from optimize.water.example import example
 from optimize.water.fast import prefer_fast, unsupported_by_fast
+from optimize.water.fast_levels import NetworkLevels
 from optimize.water.generator import FAMILIES, SIZES, generate
 from optimize.water.infeasible import solve_fast_or_explain
 from optimize.water.instance import LOCKABLE, Instance, find_faults, find_warnings, load
@@ -77,4 +78,5 @@ PROGRAMME = Programme(
     project_tables=PROJECT_TABLES,
     lockable=LOCKABLE,
     factors=FACTORS,
+    goal_levels=NetworkLevels,
 )

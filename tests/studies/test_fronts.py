@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.studies.front_report import margins_lines
 from optimize.studies.fronts import Front, FrontPoint, _nondominated, trace_front
-from optimize.studies.margins import ALL, Margins, find_margins
+from optimize.studies.margin_questions import ALL
+from optimize.studies.margins import Margins, find_margins
+from optimize.studies.stated_levels import SharedTime
 from optimize.studies.sweep import data_at
 
 _OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
@@ -167,7 +170,8 @@ def test_calls_that_make_no_sense_are_refused(
         ["front", pv, "--goals", "npv,npv"],
         ["front", pv, "--goals", "npv,beauty"],
         ["front", pv, "--points", "1"],
-        ["front", towns / "water", "--goals", "npv,volume"],
+        ["front", towns / "water", "--set", "water.phased=true"],
+        ["margins", towns / "water", "--nested"],
         ["margins", pv, "--goal", "npv,co2"],
         ["margins", pv, "--step", "-0.1"],
         ["margins", pv, "--source", "Wets"],
@@ -179,3 +183,73 @@ def test_calls_that_make_no_sense_are_refused(
     assert code == 3 and "optimize solve" in out
     with pytest.raises(UsageError, match="two or three different goals"):
         trace_front(town.programme, town.data, (), 3, _OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, command: Callable[..., tuple[int, str, str]]) -> Path:
+    """A network of three users, whose programme is solved to its optimum in a moment."""
+    place = tmp_path_factory.mktemp("network") / "town"
+    assert command("template", "city", place)[0] == 0
+    return place
+
+
+def test_a_network_at_levels_is_what_a_clause_that_asks_for_them_leaves(network: Path) -> None:
+    water = read_instance(network, PROGRAMMES, ["water"]).programmes[0]
+    options = dataclasses.replace(_OPTIONS, gap=1e-6, time_limit_s=20.0)
+    front = trace_front(water.programme, water.data, ("cost", "volume"), 4, options)
+    assert front is not None and len(front.points) >= 3
+    assert {p.best_of for p in front.points} >= {"cost", "volume"}
+    clause = next(c for c in water.programme.schema.clauses if c.id == "W-VOLUME")
+    any_target = next(iter(water.data.targets.values()))
+    for point in front.points:
+        target = dataclasses.replace(
+            any_target,
+            clause=clause,
+            required=point.at_least["volume"] * (1 - 1e-9),
+            hard=True,
+            deadline_year=None,
+        )
+        data = dataclasses.replace(water.data, targets={**water.data.targets, "W-VOLUME": target})
+        assert point.values["cost"] == pytest.approx(best(water, "cost", data), rel=1e-5, abs=1.0)
+        assert point.bound is not None and point.bound <= point.values["cost"] * (1 + 1e-6) + 1.0
+
+
+def test_margins_of_a_network(network: Path, command: Callable[..., tuple[int, str, str]]) -> None:
+    """Solved anew: as with a larger scale; a target's last unit as with a smaller one."""
+    code, out, err = command(
+        "margins", network, "--programme", "water", "--step", "0.5", "--gap", "1e-6", "--json",
+        "--time-limit", "60", "--set", "budgets.scale=0.3",
+    )  # fmt: skip
+    content = json.loads(out)
+    assert (code, err) == (0, "") and {row["what"] for row in content["targets"]} == {"W-CAP"}
+    told = next(row for row in content["budgets"] if row["what"] == ALL)
+    water = read_instance(network, PROGRAMMES, ["water"], {"budgets.scale": 0.45}).programmes[0]
+    gain = best(water, "npv") - content["value"]
+    assert gain > 0 and told["gain"] == pytest.approx(gain, rel=1e-4)
+    assert told["low"] <= gain * (1 + 1e-4) and told["high"] >= gain * (1 - 1e-4)
+
+
+def test_the_time_limit_is_for_all_points_together(town: LoadedProgramme) -> None:
+    """What is not reached in time is listed as such; what is stopped ends with the points there are."""
+    said: list[str] = []
+    options = dataclasses.replace(_OPTIONS, interrupt=threading.Event())
+
+    def told(words: str) -> None:
+        said.append(words)
+        if " with CO2 avoided a year ≥ " in words:
+            options.interrupt.set()
+
+    front = trace_front(town.programme, town.data, ("npv", "co2"), 5, options, told)
+    assert front is not None and len(front.points) >= 2
+    assert [why for _, why in front.not_reached] == [
+        "stopped before there was a plan",
+        *["not begun: stopped"] * 4,
+    ]
+    assert "the best net present value alone" in said and any("s left" in words for words in said)
+    time = SharedTime(dataclasses.replace(_OPTIONS, time_limit_s=10.0))
+    time.expect(4.0)
+    assert time.next(2.0).time_limit_s == pytest.approx(5.0, abs=0.1)
+    assert time.next().time_limit_s == pytest.approx(
+        5.0, abs=0.1
+    )  # half of what is left, which is nearly all
+    assert time.next().time_limit_s == pytest.approx(10.0, abs=0.1) and not time.is_over
