@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from optimize.engine.choice_kernels import compiled
 from optimize.engine.choice_structure import group_rows
 from optimize.milp import Milp
 
@@ -31,13 +32,31 @@ def own_rows(milp: Milp) -> IntArray:
 
 
 def best_of_group(worth: FloatArray, group: IntArray, usable: BoolArray, count: int) -> IntArray:
-    """Up to ``count`` usable columns of the largest worth in each group."""
+    """Up to ``count`` usable columns of the largest worth in each group, best first; groups in order."""
     columns = np.flatnonzero(usable & (group >= 0))
-    columns = columns[np.lexsort((-worth[columns], group[columns]))]
-    own = group[columns]
-    starts = np.flatnonzero(np.r_[True, own[1:] != own[:-1]]) if len(own) else np.zeros(0, np.int64)
-    rank = np.arange(len(own)) - np.repeat(starts, np.diff(np.r_[starts, len(own)]))
-    return columns[rank < count]
+    columns = columns[np.argsort(group[columns], kind="stable")]  # next to nothing where it is in order
+    return np.asarray(_best_of_runs(worth, group, columns, count), dtype=np.int64)
+
+
+@compiled
+def _best_of_runs(worth, group, columns, count):  # type: ignore[no-untyped-def]
+    best = np.empty(columns.shape[0], np.int64)
+    written = start = 0
+    for position in range(columns.shape[0]):
+        column = columns[position]
+        if position and group[column] != group[columns[position - 1]]:
+            start = written
+        place = written
+        while place > start and worth[column] > worth[best[place - 1]]:
+            place -= 1
+        if place - start >= count:
+            continue
+        last = min(written, start + count - 1)
+        for k in range(last, place, -1):
+            best[k] = best[k - 1]
+        best[place] = column
+        written = last + 1
+    return best[:written]
 
 
 def plainest(milp: Milp, group: IntArray) -> BoolArray:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from optimize.engine import choice_kernels as kernels
 from optimize.engine.certificate import row_names
 from optimize.engine.choice_clusters import Clusters, cluster_blocks
+from optimize.engine.choice_mixture import Mixture
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_search import Prices
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
@@ -138,6 +139,8 @@ class LagrangianBound:
         )
         # The columns outside the groups as the last cutting-plane model had them.
         self.others = s.others_lower.copy()
+        # The maximisers that the cutting-plane model mixes, for those who ask for them.
+        self.mixture: Mixture | None = None
 
     def at(self, structure: ChoiceStructure) -> LagrangianBound:
         """The bound of the same structure with other sides; clusters and scratch arrays are shared."""
@@ -217,6 +220,9 @@ class LagrangianBound:
             if solved is None or watch.must_stop:
                 break
             point, model = solved[0][:m], solved[1]
+            if self.mixture is not None:
+                first = len(s.others)
+                self.mixture.weigh(master.row_duals(first, first + self.mixture.num_cuts))
             self.others = np.clip(
                 s.others_lower + master.row_duals(0, len(s.others)), s.others_lower, s.others_upper
             )
@@ -344,6 +350,8 @@ class LagrangianBound:
         worth = evaluation.worth.copy()
         worth[0] += self._constant
         master.add_rows(sp.csr_array(rows), worth)
+        if self.mixture is not None:
+            self.mixture.add(self._chosen)
 
 
 def _typical(multipliers: FloatArray, s: ChoiceStructure) -> float:

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.candidates import best_of_group, candidates_of, optional, plainest
-from optimize.engine.certificate import linear_certificate
+from optimize.engine.candidates import candidates_of
 from optimize.engine.choice import LagrangianBound, solve_from_multipliers
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.column_plans import (
@@ -30,10 +29,10 @@ from optimize.engine.column_relaxation import (
     prove_infeasible,
     relax_by_columns,
     relaxation_at,
-    sampled_multipliers,
 )
 from optimize.engine.core import Relaxation, solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_milp
+from optimize.engine.many_candidates import relax_many
 from optimize.engine.neighbourhoods import search_neighbourhoods
 from optimize.engine.rounding_cuts import tighten_by_rounding
 from optimize.engine.stopping import Watch
@@ -66,14 +65,8 @@ _SHARE_OF_CLOSING = 0.5
 # Many candidates: share of the neighbourhoods, before the exchanges of the choice engine.
 _SHARE_BEFORE_EXCHANGES = 0.85
 _FRUITLESS_ROUNDS = 24
-# With more candidates than this the multipliers of a sample are taken for all, and so many of the
-# least decided candidates solved around the others.
-_MOST_IN_RELAXATION = 30_000
-_UNDECIDED_OF_MANY = 5_000
-_GROWTH = 2
-_ROOM_IN_BROKEN_ROWS = 2.0
-_SHARE_OF_ROUND = 0.3
-_SHARE_OF_GAP = 0.25
+# From so many candidates on the relaxation is one of rows priced, not of columns generated.
+_MANY_FROM = 3_000
 _UNBROKEN = 1e-6
 
 
@@ -91,10 +84,10 @@ def solve_by_columns(
     group : shape (n,), candidate of each column; -1: the column belongs to none.
     row_multipliers : shape (m,), of a similar programme: they choose the first columns.
     """
-    if len(np.unique(group[group >= 0])) > _MOST_IN_RELAXATION:
-        around = _solve_around_sample(milp, group, watch, start)
-        if around is not None:
-            return around
+    if len(np.unique(group[group >= 0])) > _MANY_FROM:
+        found = _solve_many(milp, group, watch, start)
+        if found is not None:
+            return found
     inside = None if row_multipliers is None else best_columns(milp, group, row_multipliers)
     return _solve_relaxed(milp, group, watch, relax_by_columns(milp, group, watch, inside), start)
 
@@ -193,99 +186,20 @@ def _search_and_close(
     return better(milp, best, closed.result())
 
 
-def _solve_around_sample(
-    milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None
-) -> MilpOutcome | None:
-    """Bound and plan from the multipliers of a sample; None: these leave no room for a plan.
-
-    At the multipliers most candidates have one clearly best column.  They keep it; the least
-    decided ones, and enough of those in rows that this breaks, are a programme of their own under
-    what the others leave of every row.  Its multipliers know the true sides, so they bound the
-    whole better than the sample's; with them the same is done once more.
-    """
-    prices = sampled_multipliers(milp, group, watch)
-    number = _UNDECIDED_OF_MANY
-    solved: tuple[Milp, BoolArray, FloatArray, ColumnRelaxation] | None = None
-    settled = False
-    while prices is not None and not watch.must_stop:
-        before = watch.bound
-        watch.offer_certificate(linear_certificate(milp, prices))
-        after = watch.bound
-        if solved is not None and before is not None and after is not None:
-            settled = abs(before - after) <= _SHARE_OF_GAP * watch.gap * abs(after)
-        if settled:
-            break
-        held, undecided = _decided(milp, group, prices, number)
-        if int(undecided.sum()) > _MOST_IN_RELAXATION:
-            break
-        free = ~milp.integral | (group < 0) | undecided[group]
-        rest, rows = milp.restriction(free, held)
-        own = group[free]
-        inside = (own < 0) | plainest(rest, own) | best_columns(rest, own, prices[rows])
-        part = watch.child(seconds=_SHARE_OF_ROUND * watch.remaining())
-        found = relax_by_columns(rest, own, part, inside)
-        if found.row_duals is None:
-            number *= _GROWTH
-            continue
-        solved = rest, free, held, found
-        prices = prices.copy()
-        prices[rows] = found.row_duals
-    if solved is None:
+def _solve_many(milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None) -> MilpOutcome | None:
+    """Bound for all, and a plan of the undecided around the others; None: these leave no room for one."""
+    left = relax_many(milp, group, watch)
+    if left is None:
         return None
-    rest, free, held, found = solved
     part = watch.child(plans=True)
-    outcome = _solve_relaxed(rest, group[free], part, found, None if start is None else start[free])
+    if watch.bound is not None:
+        part.offer_bound(watch.bound)
+    if start is not None and milp.violation(start) > _UNBROKEN:
+        start = None
+    own_start = None if start is None else start[left.free]
+    outcome = _solve_relaxed(left.rest, group[left.free], part, left.relaxation, own_start)
     if outcome.x is None:
         return None
-    x = held.copy()
-    x[free] = outcome.x
-    if start is not None and (milp.value(start) > milp.value(x)) == milp.maximise:
-        x = start
-    return outcome_of(milp, watch, x)
-
-
-def _decided(milp: Milp, group: IntArray, prices: FloatArray, number: int) -> tuple[FloatArray, BoolArray]:
-    """Each candidate's best column at ``prices``, as a point (n,), and who had better stay undecided.
-
-    Undecided are the ``number`` candidates whose second best column is least worse, and of those
-    that use a broken row as many as take up twice what is too much.
-    """
-    sign = 1.0 if milp.maximise else -1.0
-    worth = sign * (milp.cost - milp.matrix.T @ prices)
-    two = best_of_group(worth, group, milp.upper > milp.lower, 2)
-    leading = np.r_[True, group[two[1:]] != group[two[:-1]]]
-    first, second = two[leading], two[~leading]
-    num_groups = int(group.max()) + 1
-    best = np.full(num_groups, np.nan)
-    best[group[first]] = worth[first]
-    lead = np.full(num_groups, np.inf)
-    lead[group[second]] = best[group[second]] - worth[second]
-    # Leaving an optional candidate out is worth nothing.
-    may_be_empty = optional(milp, group)
-    lead = np.where(may_be_empty, np.minimum(lead, np.abs(best)), lead)
-    held = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
-    held[first] = np.where(may_be_empty[group[first]] & (worth[first] < 0), 0.0, 1.0)
-    undecided = np.zeros(num_groups, dtype=np.bool_)
-    undecided[np.argsort(lead, kind="stable")[:number]] = True
-    use = milp.matrix @ held
-    for row in np.flatnonzero((use > milp.row_upper + _UNBROKEN) | (use < milp.row_lower - _UNBROKEN)):
-        start, end = milp.matrix.indptr[row], milp.matrix.indptr[row + 1]
-        columns, amounts = milp.matrix.indices[start:end], milp.matrix.data[start:end]
-        owners = group[columns]
-        inside = owners >= 0
-        if use[row] > milp.row_upper[row]:
-            # Who uses the row now can use less of it.
-            change = amounts * held[columns]
-            missing = use[row] - milp.row_upper[row]
-        else:
-            # Who could use the row more.
-            change = amounts * (1.0 - held[columns])
-            missing = milp.row_lower[row] - use[row]
-        inside &= change > 0
-        names, place = np.unique(owners[inside], return_inverse=True)
-        most = np.zeros(len(names))
-        np.maximum.at(most, place, change[inside])
-        order = np.argsort(lead[names], kind="stable")
-        enough = int(np.searchsorted(np.cumsum(most[order]), _ROOM_IN_BROKEN_ROWS * missing)) + 1
-        undecided[names[order[:enough]]] = True
-    return held, undecided
+    x = left.held.copy()
+    x[left.free] = outcome.x
+    return outcome_of(milp, watch, better(milp, start, x))

@@ -214,32 +214,12 @@ def sampled_multipliers(milp: Milp, group: IntArray, watch: Watch) -> FloatArray
     Rows that tie few candidates do not scale and are left out (multiplier 0); candidates' own rows
     too.  None: there are not many more candidates than the sample would have, or time ran out.
     """
-    names, number = np.unique(group[group >= 0], return_inverse=True)
-    stride = min(max(_SAMPLE_STRIDE, len(names) // _MOST_IN_SAMPLE), len(names) // _SAMPLE)
+    count = len(np.unique(group[group >= 0]))
+    stride = min(max(_SAMPLE_STRIDE, count // _MOST_IN_SAMPLE), count // _SAMPLE)
     if stride < 2:
         return None
-    place = np.full(milp.num_columns, -1, dtype=np.int64)
-    place[group >= 0] = number
-    columns = np.flatnonzero((place < 0) | (place % stride == 0))
-    own_group = np.where(place[columns] >= 0, place[columns] // stride, -1)
-    rows, own = _wide_rows(milp, group)
-    part = milp.matrix[:, columns]
-    used = np.flatnonzero((rows | own) & (np.diff(sp.csr_array(part).indptr) > 0))
-    fraction = (int(own_group.max()) + 1) / len(names)
-    scale = np.where(own[used], 1.0, fraction)
-    box = np.where(own_group < 0, fraction, 1.0)
-    sample = replace(
-        milp,
-        cost=milp.cost[columns],
-        matrix=sp.csr_array(sp.csr_array(part)[used]),
-        row_lower=milp.row_lower[used] * scale,
-        row_upper=milp.row_upper[used] * scale,
-        lower=milp.lower[columns] * box,
-        upper=milp.upper[columns] * box,
-        integral=milp.integral[columns],
-        column_names=None,
-        row_names=None,
-    )
+    wide, own = wide_rows(milp, group)
+    sample, own_group, used = sample_of(milp, group, stride, wide, own)
     found = relax_by_columns(sample, own_group, watch.child(seconds=0.2 * watch.remaining(), gap=_SAMPLE_GAP))
     if found.row_duals is None:
         return None
@@ -248,7 +228,45 @@ def sampled_multipliers(milp: Milp, group: IntArray, watch: Watch) -> FloatArray
     return prices
 
 
-def _wide_rows(milp: Milp, group: IntArray) -> tuple[BoolArray, BoolArray]:
+def sample_of(
+    milp: Milp, group: IntArray, stride: int, wide: BoolArray, own: BoolArray
+) -> tuple[Milp, IntArray, IntArray]:
+    """The programme over every ``stride``-th candidate, the sides of wide rows scaled down to them.
+
+    Parameters
+    ----------
+    wide, own : shape (m,), of `wide_rows`; the other rows do not scale and are left out.
+
+    Returns
+    -------
+    (programme, candidate of each of its columns, rows of ``milp`` that it has)
+    """
+    names, number = np.unique(group[group >= 0], return_inverse=True)
+    place = np.full(milp.num_columns, -1, dtype=np.int64)
+    place[group >= 0] = number
+    columns = np.flatnonzero((place < 0) | (place % stride == 0))
+    own_group = np.where(place[columns] >= 0, place[columns] // stride, -1)
+    part = sp.csr_array(milp.matrix[:, columns])
+    used = np.flatnonzero((wide | own) & (np.diff(part.indptr) > 0))
+    fraction = (int(own_group.max()) + 1) / len(names)
+    scale = np.where(own[used], 1.0, fraction)
+    box = np.where(own_group < 0, fraction, 1.0)
+    sample = replace(
+        milp,
+        cost=milp.cost[columns],
+        matrix=sp.csr_array(part[used]),
+        row_lower=milp.row_lower[used] * scale,
+        row_upper=milp.row_upper[used] * scale,
+        lower=milp.lower[columns] * box,
+        upper=milp.upper[columns] * box,
+        integral=milp.integral[columns],
+        column_names=None,
+        row_names=None,
+    )
+    return sample, own_group, used
+
+
+def wide_rows(milp: Milp, group: IntArray) -> tuple[BoolArray, BoolArray]:
     """Rows that tie many candidates, and rows of one candidate only; shape (m,) each."""
     matrix = milp.matrix
     row_of = np.repeat(np.arange(milp.num_rows), np.diff(matrix.indptr))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from optimize.datacenter.arrays import build_milp, objectives_of
 from optimize.datacenter.options import derive_options
-from optimize.engine import column_generation, column_plans, column_relaxation, elastic
+from optimize.engine import column_generation, column_plans, column_relaxation, elastic, many_candidates
 from optimize.engine.choice import solve_by_choice
 from optimize.engine.column_generation import prove_infeasible, relax_by_columns, solve_by_columns
 from optimize.engine.elastic import smallest_relaxations
@@ -103,29 +103,36 @@ def by_multipliers(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
         return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
 
 
-def around_a_sample(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
-    """The way of the largest cases; where the sample leaves no room for a plan, the others'."""
+def around_the_decided(milp: Milp, group: NDArray[np.int64], watch: Watch) -> MilpOutcome | None:
+    """The way of the largest cases; None: the decided leave no room for a plan."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(column_generation, "_MOST_IN_RELAXATION", 6)
-        patch.setattr(column_generation, "_UNDECIDED_OF_MANY", 5)
-        patch.setattr(column_relaxation, "_SAMPLE", 3)
-        return solve_by_columns(milp, group, Watch(EXACT, milp.maximise))
+        patch.setattr(many_candidates, "_LEAST_DECIDED", 3)
+        patch.setattr(many_candidates, "_IN_SAMPLE", 4)
+        patch.setattr(column_relaxation, "_FEW_CANDIDATES", 4)
+        return column_generation._solve_many(milp, group, watch, None)
 
 
-def test_plans_around_a_sample_hold_all_rows_under_a_valid_bound() -> None:
+def test_plans_around_the_decided_hold_all_rows_under_a_valid_bound() -> None:
     found = 0
     for seed in range(NUM_CASES):
         milp, group, _ = case(seed)
         plain = solve_milp(milp, Watch(EXACT, milp.maximise))
-        outcome = around_a_sample(milp, group)
-        assert outcome is not None
+        watch = Watch(EXACT, milp.maximise)
+        outcome = around_the_decided(milp, group, watch)
         if plain.objective is None:
-            assert outcome.x is None
-        elif outcome.x is not None:
+            assert outcome is None or outcome.x is None
+            continue
+        room = 1e-7 * max(1.0, abs(plain.objective))
+        if watch.bound is not None:
+            assert (
+                plain.objective <= watch.bound + room
+                if milp.maximise
+                else plain.objective >= watch.bound - room
+            )
+        if outcome is not None and outcome.x is not None:
             assert outcome.objective is not None and outcome.bound is not None
             assert milp.violation(outcome.x) <= 1e-6
             low, high = sorted((outcome.objective, outcome.bound))
-            room = 1e-7 * max(1.0, abs(plain.objective))
             assert low - room <= plain.objective <= high + room, f"seed {seed}"
             found += 1
     assert found > NUM_CASES // 3
