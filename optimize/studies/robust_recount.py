@@ -60,15 +60,7 @@ def recount_budgets(
         programme.recount_projects(programme.load(with_factors(programme, data, {"costs": by})), solution)
         for by in (1.0, 1.0 + deviation)
     )
-    overrun = (
-        dearer.payments.groupby(["source", "year", "id"])["amount_cny"]
-        .sum()
-        .sub(planned.payments.groupby(["source", "year", "id"])["amount_cny"].sum(), fill_value=0.0)
-    )
-    of_purse = {
-        (str(source), int(year)): part.droplevel(["source", "year"]).to_dict()
-        for (source, year), part in overrun.groupby(level=["source", "year"])
-    }
+    of_purse = _overruns(planned.payments, dearer.payments)
     share = float(data.parameters["budgets.carry_over_share"])
     rows, purses = [], dict[tuple[str, int], _Purse]()
     money = report.money.sort_values(["source", "year"], kind="stable")
@@ -93,6 +85,17 @@ def recount_budgets(
         rows,
         columns=["source", "year", "there_cny", "planned_cny", "worst_cny", "room_cny", "num_at_worst"],
     )
+
+
+def _overruns(planned: pd.DataFrame, dearer: pd.DataFrame) -> dict[tuple[str, int], dict[str, float]]:
+    """By source and year, what each project pays more than planned."""
+    overruns: dict[tuple[str, int], dict[str, float]] = {}
+    for sign, payments in ((1.0, dearer), (-1.0, planned)):
+        columns = (payments["id"], payments["source"], payments["year"].astype(int), payments["amount_cny"])
+        for name, source, year, amount in zip(*columns, strict=True):
+            of_purse = overruns.setdefault((source, year), {})
+            of_purse[name] = of_purse.get(name, 0.0) + sign * float(amount)
+    return overruns
 
 
 def _joined(own: _Purse, before: _Purse, share: float) -> _Purse:
@@ -124,6 +127,18 @@ def recount_cases(
         for factors, own in cases
     ]
     return np.array(values) - penalty
+
+
+def mean_of_worst(cases: FloatArray, tail: float) -> float:
+    """Mean of the smallest ``tail`` of equally likely cases; the last of them may count in part."""
+    left, total = tail * len(cases), 0.0
+    for value in sorted(cases.tolist()):
+        part = min(left, 1.0)
+        if part <= 0:
+            break
+        total += part * value
+        left -= part
+    return total / (tail * len(cases))
 
 
 def refuse_broken(programme: Programme, budgets: pd.DataFrame) -> None:

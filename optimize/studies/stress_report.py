@@ -51,11 +51,11 @@ def stress_lines(stress: Stress, run: str) -> list[str]:
     number = stress.num_samples
     lines = [
         f"{run}: the plan as it stands in {grouped(number)} sample{'' if number == 1 else 's'} of costs, yields, prices, demand and delays",
-        f"  all hard targets met {_share(stress.all_clauses_share, number)} · all budgets kept "
-        f"{_share(stress.all_budgets_share, number)} · both {_share(stress.all_share, number)}",
+        f"  all hard targets met {share_of_samples(stress.all_clauses_share, number)} · all budgets kept "
+        f"{share_of_samples(stress.all_budgets_share, number)} · both {share_of_samples(stress.all_share, number)}",
     ]
     if not math.isnan(stress.negative_share):
-        lines.append(f"  net present value below zero {_share(stress.negative_share, number)}")
+        lines.append(f"  net present value below zero {share_of_samples(stress.negative_share, number)}")
     rows = [
         [r["en"], *(amount(r[name], r["unit"]) for name in ("planned", "p05", "p25", "p50", "p75", "p95"))]
         for r in plain_records(stress.goals)
@@ -66,7 +66,7 @@ def stress_lines(stress: Stress, run: str) -> list[str]:
         [
             f"{r['clause']} {r['where']}".strip() + ("" if r["hard"] else " (soft)"),
             f"{'≥' if r['sense'] == '>=' else '≤'} {amount(r['required'], r['unit'])}",
-            amount(r["planned"], ""), amount(r["p05"], ""), amount(r["p95"], ""), _share(r["met_share"], number),
+            amount(r["planned"], ""), amount(r["p05"], ""), amount(r["p95"], ""), share_of_samples(r["met_share"], number),
         ]
         for r in plain_records(stress.clauses)
     ]  # fmt: skip
@@ -75,7 +75,9 @@ def stress_lines(stress: Stress, run: str) -> list[str]:
     if len(stress.conditions):
         lines += ["", "  other conditions that some samples break"]
         for r in plain_records(stress.conditions.head(_MOST_CONDITIONS)):
-            lines.append(f"    {r['equation']:<5} {_share(r['broken_share'], number)}, e.g. {r['example']}")
+            lines.append(
+                f"    {r['equation']:<5} {share_of_samples(r['broken_share'], number)}, e.g. {r['example']}"
+            )
     return lines
 
 
@@ -87,7 +89,7 @@ def _budget_lines(stress: Stress) -> list[str]:
     rows = [
         [
             f"{r['source']} {r['year']}", amount(r["budget_cny"], "CNY"), amount(r["planned_cny"], "CNY"),
-            amount(r["p95_cny"], "CNY"), _share(r["kept_share"], stress.num_samples),
+            amount(r["p95_cny"], "CNY"), share_of_samples(r["kept_share"], stress.num_samples),
         ]
         for r in plain_records(tight.head(_MOST_BUDGETS))
     ]  # fmt: skip
@@ -99,7 +101,7 @@ def _budget_lines(stress: Stress) -> list[str]:
     return lines
 
 
-def _share(value: float, number: int) -> str:
+def share_of_samples(value: float, number: int) -> str:
     """A share of samples with the half width of its 95 % interval."""
     half = _NORMAL_95 * math.sqrt(max(value * (1 - value), 0.0) / number)
     return f"{100 * value:.0f} %" + (f" ±{100 * half:.0f}" if half >= 0.005 else "")

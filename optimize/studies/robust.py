@@ -1,0 +1,365 @@
+"""Robust plans of a choice programme, beside the plan without robustness: what they cost and what they buy.
+
+Every plan is checked twice, its ordinary rows by the programme's checker and what it has to withstand by
+`robust_recount`, and stored as a run like any other.  A run's bound is the one without robustness, which
+holds for every plan; what is proven about robust plans stands in its summary under ``robust``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from optimize.checking import CheckReport
+from optimize.engine.contest import Contest, ContestOutcome, Engine, WorstCases, WorstRows, solve_contest
+from optimize.engine.goals import GoalsOutcome, solve_goals
+from optimize.engine.stopping import Watch
+from optimize.engine.tail_value import TailValue
+from optimize.errors import FailedCheck, InputFaults, UsageError
+from optimize.io.run_store import read_text_table
+from optimize.milp import FloatArray, IntArray, Milp, Objective
+from optimize.programme import Programme, RestatedOptions, SolveOptions, StatedArrays
+from optimize.report.store import store_run
+from optimize.report.summary import summarise_run
+from optimize.result import Result, StopReason
+from optimize.schema import InstanceData
+from optimize.solve import Solved, solve
+from optimize.studies.plan_model import plan_point, settled_plan
+from optimize.studies.robust_plans import Question, Robustness, RobustPlan, named_level, with_losses
+from optimize.studies.robust_question import (
+    DEVIATION,
+    Case,
+    budgeted_rows,
+    draw_cases,
+    tail_value,
+    unstated,
+)
+from optimize.studies.robust_recount import (
+    mean_of_worst,
+    recount_budgets,
+    recount_cases,
+    refuse_broken,
+    refuse_different,
+)
+from optimize.studies.stored_runs import read_run
+from optimize.studies.stress import Stress, stress_plan
+
+_ENGINE = "robust"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs go, and what their manifests say about where they come from."""
+
+    results: Path
+    instance: Path
+    overrides: Mapping[str, Any]
+
+
+def find_robust(
+    programme: Programme,
+    data: InstanceData,
+    question: Question,
+    options: SolveOptions,
+    place: Place,
+    told: Callable[[str], None] = lambda words: None,
+) -> Robustness | None:
+    """The plans; None where the targets cannot be met at all.
+
+    Parameters
+    ----------
+    options : one goal; the limits hold for each solve.
+
+    Raises
+    ------
+    InputFaults : the instance states nothing uncertain.
+    UsageError : a programme without single projects, a goal that cases do not have, or no plan in time.
+    FailedCheck : a plan fails one of its checks.
+    """
+    refuse_unsuitable(programme, question, options.goal)
+    faults = unstated(data, by_cost=question.by_cost)
+    if faults:
+        raise InputFaults(faults)
+    study = _Study(programme, data, question, options, place, told)
+    return study.robustness()
+
+
+def refuse_unsuitable(programme: Programme, question: Question, goals: Sequence[str]) -> None:
+    """Raise UsageError where the programme or the goal has no robust plans."""
+    if programme.restate_options is None or programme.recount_projects is None:
+        raise UsageError(
+            f"{programme.name} has no robust plans: its arrays hold no single projects; "
+            "`optimize stress` tests a plan of it"
+        )
+    if len(goals) != 1:
+        raise UsageError("a robust plan has one goal")
+    if not question.by_cost and goals != ("npv",):
+        raise UsageError("cases vary the net present value; leave --goal at npv")
+
+
+class _Study:
+    def __init__(
+        self,
+        programme: Programme,
+        data: InstanceData,
+        question: Question,
+        options: SolveOptions,
+        place: Place,
+        told: Callable[[str], None],
+    ) -> None:
+        self.programme, self.data, self.question = programme, data, question
+        self.options, self.place, self.told = options, place, told
+        self.goal = options.goal[0]
+        self.tested: dict[tuple[str, ...], Stress] = {}
+        self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+    def robustness(self) -> Robustness | None:
+        self.told("the plan without robustness")
+        began = time.monotonic()
+        plain = solve(self.programme, self.data, self.options)
+        if plain.result.stop is StopReason.INFEASIBLE:
+            return None
+        if plain.result.solution is None or plain.check is None:
+            raise UsageError("no plan within the limits; give more (--time-limit)")
+        self.plain, self.instance = plain, plain.instance
+        seconds = time.monotonic() - began
+        if not plain.check.passed:
+            raise FailedCheck(f"the plan without robustness failed its check: {plain.check.violations[0]}")
+        self._state(seconds)
+        first = self._described(0.0, plain.result.stop, self.x, plain, seconds, plain.result.bound)
+        found = self._levels()
+        plans = with_losses(self.question, first, found, maximise=self.milp.maximise)
+        reached = {0.0, *(plan.level for plan in plans)}
+        return Robustness(
+            self.programme,
+            self.goal,
+            self.question,
+            float(self.data.parameters[DEVIATION]),
+            first,
+            plans,
+            tuple(level for level in self.question.levels if level not in reached),
+        )
+
+    def _state(self, seconds: float) -> None:
+        """The arrays with the plan without robustness as a point of them, and what varies."""
+        stated = self.programme.state_arrays(self.instance, (self.goal,))
+        assert stated is not None and self.programme.restate_options is not None
+        objective = stated.objectives[self.goal]
+        self.stated: StatedArrays = stated
+        self.milp = stated.milp.with_objective(objective.cost, objective.maximise, objective.offset)
+        self.restated: RestatedOptions = self.programme.restate_options(self.instance, (self.goal,))
+        self.engine = engine_for(stated)
+        self.plain_run = self._stored(self.plain, {"level": 0.0}, seconds)
+        point = plan_point(stated, self.milp, read_text_table(self.plain_run / "projects.csv"))
+        self.x: FloatArray = settled_plan(self.milp, point)
+        self.cases: list[Case] = []
+        self.values: TailValue | None = None
+        if not self.question.by_cost:
+            self.cases = draw_cases(self.programme, self.data, self.question.num_cases, self.question.seed)
+            self.values = tail_value(
+                self.programme, self.data, stated, self.restated, self.cases, self.question.tail, self.told
+            )
+
+    # --- levels ---------------------------------------------------------------------------------------
+
+    def _levels(self) -> list[RobustPlan]:
+        """The most robust first: its plan withstands the others too."""
+        found: list[RobustPlan] = []
+        start: FloatArray | None = None
+        for level in sorted(self.question.levels, reverse=True):
+            if self.options.interrupt.is_set():
+                break
+            if level == 0.0:
+                continue
+            self.told(f"robust at {named_level(self.question, level)}")
+            began = time.monotonic()
+            outcome = self._solved(level, start)
+            seconds = time.monotonic() - began
+            if outcome.x is None:
+                found.append(RobustPlan(level, outcome.stop, None, outcome.bound, seconds=seconds))
+                continue
+            start = outcome.x
+            solved = self._as_solved(outcome)
+            found.append(self._described(level, outcome.stop, outcome.x, solved, seconds, outcome.bound))
+        return found[::-1]
+
+    def _solved(self, level: float, start: FloatArray | None) -> ContestOutcome:
+        certificate = self.plain.result.certificate
+        multipliers = None if certificate is None else certificate.multipliers
+        if multipliers is not None and len(multipliers) != self.milp.num_rows:
+            multipliers = None
+        return solve_contest(
+            self.milp,
+            self._contest(level),
+            self.options,
+            self.engine,
+            start=start if self.question.by_cost or start is not None else self.x,
+            near=self.x,
+            row_multipliers=multipliers,
+            bound=self.plain.result.bound if self.question.by_cost else None,
+        )
+
+    def _contest(self, level: float) -> Contest:
+        if self.values is not None:
+            return WorstCases(dataclasses.replace(self.values, weight=level))
+        return WorstRows(budgeted_rows(self.programme, self.data, self.stated, self.restated, level))
+
+    def _as_solved(self, outcome: ContestOutcome) -> Solved:
+        """The plan as that of an ordinary solve: checked, with the bound that holds for all plans."""
+        assert outcome.x is not None and self.stated.plan_of is not None
+        plain = self.plain.result
+        solution = self.stated.plan_of(outcome.x)
+        report = self.programme.check(self.instance, solution)
+        told = self.milp.value(outcome.x)
+        if not report.passed:
+            raise FailedCheck(f"a plan of {self.programme.name} failed its check: {report.violations[0]}")
+        refuse_different(self.programme, self.goal, told, report.figures[self.goal])
+        bound = plain.bound
+        if bound is not None:
+            bound = max(bound, told) if plain.maximise else min(bound, told)
+        result: Result[Any] = Result(
+            stop=StopReason.SEARCH_ENDED,
+            solution=solution,
+            objective=told,
+            bound=bound,
+            maximise=plain.maximise,
+            goal=plain.goal,
+            engine=_ENGINE,
+            certificate=plain.certificate,
+            prices=plain.prices,
+        )
+        return Solved(self.instance, result, report)
+
+    def _described(
+        self,
+        level: float,
+        stop: StopReason,
+        x: FloatArray,
+        solved: Solved,
+        seconds: float,
+        bound: float | None,
+    ) -> RobustPlan:
+        """The plan recounted, stored and put through fresh samples."""
+        assert solved.check is not None and solved.result.objective is not None
+        planned = float(solved.result.objective)
+        plan = RobustPlan(level, stop, planned, bound, planned=planned, seconds=seconds)
+        if self.values is None:
+            budgets = self._recounted_budgets(level, solved.result.solution, solved.check)
+            plan = dataclasses.replace(plan, budgets=budgets)
+        else:
+            plan = self._with_cases(plan, x, solved)
+        run = self.plain_run if level == 0.0 else self._stored(solved, self._summary(plan), seconds)
+        return dataclasses.replace(plan, run=run, fresh=self._fresh(run, level))
+
+    def _recounted_budgets(self, level: float, solution: Any, report: CheckReport) -> pd.DataFrame:
+        deviation = float(self.data.parameters[DEVIATION])
+        budgets = recount_budgets(self.programme, self.data, solution, report, deviation, level)
+        if level > 0:
+            refuse_broken(self.programme, budgets)
+        return budgets
+
+    def _with_cases(self, plan: RobustPlan, x: FloatArray, solved: Solved) -> RobustPlan:
+        assert self.values is not None and solved.check is not None
+        goal = dataclasses.replace(self.values, weight=plan.level)
+        self.told(f"recounting the plan in {len(self.cases)} cases")
+        cases = recount_cases(
+            self.programme,
+            self.data,
+            solved.result.solution,
+            solved.check,
+            [(case.factors, case.own) for case in self.cases],
+        )
+        mean, tail = float(cases.mean()), mean_of_worst(cases, self.question.tail)
+        value = (1.0 - plan.level) * mean + plan.level * tail
+        refuse_different(self.programme, "the goal over the cases", goal.of(x), value)
+        bound = plan.bound if plan.level > 0 else None
+        return dataclasses.replace(plan, value=value, bound=bound, mean_cny=mean, tail_cny=tail)
+
+    def _summary(self, plan: RobustPlan) -> dict[str, Any]:
+        """What the run's summary says about robustness."""
+        question = self.question
+        asked: dict[str, Any] = (
+            {"gamma": plan.level, "cost_deviation": float(self.data.parameters[DEVIATION])}
+            if question.by_cost
+            else {
+                "alpha": question.alpha,
+                "weight": plan.level,
+                "cases": question.num_cases,
+                "seed": question.seed,
+                "mean_cny": plan.mean_cny,
+                "tail_cny": plan.tail_cny,
+            }
+        )
+        if math.isinf(plan.level):
+            asked["gamma"] = "all"
+        return asked | {
+            "value": plan.value,
+            "bound": plan.bound,
+            "gap": plan.gap,
+            "stop_reason": plan.stop.value,
+        }
+
+    def _stored(self, solved: Solved, robust: Mapping[str, Any], seconds: float) -> Path:
+        summary = summarise_run(self.programme, self.data, solved, self.options, seconds)
+        summary |= {"robust": dict(robust)}
+        folder = store_run(
+            self.place.results,
+            self.place.instance,
+            self.programme,
+            self.data,
+            solved,
+            self.options,
+            summary,
+            self.place.overrides,
+            self.started,
+        )
+        assert folder is not None
+        return folder
+
+    def _fresh(self, run: Path, level: float) -> Stress | None:
+        """The stored plan under samples it was not made for, the same ones for every plan."""
+        if self.question.num_fresh == 0 or self.options.interrupt.is_set():
+            return None
+        # Levels often have the same plan.
+        stored = read_run(run, [self.programme])
+        same = tuple(stored.projects["id"] + " " + stored.projects["decision"])
+        if same not in self.tested:
+            named = "without robustness" if level == 0.0 else f"at {named_level(self.question, level)}"
+            number = self.question.num_fresh
+            self.tested[same] = stress_plan(
+                stored,
+                self.data,
+                number,
+                self.question.seed + 1,
+                lambda done: self.told(f"the plan {named} in fresh sample {done} of {number}"),
+            )
+        return self.tested[same]
+
+
+def engine_for(stated: StatedArrays) -> Engine:
+    """The engine for the ordinary programmes of these arrays."""
+    group: IntArray | None = None
+    idle = np.flatnonzero(stated.idle >= 0)
+    if len(idle):
+        group = stated.candidate.copy()
+        group[stated.idle[idle]] = idle
+
+    def solved(
+        milp: Milp, watch: Watch, start: FloatArray | None, row_multipliers: FloatArray | None
+    ) -> GoalsOutcome:
+        objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
+        limits = dataclasses.replace(watch.options, time_limit_s=watch.remaining(), progress=None)
+        return solve_goals(
+            milp, [objective], limits, start=start, watch=watch, group=group, row_multipliers=row_multipliers
+        )
+
+    return solved
