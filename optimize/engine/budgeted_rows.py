@@ -36,7 +36,7 @@ class BudgetedRows:
 
     Attributes
     ----------
-    rows : shape (r,), upper rows of the programme.
+    rows : shape (r,), rows of the programme with an upper side only.
     deviation : CSR, shape (r, n), what each column takes more at its worst, >= 0.
     group : shape (n,), candidate of each column, -1: none (its deviation is 0).
     most : candidates at their worst at once; a whole number, or infinite.

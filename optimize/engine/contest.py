@@ -228,7 +228,7 @@ class _Solving:
             return ContestOutcome(StopReason.INFEASIBLE, None, None, None)
         if outcome.x is not None:
             self._offer(outcome.x[: len(columns)])
-        return ContestOutcome(outcome.stop, self.best, self.value, self.watch.bound)
+        return ContestOutcome(self._stop(), self.best, self.value, self.watch.bound)
 
     def _search(
         self,
