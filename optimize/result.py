@@ -54,11 +54,13 @@ class RelaxedRow:
 class Relaxation:
     """A set of rows that together suffice to make the instance solvable.
 
-    Not ``exact``: the amounts are proven to be needed at least; more may be.
+    Not ``exact``: the amounts are proven to be needed at least; more may be.  ``only``: everything else
+    together does not help without these rows.
     """
 
     rows: tuple[RelaxedRow, ...]
     exact: bool = True
+    only: bool = False
 
 
 @dataclass(frozen=True)

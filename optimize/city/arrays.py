@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from optimize.city.instance import DATACENTER, WATER, City
 from optimize.city.part import CityPart
 from optimize.city.schema import CO2, ENERGY
+from optimize.clauses import CLAUSES
 from optimize.funding import elastic_budgets
 from optimize.milp import BlockNames, ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.programme import PricedRows, StatedArrays
@@ -246,13 +247,18 @@ def _elastic_money(city: City, pool_rows: IntArray) -> list[ElasticRows]:
 def _elastic_of_parts(draft: _Draft, parts: Sequence[CityPart]) -> list[ElasticRows]:
     return [
         ElasticRows(
-            clause=group.clause, where=f"{group.where} ({part.name})".strip(), unit=group.unit,
+            clause=group.clause, where=_where(group, part), unit=group.unit,
             rows=draft.first_row[k] + group.rows, required=group.required, per_unit=group.per_unit,
             is_cap=group.is_cap, rank=group.rank,
         )
         for k, part in enumerate(parts)
         for group in part.elastic
     ]  # fmt: skip
+
+
+def _where(group: ElasticRows, part: CityPart) -> str:
+    """Clauses belong to one programme; what else gives way is told with its programme."""
+    return group.where if group.clause in CLAUSES else f"{group.where} ({part.name})".strip()
 
 
 def _add_targets(

@@ -39,6 +39,10 @@ _GAP_OF_LARGE = 1e-3
 _SHARE_OF_JOINT, _SHARE_OF_ONE = 0.4, 0.25
 _SINGLES_ASKED = 24
 _WIDE = 1e-3
+# With fewer ways out than these, others of more rows are looked for.
+_FEW = 2
+# A row gives way clearly less where it gives at most this share.
+_CLEARLY = 0.75
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ def smallest_relaxations(
         part = asking.relax(chosen, _SHARE_OF_ONE)
         if part is not None and part.amounts is not None:
             ways.append(asking.way(chosen, part))
-    if not ways:
-        ways += asking.together()
-    if joint is not None and joint.amounts is not None and len(ways) < 2:
+    if len(ways) < _FEW and not watch.must_stop:
+        ways = list(asking.in_order([*ways, *asking.together()]))
+    if len(ways) == 1 and not watch.must_stop:
+        ways = asking.besides(ways[0])
+    if joint is not None and joint.amounts is not None and len(ways) < _FEW:
         ways.append(asking.way(everything, joint))
-    return Relaxed(confirmed=True, ways=asking.in_order(ways))
+    return Relaxed(confirmed=True, ways=asking.in_order(ways)[:alternatives])
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class _Asking:
         ]
 
     def together(self) -> list[Relaxation]:
-        """A way in which all groups of one rank share what none of them can give alone."""
+        """A way in which all groups of one rank share what none of them can give alone, by rank."""
         ways = []
         for rank in sorted({group.rank for group in self._groups}):
             chosen = [k for k, group in enumerate(self._groups) if group.rank == rank or k in self._lost]
@@ -155,6 +161,15 @@ class _Asking:
             if part is not None and part.amounts is not None:
                 ways.append(self.way(chosen, part))
         return ways
+
+    def besides(self, way: Relaxation) -> list[Relaxation]:
+        """The way, and one that does without its rows; where there is none, the way is said to be the only one."""
+        own = {(row.clause, row.where) for row in way.rows}
+        rest = [k for k, group in enumerate(self._groups) if (group.clause, group.where) not in own]
+        part = self.relax(rest, _SHARE_OF_ONE) if rest else _Amounts(None, True)
+        if part is None:
+            return [way]
+        return [replace(way, only=True)] if part.amounts is None else [way, self.way(rest, part)]
 
     def way(self, chosen: Iterable[int], relaxed: _Amounts) -> Relaxation:
         assert relaxed.amounts is not None
@@ -184,8 +199,12 @@ class _Asking:
             return not way.exact, len(way.rows), worst, change
 
         unique = {frozenset((r.clause, r.where) for r in way.rows): way for way in reversed(ways) if way.rows}
-        # A way that moves all rows of a smaller one and more tells a planner nothing.
-        spare = [rows for rows in unique if not any(other < rows for other in unique)]
+        # A way that moves all rows of a smaller one, hardly less, and more tells a planner nothing.
+        spare = [
+            rows
+            for rows, way in unique.items()
+            if not any(other < rows and not _eases(way, unique[other]) for other in unique)
+        ]
         return tuple(sorted((unique[rows] for rows in spare), key=key))
 
 
@@ -272,6 +291,12 @@ class _AskingColumns(_Asking):
         most = np.zeros(int(owner.max(initial=-1)) + 1)
         np.maximum.at(most, owner[own], best[own])
         return float(best[~own].sum() + most.sum())
+
+
+def _eases(way: Relaxation, smaller: Relaxation) -> bool:
+    """Whether some row of ``smaller`` has to give way clearly less in ``way``, which moves others too."""
+    less = {(row.clause, row.where): abs(row.change) for row in way.rows}
+    return any(less[row.clause, row.where] < _CLEARLY * abs(row.change) for row in smaller.rows)
 
 
 def _with_slack(milp: Milp, groups: Sequence[ElasticRows], scale: FloatArray) -> Milp:

@@ -210,7 +210,10 @@ def money_records(check: CheckReport) -> list[dict[str, Any]]:
 def relaxation_records(ways: Sequence[Relaxation]) -> list[list[dict[str, Any]]]:
     """The ways out of an infeasible instance, each a list of rows."""
     return [
-        [dataclasses.asdict(row) | {"change": row.change, "exact": way.exact} for row in way.rows]
+        [
+            dataclasses.asdict(row) | {"change": row.change, "exact": way.exact, "only": way.only}
+            for row in way.rows
+        ]
         for way in ways
     ]
 

@@ -11,6 +11,8 @@ from optimize.errors import Fault
 _LABEL_WIDTH = 9
 # Prices shown, the dearest of each kind.
 _MOST_BUDGETS, _MOST_TARGETS, _MOST_OTHERS = 4, 3, 2
+# What programmes call the rows of budgets.
+_BUDGETS = ("budget", "CITY-BUDGET")
 # Steps a planner thinks in, where the unit itself is not one.
 _STEPS = {"CNY": (1e4, "万元 "), "share": (0.01, "percentage point "), "count": (1.0, "")}
 
@@ -191,15 +193,31 @@ def relaxation_lines(relaxations: Sequence[Sequence[Mapping[str, Any]]]) -> list
     for letter, way in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", relaxations, strict=False):
         for position, row in enumerate(way):
             start = f"  {letter} " if position == 0 else "    and "
-            lines.append(
-                f"{start} {row['clause']} {row['where']}: {'' if row['exact'] else 'at least '}{amount(row['reachable'], row['unit'])} instead of "
-                f"{amount(row['required'], row['unit'])} ({_signed(row['change'], row['unit'])})"
-            )
+            lines.append(f"{start} {_way_out(row)}")
+    if len(relaxations) == 1 and relaxations[0][0].get("only"):
+        lines.append("  Without this nothing helps, not all other targets and any money together.")
     return lines
 
 
-def _signed(change: float, unit: str) -> str:
-    return ("+" if change > 0 else "−") + amount(abs(change), unit)
+def _way_out(row: Mapping[str, Any]) -> str:
+    """One row that gives way, in the words and the unit of its clause."""
+    is_budget = row["clause"] in _BUDGETS
+    name = f"{'budget' if is_budget else row['clause']} {row['where']}".strip()
+    least = "" if row["exact"] else "at least "
+    reachable, required = (_of_target(row[key], row["unit"]) for key in ("reachable", "required"))
+    sign = "+" if row["change"] > 0 else "−"
+    change = _of_target(abs(row["change"]), row["unit"])
+    if row["unit"] == "share":
+        change = change.replace("%", "points")
+    words = "" if is_budget or row["clause"] not in CLAUSES else f"  {CLAUSES[row['clause']].en}"
+    return f"{name}: {least}{reachable} instead of {required} ({sign}{change}){words}"
+
+
+def _of_target(value: float, unit: str) -> str:
+    """What a target asks for, as a planner writes it: shares as per cent, small money in 万元, counts bare."""
+    if unit == "share":
+        return f"{100 * value:.1f} %".replace(".0 %", " %")
+    return money(value, unit) if unit == "CNY" else amount(value, "" if unit == "count" else unit)
 
 
 def fault_lines(faults: Sequence[Fault], *, word: str = "fault") -> list[str]:

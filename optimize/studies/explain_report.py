@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from optimize.report.summary import relaxation_records
 from optimize.report.text import amount, money, relaxation_lines
 from optimize.studies.explain import BreakEven, Explanation, StoppingRow
 from optimize.studies.tables import aligned
@@ -62,7 +63,7 @@ def explanation_lines(e: Explanation, words: Wording) -> list[str]:
     for label, text in parts:
         lines.append(f"  {label:<11} {text}")
     if e.impossible and e.relaxations:
-        lines += [f"  {line}" for line in relaxation_lines(_plain_ways(e))[1:]]
+        lines += [f"  {line}" for line in relaxation_lines(relaxation_records(e.relaxations))[1:]]
     return lines
 
 
@@ -213,10 +214,3 @@ def _finite(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain_ways(e: Explanation) -> list[list[dict[str, Any]]]:
-    return [
-        [dataclasses.asdict(row) | {"change": row.change, "exact": way.exact} for row in way.rows]
-        for way in e.relaxations
-    ]

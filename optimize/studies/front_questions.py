@@ -15,7 +15,7 @@ import numpy as np
 
 from optimize.checking import CheckReport
 from optimize.errors import FailedCheck
-from optimize.milp import Milp
+from optimize.milp import FloatArray, Milp
 from optimize.programme import Programme
 from optimize.result import StopReason, relative_gap
 from optimize.schema import InstanceData
@@ -69,12 +69,16 @@ class ArrayQuestions:
     def __init__(self, stated: StatedProgramme, time: SharedTime) -> None:
         self._stated, self._time = stated, time
         self._first, *self._others = stated.goals
-        self._ladder = Ladder(time, stated.group)
+        self._optima: list[FloatArray] = []
+        self._ladder = Ladder(time, stated.group, self._optima)
         self._levels: Milp | None = None
 
     def best(self, goal: str, parts: float) -> Found:
-        ladder = Ladder(self._time, self._stated.group)
-        return self._found(ladder.solve(self._stated.milp_for(goal), parts))
+        ladder = Ladder(self._time, self._stated.group, self._optima)
+        point = ladder.solve(self._stated.milp_for(goal), parts)
+        if point.x is not None:
+            self._optima.append(self._stated.settled(point.x))
+        return self._found(point)
 
     def at(self, levels: Mapping[str, float]) -> Found:
         return self._found(self._ladder.solve(self._with_sides(levels)))

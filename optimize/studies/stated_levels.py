@@ -23,6 +23,7 @@ from optimize.studies.plan_model import settled_plan
 
 # The checker's figures are sums in another order.
 SAME_FIGURE = 1e-6
+_FEASIBLE = 1e-6
 # A solve is not begun with less.
 _LEAST_S = 0.5
 
@@ -161,10 +162,11 @@ class Ladder:
     ----------
     time : of all levels.
     group : of `StatedProgramme.group`.
+    known : plans from elsewhere, shape (n,) each, to begin from where they keep a level's rows.
     """
 
-    def __init__(self, time: SharedTime, group: IntArray | None) -> None:
-        self._time, self._group = time, group
+    def __init__(self, time: SharedTime, group: IntArray | None, known: Sequence[FloatArray] = ()) -> None:
+        self._time, self._group, self._known = time, group, known
         self._options = time.options
         self._solver = LevelSolver(self._solve_whole)
 
@@ -178,7 +180,14 @@ class Ladder:
         self, milp: Milp, watch: Watch, start: FloatArray | None, row_multipliers: FloatArray | None
     ) -> GoalsOutcome:
         objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
+        if start is None:
+            start = self._best_known(milp)
         return solve_goals(
             milp, [objective], self._options, start=start, watch=watch, row_multipliers=row_multipliers,
             group=self._group,
         )  # fmt: skip
+
+    def _best_known(self, milp: Milp) -> FloatArray | None:
+        fitting = [x for x in self._known if milp.violation(x) <= _FEASIBLE]
+        sign = 1.0 if milp.maximise else -1.0
+        return max(fitting, key=lambda x: sign * milp.value(x), default=None)
