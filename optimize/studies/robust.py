@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport
+from optimize.engine.budgeted_rows import BudgetedRows
 from optimize.engine.contest import Contest, ContestOutcome, Engine, WorstCases, WorstRows, solve_contest
 from optimize.engine.goals import GoalsOutcome, solve_goals
 from optimize.engine.stopping import Watch
@@ -211,7 +213,11 @@ class _Study:
     def _contest(self, level: float) -> Contest:
         if self.values is not None:
             return WorstCases(dataclasses.replace(self.values, weight=level))
-        return WorstRows(budgeted_rows(self.programme, self.data, self.stated, self.restated, level))
+        return WorstRows(dataclasses.replace(self._budgeted_rows, most=level))
+
+    @cached_property
+    def _budgeted_rows(self) -> BudgetedRows:
+        return budgeted_rows(self.programme, self.data, self.stated, self.restated, 0.0)
 
     def _as_solved(self, outcome: ContestOutcome) -> Solved:
         """The plan as that of an ordinary solve: checked, with the bound that holds for all plans."""
