@@ -81,7 +81,7 @@ def _run(call: argparse.Namespace) -> int:
         },
     )
     stop = threading.Event()
-    with _pool(call, batch) as pool, _watcher(call) as watcher, stopping_softly(stop):
+    with _pool(call, batch) as pool, _watcher(call, len(scenarios)) as watcher, stopping_softly(stop):
         ends = run_batch(batch, pool, watcher, stop, again=call.again)
     number = len(scenarios) * len(batch.programmes)
     if not call.json:
@@ -114,13 +114,14 @@ def _pool(call: argparse.Namespace, batch: Batch) -> Iterator[Pool]:
 class _Lines:
     """Plain lines, or JSON, as cases end."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self, num_scenarios: int, *, as_json: bool) -> None:
+        self._num_scenarios, self._as_json = num_scenarios, as_json
         self._number, self._ended = 0, 0
 
     def checking(self, done: int, number: int) -> None:
         if done == number and not self._as_json:
-            print(f"checked: {number} cases without fault", flush=True)
+            plural = "" if self._num_scenarios == 1 else "s"
+            print(f"checked: {self._num_scenarios} scenario{plural} without fault", flush=True)
 
     def solving(self, number: int, already: Sequence[Finished]) -> None:
         self._number, self._ended = number, len(already)
@@ -168,10 +169,10 @@ class _Bars:
 
 
 @contextlib.contextmanager
-def _watcher(call: argparse.Namespace) -> Iterator[_Lines | _Bars]:
+def _watcher(call: argparse.Namespace, num_scenarios: int) -> Iterator[_Lines | _Bars]:
     console = Console(stderr=True)
     if call.json or not console.is_terminal or not sys.stdout.isatty():
-        yield _Lines(as_json=call.json)
+        yield _Lines(num_scenarios, as_json=call.json)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

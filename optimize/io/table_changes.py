@@ -123,17 +123,18 @@ class _Work:
 
     def apply(self, change: TableChange) -> None:
         meant = self._rows_meant(change.where)
-        if self.faults:
-            return
-        if change.where and not meant.any():
-            self._fault("where", "a row that matches", "none", "look at the table's values")
-            return
+        if not self.faults and change.where and not meant.any():
+            self._tell_no_match(change.where)
+        if self.faults:  # what else is wrong is told at once; nothing is changed
+            meant = np.zeros(len(self._lines), dtype=np.bool_)
         for column, value in change.set.items():
             self._set(column, value, meant)
         for column, factor in change.scale.items():
             self._move(column, meant, float(factor), 0.0)
         for column, amount in change.add.items():
             self._move(column, meant, 1.0, float(amount))
+        if self.faults:
+            return
         if change.drop:
             self._keep(~meant)
         if change.only:
@@ -143,6 +144,19 @@ class _Work:
 
     def _fault(self, column: str, expected: str, found: str, mend: str = "", line: int | None = None) -> None:
         self.faults.append(Fault(self._path, column, expected, found, mend, line=line))
+
+    def _tell_no_match(self, where: Mapping[str, Any]) -> None:
+        """Which condition no row meets, with the nearest value there is; all of them where only together."""
+        alone = [column for column, wanted in where.items() if not self._rows_meant({column: wanted}).any()]
+        for column in alone:
+            wanted, found = where[column], self._find(column)
+            assert found is not None
+            values = [str(cell).strip() for cell in self._cells[found[0]].unique()]
+            words = _condition("", wanted).strip()
+            self._fault(column, f"a value of {self._path}.{column}", words, nearest(words, values))
+        if not alone:
+            words = " and ".join(_condition(column, wanted) for column, wanted in where.items())
+            self._fault("where", "a row that meets all of it", f"none with {words}")
 
     def _find(self, column: str) -> tuple[int, float] | None:
         """Place of a column in the file and what a value given for ``column`` is multiplied by there."""

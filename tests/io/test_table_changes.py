@@ -91,9 +91,13 @@ def test_rows_are_added_and_validated_like_any_other(town: Path) -> None:
 
 def test_a_change_that_cannot_be_done_is_a_fault(town: Path) -> None:
     assert "did you mean" in _fault(town, TableChange("pv_siting/kinds", scale={"capex_cny_per_kW": 2.0}))
-    assert "a row that matches" in _fault(
-        town, TableChange("pv_siting/kinds", where={"kind": "roof top"}, scale={"capex_cny_per_kw": 2.0})
+    told = _fault(
+        town, TableChange("pv_siting/kinds", where={"kind": "roof top"}, scale={"capex_cny_per_kW": 2.0})
     )
+    assert 'a value of pv_siting/kinds.kind, found roof top -> did you mean "rooftop"?' in told
+    assert 'did you mean "capex_cny_per_kw"?' in told  # all that is wrong at once
+    kind = {"kind": "rooftop", "capex_cny_per_kw": {"max": 1e9, "min": 1e8}}
+    assert "≥ 1e+08 and ≤ 1e+09" in _fault(town, TableChange("pv_siting/kinds", where=kind, drop=True))
     assert "numbers" in _fault(town, TableChange("pv_siting/kinds", scale={"kind": 2.0}))
     assert "found -" in _fault(town, TableChange("pv_siting/kinds", scale={"capex_cny_per_kw": -1.0}))
 
