@@ -23,7 +23,7 @@ from optimize.engine.certificate import linear_certificate
 from optimize.engine.choice_tree_kernels import explore
 from optimize.engine.choice_tree_lp import DOUBTS, NODES, PLAN, STEP, Knapsacks, Tree
 from optimize.engine.choice_tree_problem import SmallChoice, small_choice_of
-from optimize.engine.choice_tree_search import Neighbourhoods, part_of, plant
+from optimize.engine.choice_tree_search import Neighbourhoods, part_of, plant, work_of_node
 from optimize.engine.highs import MilpOutcome, solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
@@ -40,13 +40,16 @@ _PATIENCE, _PATIENCE_BESIDE = 40, 10
 _PRODUCTS = 2e7
 _MOST_AT_ONCE = 4_000
 _LOOKS, _LOOKS_BEFORE_CUTS = 25, 4
-# Of the nodes of the proof, so many more in neighbourhoods, and so many when they have long been fruitless.
-_BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 0.6, 0.2, 300
+# Of the work of the proof, so much more in neighbourhoods; less when they have long been fruitless, more
+# where the proof would take more than so many products (some minutes).
+_BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 0.15, 0.1, 100
+_BESIDE_HOPELESS, _HOPELESS = 4.0, 2e10
 # Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
 _FIRST_ROOM = 0.1
 _LEAST_GROWTH, _MOST_GROWTH = 1.05, 1.6
 _WORK_GROWTH = 4.0
 _WHOLE_ROOM = 0.93
+_LARGEST_EXPONENT = 500.0
 _FEASIBLE = 1e-6
 # What the rounding of a sum can come to, as a share of the largest values; a plan must be better by more.
 _ROUNDING = 1e-12
@@ -95,9 +98,10 @@ class _TreeSolve:
         self._rounding = _ROUNDING * float(largest.sum())
         self._x: FloatArray | None = None
         self._taken: IntArray | None = None
-        self._value, self._bound = -np.inf, np.inf
+        self._value, self._bound, self._root_bound = -np.inf, np.inf, np.inf
         self._loss = np.zeros((2, 2, len(p.value) + 1))
         self._search: Neighbourhoods | None = None
+        self._rooms = _Rooms()
         if start is not None and milp.violation(start) <= _FEASIBLE:
             self._x, self._taken = start, choice.options(start)
             self._value = choice.sign * (milp.value(start) - choice.offset)
@@ -107,17 +111,18 @@ class _TreeSolve:
         first = self._part(np.ones(len(self._p.value), dtype=np.bool_), -np.inf)
         explore(first.knapsacks, first.tree, 1)
         root_bound, multipliers = float(first.tree.bound[0]), first.tree.multiplier[0].copy()
+        self._root_bound = root_bound
         if root_bound > -np.inf:
             self._lower_bound(root_bound)
             duals = self._choice.row_duals(multipliers, self._milp.num_rows)
             self._watch.offer_certificate(linear_certificate(self._milp, duals))
-        if self._dig(first, _FIRST_NODES):
+        if self._dig(first, min(_FIRST_NODES, _nodes_at_once(first.knapsacks))):
             return self._closed()
         self._search = Neighbourhoods(self._p, multipliers, root_bound, self._watch.options.seed)
         if self._taken is None:
             self._take(self._search.first_plan(self._watch))
         self._improve(_PATIENCE)
-        return self._prove(self._search.regret, root_bound)
+        return self._prove(self._search.regret)
 
     def go_on_with_cuts(self) -> MilpOutcome:
         """Branch and cut from the plan in hand; the better of both plans and of both bounds."""
@@ -132,13 +137,12 @@ class _TreeSolve:
                 self._x, self._value = outcome.x, value
         return self._outcome()
 
-    def _prove(self, regret: FloatArray, root_bound: float) -> MilpOutcome:
+    def _prove(self, regret: FloatArray) -> MilpOutcome:
         """Searches with lower and lower floors until nothing better is left, or the watch ends it."""
-        rooms = _Rooms()
         suits_cuts = self._choice.suits_cuts()
         floor, looks = -np.inf, _LOOKS_BEFORE_CUTS if suits_cuts else _LOOKS
         while not self._has_to_end():
-            part = self._part(regret <= root_bound - max(floor, self._value + self._step()), floor)
+            part = self._part(regret <= self._root_bound - max(floor, self._value + self._step()), floor)
             ended = self._dig(part, looks * _nodes_at_once(part.knapsacks) if looks else None)
             self._loss[:, :, part.options] = part.tree.loss[:, :-1], part.tree.loss_count[:, :-1]
             self._loss[:, :, -1] = part.tree.loss[:, -1], part.tree.loss_count[:, -1]
@@ -148,10 +152,13 @@ class _TreeSolve:
                 raise _Unproven
             if ended:
                 self._lower_bound(floor)
-                rooms.note(root_bound - floor, int(part.tree.counter[NODES]))
+                work = float(part.tree.counter[NODES]) * work_of_node(part.knapsacks)
+                self._rooms.note(self._root_bound - floor, work)
             looks = 0
-            whole = root_bound - self._value - self._step()
-            floor = root_bound - rooms.next(whole if np.isfinite(whole) else 0.1 * abs(root_bound))
+            whole = self._root_bound - self._value - self._step()
+            floor = self._root_bound - self._rooms.next(
+                whole if np.isfinite(whole) else 0.1 * abs(self._root_bound)
+            )
         return self._outcome()
 
     def _part(self, kept: BoolArray, floor: float) -> _Part:
@@ -164,7 +171,8 @@ class _TreeSolve:
     def _dig(self, part: _Part, max_nodes: int | None) -> bool:
         """Search a part on and keep its plans, neighbourhoods beside it; True when nothing of it is left."""
         tree, at_once = part.tree, _nodes_at_once(part.knapsacks)
-        searched = 0
+        searched, work = 0, 0.0
+        already = 0.0 if self._search is None else self._search.work
         while max_nodes is None or searched < max_nodes:
             ended = bool(explore(part.knapsacks, tree, at_once))
             searched += at_once
@@ -175,12 +183,18 @@ class _TreeSolve:
             if ended or self._has_to_end():
                 return ended
             if self._search is not None:
-                share = _BESIDE if self._search.fruitless < _FRUITLESS else _BESIDE_FRUITLESS
-                if self._search.nodes < share * searched:
+                work += at_once * work_of_node(part.knapsacks)
+                if self._search.work - already < self._share_of_plans() * work:
                     self._improve(_PATIENCE_BESIDE)
-                    searched = max(searched, at_once)
             tree.goal[[PLAN, STEP]] = max(self._value, tree.goal[PLAN]), self._step()
         return False
+
+    def _share_of_plans(self) -> float:
+        """Work in neighbourhoods for each product of the proof."""
+        assert self._search is not None
+        if self._rooms.work_of(self._root_bound - self._value) > _HOPELESS:
+            return _BESIDE_HOPELESS
+        return _BESIDE if self._search.fruitless < _FRUITLESS else _BESIDE_FRUITLESS
 
     def _improve(self, patience: int) -> None:
         if self._search is not None and self._taken is not None and not self._has_to_end():
@@ -244,25 +258,36 @@ class _Rooms:
     """Rooms between bound and floor, each to take a few times the work of the one before."""
 
     def __init__(self) -> None:
-        self._searched: list[tuple[float, int]] = []
+        self._searched: list[tuple[float, float]] = []
 
-    def note(self, room: float, nodes: int) -> None:
+    def note(self, room: float, work: float) -> None:
         """A search of this room ended."""
-        self._searched.append((room, nodes))
+        self._searched.append((room, work))
 
     def next(self, whole: float) -> float:
         """The next room to search; infinite where the ``whole`` is near."""
         if not self._searched:
             return _FIRST_ROOM * whole
-        room, nodes = self._searched[-1]
-        growth = _MOST_GROWTH
-        if len(self._searched) > 1:
-            before, fewer = self._searched[-2]
-            rate = np.log(max(nodes, 2) / max(fewer, 1)) / max(room - before, 1e-300)
-            if rate > 0:
-                growth = 1.0 + np.log(_WORK_GROWTH) / rate / room
+        room, _ = self._searched[-1]
+        rate = self._rate()
+        growth = _MOST_GROWTH if rate <= 0 else 1.0 + np.log(_WORK_GROWTH) / rate / room
         room *= float(np.clip(growth, _LEAST_GROWTH, _MOST_GROWTH))
         return room if room < _WHOLE_ROOM * whole else np.inf
+
+    def work_of(self, whole: float) -> float:
+        """The work a search of the ``whole`` may take: it has grown exponentially so far; 0: not known."""
+        rate = self._rate()
+        if rate <= 0:
+            return 0.0
+        room, work = self._searched[-1]
+        return work * float(np.exp(min(rate * max(whole - room, 0.0), _LARGEST_EXPONENT)))
+
+    def _rate(self) -> float:
+        """Growth of the logarithm of the work with the room; 0: not known."""
+        if len(self._searched) < 2:
+            return 0.0
+        (before, less), (room, work) = self._searched[-2:]
+        return float(np.log(max(work, 2.0) / max(less, 1.0)) / max(room - before, 1e-300))
 
 
 def _nodes_at_once(p: Knapsacks) -> int:

@@ -25,14 +25,23 @@ _LISTS = 60
 _FIRST_CORE = 12
 _CORE_NODES = 4_000
 _MOVES = 3_000
-# Nodes of a neighbourhood: twice as many after every so many fruitless ones, up to a limit.
-_NODES, _FRUITLESS_TO_DOUBLE, _MOST_DOUBLINGS = 600, 100, 6
+# Nodes of a neighbourhood: twice as many after every so many without a better plan, half as many after one.
+_NODES, _NEIGHBOURS_TO_DOUBLE, _MOST_DOUBLINGS = 600, 20, 5
 # Neighbourhoods grow while they are searched to their end, and shrink where they are not.
 _WIDER, _NARROWER = 1.04, 0.93
 _NARROWEST = 10.0
+# Options look as costly on average as those of the next wider core after every so many fruitless neighbourhoods.
+_FRUITLESS_TO_REACH_ON = 60
+# Groups whose option costs something are drawn before others, by up to this share.
+_COSTLY_FIRST = 0.9
 # So often a neighbourhood leaves out so many options of the plan; a plan worse by less than this share of
 # what is between plan and bound is gone on from.
 _WITHOUT, _LEFT_OUT, _BACK = 0.3, 2, 0.15
+
+
+def work_of_node(p: Knapsacks) -> float:
+    """What a node of a search costs, in products: prices of all options, and the basis."""
+    return p.use.size + 2.0 * len(p.side) ** 2
 
 
 def plant(p: Knapsacks, best: float, floor: float, step: float) -> Tree:
@@ -108,14 +117,16 @@ class Neighbourhoods:
     Attributes
     ----------
     regret : shape (options,), by how much a plan with the option stays below ``bound`` at least.
-    nodes : nodes searched so far.
+    work : products spent so far, see `work_of_node`.
     fruitless : neighbourhoods in a row that held nothing better.
     """
 
     def __init__(self, p: Knapsacks, multipliers: FloatArray, bound: float, seed: int) -> None:
         self._p, self._bound = p, bound
         self._rng = np.random.default_rng(seed)
-        self.nodes = self.fruitless = 0
+        self.work, self.fruitless = 0.0, 0
+        self._doublings = 0.0
+        self._loss = np.zeros((2, 2, len(p.value) + 1))
         self._here: IntArray | None = None
         start = np.searchsorted(p.group, np.arange(p.group[-1] + 1))
         reduced = p.value - p.use @ multipliers
@@ -188,10 +199,11 @@ class Neighbourhoods:
         p, value = self._p, float(self._p.value[choice].sum())
         room = self._bound - value - step
         most = min(int(np.searchsorted(self._reach, room)), len(self._reach) - 1)
-        scale = int(self._rng.integers(1 + most))
+        wide = 1.0 + self.fruitless / _FRUITLESS_TO_REACH_ON
+        scale = min(int(self._rng.geometric(1.0 / wide)) - 1, most)
         kept = self.regret <= min(room, self._reach[scale])
         kept[choice] = True
-        free = self._some_groups(kept, self._width[scale])
+        free = self._some_groups(kept, choice, self._width[scale])
         if not free.any():
             return None
         floor = value + step
@@ -201,21 +213,32 @@ class Neighbourhoods:
             floor = value - _BACK * (self._bound - value)
         part, options, held = part_of(p, kept & free[p.group], choice)
         tree = plant(part, -np.inf, floor - held, step)
-        doublings = min(self.fruitless // _FRUITLESS_TO_DOUBLE, _MOST_DOUBLINGS)
-        ended = explore(part, tree, _NODES * 2**doublings)
-        self.nodes += int(tree.counter[NODES])
+        learnt = np.append(options, len(p.value))
+        tree.loss[:], tree.loss_count[:] = self._loss[:, :, learnt]
+        ended = explore(part, tree, _NODES * 2 ** int(self._doublings))
+        self._loss[:, :, learnt] = tree.loss, tree.loss_count
+        self.work += float(tree.counter[NODES]) * work_of_node(part)
+        self._doublings = min(self._doublings + 1.0 / _NEIGHBOURS_TO_DOUBLE, _MOST_DOUBLINGS)
         width = self._width[scale] * (_WIDER if ended else _NARROWER)
         self._width[scale] = min(max(width, _NARROWEST), float(len(p.value)))
         if not tree.counter[PLANS]:
             return None
         better = choice.copy()
         better[free] = options[tree.plan]
+        if p.value[better].sum() > value:
+            self._doublings = max(self._doublings - 1.0, 0.0)
         return better
 
-    def _some_groups(self, kept: BoolArray, width: float) -> BoolArray:
-        """Groups with more than one kept option drawn without return, about ``width`` options in all."""
+    def _some_groups(self, kept: BoolArray, choice: IntArray, width: float) -> BoolArray:
+        """Groups with more than one kept option drawn without return, about ``width`` options in all.
+
+        A plan gets better where it costs something: such groups come first, more or less.
+        """
         counts = np.bincount(self._p.group[kept])
-        drawn = self._rng.permutation(np.flatnonzero(counts > 1))
+        open_groups = np.flatnonzero(counts > 1)
+        rank = self._rng.random(len(open_groups))
+        rank[self.regret[choice[open_groups]] > 0] *= 1.0 - _COSTLY_FIRST * self._rng.random()
+        drawn = open_groups[np.argsort(rank)]
         free = np.zeros(len(counts), dtype=np.bool_)
         free[drawn[: max(2, np.searchsorted(np.cumsum(counts[drawn]), width))]] = True
         return free
