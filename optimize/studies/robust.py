@@ -47,6 +47,7 @@ from optimize.studies.robust_question import (
 )
 from optimize.studies.robust_recount import (
     mean_of_worst,
+    overspent,
     recount_budgets,
     recount_cases,
     refuse_broken,
@@ -260,7 +261,9 @@ class _Study:
         plan = RobustPlan(level, stop, planned, bound, planned=planned, seconds=seconds)
         if self.values is None:
             budgets = self._recounted_budgets(level, solved.result.solution, solved.check)
-            plan = dataclasses.replace(plan, budgets=budgets)
+            plan = dataclasses.replace(
+                plan, budgets=budgets, overspent_without=self._overspent_without(level)
+            )
         else:
             plan = self._with_cases(plan, x, solved)
         run = self.plain_run if level == 0.0 else self._stored(solved, self._summary(plan), seconds)
@@ -272,6 +275,13 @@ class _Study:
         if level > 0:
             refuse_broken(self.programme, budgets)
         return budgets
+
+    def _overspent_without(self, level: float) -> int:
+        """Budgets that the plan without robustness could overspend at this level."""
+        assert self.plain.check is not None
+        deviation = float(self.data.parameters[DEVIATION])
+        solution, report = self.plain.result.solution, self.plain.check
+        return len(overspent(recount_budgets(self.programme, self.data, solution, report, deviation, level)))
 
     def _with_cases(self, plan: RobustPlan, x: FloatArray, solved: Solved) -> RobustPlan:
         assert self.values is not None and solved.check is not None

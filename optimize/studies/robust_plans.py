@@ -60,6 +60,8 @@ class RobustPlan:
     lost : by how much ``planned`` falls short of the plan without robustness.
     lost_low, lost_high : what the best plans' loss is proven to lie between; None where no bound says so.
     mean_cny, tail_cny : over the cases the plan was made for; None where there are none.
+    overspent_without : budgets that the plan without robustness could overspend at this level; None where
+        cases are asked for.
     budgets : every budget at its worst (`recount_budgets`); empty where cases are asked for.
     fresh : the plan under fresh samples; None: not asked for.
     """
@@ -74,6 +76,7 @@ class RobustPlan:
     lost_high: float | None = None
     mean_cny: float | None = None
     tail_cny: float | None = None
+    overspent_without: int | None = None
     budgets: pd.DataFrame | None = None
     fresh: Stress | None = None
     run: Path | None = None

@@ -141,10 +141,15 @@ def mean_of_worst(cases: FloatArray, tail: float) -> float:
     return total / (tail * len(cases))
 
 
+def overspent(budgets: pd.DataFrame) -> pd.DataFrame:
+    """Those of `recount_budgets` that do not hold at the worst."""
+    allowed = _WITHIN * np.maximum(1.0, budgets["there_cny"].abs())
+    return budgets[budgets["room_cny"] < -allowed]
+
+
 def refuse_broken(programme: Programme, budgets: pd.DataFrame) -> None:
     """Raise FailedCheck where a budget is overspent at the worst."""
-    allowed = _WITHIN * np.maximum(1.0, budgets["there_cny"].abs())
-    broken = budgets[budgets["room_cny"] < -allowed]
+    broken = overspent(budgets)
     if len(broken):
         first = broken.iloc[0]
         raise FailedCheck(

@@ -14,7 +14,6 @@ from optimize.studies.stress_report import share_of_samples
 from optimize.studies.tables import aligned, plain_records
 
 _MOST_BUDGETS = 5
-_BINDING = 1e-3
 
 
 def robust_tables(found: Robustness) -> dict[str, pd.DataFrame]:
@@ -57,7 +56,9 @@ def _record(found: Robustness, plan: RobustPlan) -> dict[str, Any]:
         "lost_low": plan.lost_low,
         "lost_high": plan.lost_high,
     }
-    if not found.question.by_cost:
+    if found.question.by_cost:
+        record |= {"budgets_overspent_without": plan.overspent_without}
+    else:
         record |= {"mean_cny": plan.mean_cny, "tail_cny": plan.tail_cny}
     if plan.fresh is not None:
         record |= {
@@ -103,7 +104,7 @@ def robust_lines(found: Robustness) -> list[str]:
             )
             lines.append(f"  {named}: {words}")
     if question.by_cost:
-        lines += _binding(found)
+        lines += _tightest(found)
     if found.not_begun:
         lines.append(
             "  stopped before: " + ", ".join(named_level(question, level) for level in found.not_begun)
@@ -116,7 +117,7 @@ def _curve(found: Robustness) -> list[str]:
     head = ["dearer at once" if by_cost else "weight of the worst", "as planned"]
     head += [] if by_cost else ["mean", f"worst {100 * found.question.tail:g} %", "of both"]
     head += ["none is better than", "gap", "given up"]
-    head += ["given up by the best"] if by_cost else []
+    head += ["given up by the best", "overspent without"] if by_cost else []
     fresh = found.plain.fresh is not None
     head += ["budgets kept*", "targets met*", "NPV 5 %*", "NPV middle*"] if fresh else []
     return aligned(
@@ -137,6 +138,7 @@ def _row(found: Robustness, plan: RobustPlan, unit: str) -> list[str]:
     row += ["" if plain else _lost(found, plan, unit)]
     if by_cost:
         row += ["" if plain else _lost_by_best(plan, unit)]
+        row += ["" if plain else _budgets(plan.overspent_without)]
     if found.plain.fresh is not None:
         row += _fresh_cells(plan)
     return row
@@ -146,6 +148,10 @@ def _lost(found: Robustness, plan: RobustPlan, unit: str) -> str:
     assert plan.lost is not None and found.plain.planned is not None
     share = plan.lost / max(abs(found.plain.planned), 1e-9)
     return f"{money(plan.lost, unit)} ({100 * share:.1f} %)"
+
+
+def _budgets(number: int | None) -> str:
+    return "" if number is None else f"{number} budget{'' if number == 1 else 's'}"
 
 
 def _lost_by_best(plan: RobustPlan, unit: str) -> str:
@@ -167,25 +173,25 @@ def _fresh_cells(plan: RobustPlan) -> list[str]:
     ]
 
 
-def _binding(found: Robustness) -> list[str]:
-    """Budgets that the most robust plan would use up at the worst."""
-    plans = [plan for plan in found.plans if plan.budgets is not None]
+def _tightest(found: Robustness) -> list[str]:
+    """Where the most robust plan has least room at the worst."""
+    plans = [plan for plan in found.plans if plan.budgets is not None and len(plan.budgets)]
     if not plans:
         return []
     plan = plans[-1]
     budgets = plan.budgets
     assert budgets is not None
-    tight = budgets[budgets["room_cny"] <= _BINDING * np.maximum(1.0, budgets["there_cny"])]
-    if tight.empty:
-        return [f"  with {named_level(found.question, plan.level)} dearer every budget has room left"]
-    tight = tight.sort_values("there_cny", ascending=False, kind="stable")
+    there = budgets["there_cny"].to_numpy(np.float64)
+    room = budgets["room_cny"].to_numpy(np.float64) / np.maximum(1.0, there)
+    tight = budgets.iloc[np.argsort(room, kind="stable")[:_MOST_BUDGETS]]
     rows = [
-        [f"{r['source']} {r['year']}", *(amount(r[c], "CNY") for c in ("there_cny", "planned_cny", "worst_cny")),
+        [f"{r['source']} {r['year']}", *(money(r[c], "CNY") for c in ("there_cny", "planned_cny", "worst_cny", "room_cny")),
          f"{r['num_at_worst']:.0f}"]
-        for r in plain_records(tight.head(_MOST_BUDGETS))
+        for r in plain_records(tight)
     ]  # fmt: skip
-    lines = ["", f"  budgets that {named_level(found.question, plan.level)} at their worst would use up"]
-    lines += aligned(["budget", "there is", "planned", "at the worst", "projects dearer"], rows)
-    if len(tight) > _MOST_BUDGETS:
-        lines.append(f"  … and {len(tight) - _MOST_BUDGETS} more; all with --csv FOLDER")
+    at_once = "all projects" if math.isinf(plan.level) else f"up to {named_level(found.question, plan.level)}"
+    lines = ["", f"  the budgets with least room when {at_once} of a budget turn out dearer"]
+    lines += aligned(["budget", "there is", "planned", "at the worst", "room", "projects dearer"], rows)
+    if len(budgets) > _MOST_BUDGETS:
+        lines.append(f"  … and {len(budgets) - _MOST_BUDGETS} more with --csv FOLDER")
     return lines
