@@ -34,6 +34,15 @@ def add_instance_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stored_run_arguments(command: argparse.ArgumentParser) -> None:
+    """A stored run that is asked about on its instance, and the seed of what is drawn or searched."""
+    command.add_argument("run_folder", type=Path, metavar="RUN")
+    command.add_argument("--seed", type=seed, default=0)
+    command.add_argument(
+        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
+    )
+
+
 def add_solve_arguments(command: argparse.ArgumentParser) -> None:
     """How to solve: goals, limits, engine, and where runs are stored."""
     command.add_argument(

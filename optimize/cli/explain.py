@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.city.verify import is_city_run
-from optimize.cli.arguments import Commands, count, positive, seed, share
+from optimize.cli.arguments import Commands, add_stored_run_arguments, count, positive, share
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_instance import read_instance_of
 from optimize.programme import SolveOptions
@@ -35,7 +35,7 @@ def add_parsers(commands: Commands) -> None:
         "explain", help="why a project is in a plan or not, and what each is worth to it"
     )
     command.set_defaults(run=_explain)
-    command.add_argument("run_folder", type=Path, metavar="RUN")
+    add_stored_run_arguments(command)
     command.add_argument("ids", nargs="*", metavar="ID", help="projects: ids of the instance's tables")
     command.add_argument("--all", action="store_true", help="rank every project of the plan by importance")
     command.add_argument(
@@ -44,10 +44,6 @@ def add_parsers(commands: Commands) -> None:
     command.add_argument("--gap", type=share, default=1e-5, help="gap of each new solve (0.00001)")
     command.add_argument(
         "--time-limit", type=positive, default=10.0, metavar="S", help="seconds for each new solve (10)"
-    )
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument(
-        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
     )
     command.add_argument(
         "--csv", type=Path, metavar="FOLDER", help="also write the ranking, all rows, as CSV"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from optimize.cli.arguments import Commands, count, seed
+from optimize.cli.arguments import Commands, add_stored_run_arguments, count
 from optimize.errors import ExitCode
 from optimize.registry import PROGRAMMES
 from optimize.studies.stored_runs import read_run
@@ -24,12 +24,8 @@ def add_parsers(commands: Commands) -> None:
         "stress", help="a stored plan under other costs, yields, prices, demand and delays"
     )
     command.set_defaults(run=_stress)
-    command.add_argument("run_folder", type=Path, metavar="RUN")
+    add_stored_run_arguments(command)
     command.add_argument("--samples", type=count, default=_SAMPLES, metavar="N", help=f"samples ({_SAMPLES})")
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument(
-        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
-    )
     command.add_argument(
         "--csv", type=Path, metavar="FOLDER", help="also write the tables, every sample too, as CSV"
     )

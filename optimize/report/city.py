@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from optimize.city.checker import CityCheck
 from optimize.city.instance import City
@@ -23,13 +19,13 @@ from optimize.report import text
 from optimize.report.stored import certificate_tables
 from optimize.report.summary import (
     clause_records,
+    frame_records,
     json_line,
     money_records,
+    outcome_manifest,
+    outcome_record,
     plain_mapping,
-    relaxation_records,
-    versions,
 )
-from optimize.result import StopReason, relative_gap
 
 _ZH, _EN = "全市统筹", "One budget for the city"
 _LABEL = 10
@@ -42,7 +38,6 @@ _SEARCH = 0.1
 def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
     """Everything a reader of the run needs; the same keys as a programme's summary, and the split."""
     result, city = solved.result, solved.result.city
-    goal = goal_of(result)
     report = None if solved.check is None else solved.check.report
     content = {
         "programme": CITY,
@@ -54,29 +49,10 @@ def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
             {"name": part.programme.name, "zh": part.programme.zh, "en": part.programme.en}
             for part in city.parts
         ],
-        "status": _status(solved),
-        "stop_reason": result.stop.value,
-        "goal": list(result.goal),
-        "goal_en": goal.en,
-        "goal_zh": goal.zh,
-        "goal_unit": goal.unit,
-        "maximise": result.maximise,
-        "objective": result.objective,
-        "bound": result.bound,
-        "gap": result.gap,
-        "checked": report is not None and report.passed,
-        "rows_checked": 0 if report is None else report.num_rows_checked,
-        "violations": [] if report is None else [str(v) for v in report.violations],
-        "seconds": round(seconds, 3),
-        "engine": result.engine,
-        "clauses": [] if report is None else clause_records(report),
-        "figures": {} if report is None else dict(report.figures),
-        "money": [] if report is None else money_records(report),
-        "relaxations": relaxation_records(result.relaxations),
-        "certificate": _certificate(result),
+        **outcome_record(result, goal_of(result), report, seconds),
         "silos": _silos(solved),
         "price_of_silos": _price(result),
-        "split": [] if result.plan is None else _records(split_table(city, result.plan.share_cny)),
+        "split": [] if result.plan is None else frame_records(split_table(city, result.plan.share_cny)),
         "parts": {} if solved.check is None else _parts(result.plan, city, solved.check),
     }
     return plain_mapping(content)
@@ -84,25 +60,6 @@ def summarise_city(solved: SolvedCity, seconds: float) -> dict[str, Any]:
 
 def goal_of(result: CityResult) -> Goal:
     return result.city.parts[0].programme.goal(result.goal[-1])
-
-
-def _status(solved: SolvedCity) -> str:
-    if solved.check is not None:
-        return "solved" if solved.check.report.passed else "failed check"
-    return "infeasible" if solved.result.stop is StopReason.INFEASIBLE else "no plan"
-
-
-def _certificate(result: CityResult) -> dict[str, Any] | None:
-    certificate = result.certificate
-    if certificate is None:
-        return None
-    return {
-        "kind": certificate.kind,
-        "bound": certificate.bound,
-        "gap": relative_gap(result.objective, certificate.bound),
-        "num_multipliers": int(np.count_nonzero(certificate.multipliers)),
-        "num_blocks": len(certificate.block_rows),
-    }
 
 
 def _silos(solved: SolvedCity) -> dict[str, Any]:
@@ -138,10 +95,6 @@ def _parts(plan: CityPlan | None, city: City, check: CityCheck) -> dict[str, Any
             "money": money_records(report),
         }
     return parts
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
 # --- the terminal -----------------------------------------------------------------------------------
@@ -317,32 +270,10 @@ def store_city(
         **_place(result.city, instance, results / CITY / result.city.fingerprint),
         "programmes": list(result.city.names),
         "fingerprint": result.city.fingerprint,
-        "overrides": dict(overrides),
-        "started_utc": started_utc,
-        "options": {
-            "goal": list(options.goal),
-            "gap": options.gap,
-            "time_limit_s": options.time_limit_s,
-            "threads": options.threads,
-            "seed": options.seed,
-            "engine": result.engine,
-        },
-        "engine": result.engine,
         "network": result.network,
-        "certificate": _claim(result),
-        "versions": versions(),
-        "timings": dict(result.timings),
-        "trace": [dataclasses.asdict(point) for point in result.trace],
+        **outcome_manifest(result, options, result.engine, overrides, started_utc),
     }
     return save_run(results, CITY, result.city.fingerprint, tables, summary, plain_mapping(manifest))
-
-
-def _claim(result: CityResult) -> dict[str, Any] | None:
-    certificate = result.certificate
-    if certificate is None:
-        return None
-    kept = [dataclasses.asdict(goal) for goal in certificate.kept]
-    return {"kind": certificate.kind, "bound": certificate.bound, "kept": kept}
 
 
 def _place(city: City, path: Path, home: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from optimize.checking import CheckReport
 from optimize.errors import ExitCode
 from optimize.io.instance_folder import instance_files
 from optimize.io.run_store import file_digest
-from optimize.programme import Programme, SolveOptions
-from optimize.result import Certificate, Relaxation, Result, StopReason, relative_gap
+from optimize.programme import Goal, Programme, SolveOptions
+from optimize.result import Certificate, Relaxation, Result, StopReason, TracePoint, relative_gap
 from optimize.schema import InstanceData
 from optimize.solve import Solved
 
@@ -37,11 +37,11 @@ STATUS_CODES: Mapping[str, ExitCode] = {
 }
 
 
-def status_of(solved: Solved) -> str:
+def status_of(stop: StopReason, check: CheckReport | None) -> str:
     """One of the keys of STATUS_CODES."""
-    if solved.check is not None:
-        return "solved" if solved.check.passed else "failed check"
-    return "infeasible" if solved.result.stop is StopReason.INFEASIBLE else "no plan"
+    if check is not None:
+        return "solved" if check.passed else "failed check"
+    return "infeasible" if stop is StopReason.INFEASIBLE else "no plan"
 
 
 def summarise_run(
@@ -49,7 +49,6 @@ def summarise_run(
 ) -> dict[str, Any]:
     """Everything a reader of a run needs, as JSON-able data (no NaN, no infinity)."""
     result, check = solved.result, solved.check
-    goal = programme.goal(result.goal[-1])
     summary = programme.summarise(solved.instance, result.solution, check) if check is not None else None
     content = {
         "programme": programme.name,
@@ -57,7 +56,45 @@ def summarise_run(
         "programme_en": programme.en,
         "instance_zh": data.name_zh,
         "instance_en": data.name_en,
-        "status": status_of(solved),
+        **outcome_record(result, programme.goal(result.goal[-1]), check, seconds),
+        "build": [] if summary is None else list(summary.build),
+        "effect": [] if summary is None else list(summary.effect),
+        "shadow_prices": _shadow_prices(result),
+    }
+    return plain_mapping(content)
+
+
+class Outcome(Protocol):
+    """What the results of one programme's solve and of a city's have in common."""
+
+    @property
+    def stop(self) -> StopReason: ...
+    @property
+    def objective(self) -> float | None: ...
+    @property
+    def bound(self) -> float | None: ...
+    @property
+    def gap(self) -> float | None: ...
+    @property
+    def maximise(self) -> bool: ...
+    @property
+    def goal(self) -> tuple[str, ...]: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def trace(self) -> tuple[TracePoint, ...]: ...
+    @property
+    def timings(self) -> Mapping[str, float]: ...
+    @property
+    def relaxations(self) -> tuple[Relaxation, ...]: ...
+    @property
+    def certificate(self) -> Certificate | None: ...
+
+
+def outcome_record(result: Outcome, goal: Goal, check: CheckReport | None, seconds: float) -> dict[str, Any]:
+    """How a solve ended, what its plan reaches as the checker has it, and what proves its bound."""
+    return {
+        "status": status_of(result.stop, check),
         "stop_reason": result.stop.value,
         "goal": list(result.goal),
         "goal_en": goal.en,
@@ -72,16 +109,35 @@ def summarise_run(
         "violations": [] if check is None else [str(v) for v in check.violations],
         "seconds": round(seconds, 3),
         "engine": result.engine,
-        "build": [] if summary is None else list(summary.build),
-        "effect": [] if summary is None else list(summary.effect),
         "clauses": [] if check is None else clause_records(check),
         "figures": {} if check is None else dict(check.figures),
         "money": [] if check is None else money_records(check),
         "relaxations": relaxation_records(result.relaxations),
         "certificate": _certificate(result),
-        "shadow_prices": _shadow_prices(result),
     }
-    return plain_mapping(content)
+
+
+def outcome_manifest(
+    result: Outcome, options: SolveOptions, engine: str, overrides: Mapping[str, Any], started_utc: str
+) -> dict[str, Any]:
+    """What was asked of a solve and how it went; ``engine`` as it was asked for."""
+    return {
+        "overrides": dict(overrides),
+        "started_utc": started_utc,
+        "options": {
+            "goal": list(options.goal),
+            "gap": options.gap,
+            "time_limit_s": options.time_limit_s,
+            "threads": options.threads,
+            "seed": options.seed,
+            "engine": engine,
+        },
+        "engine": result.engine,
+        "certificate": _kept_by_certificate(result.certificate),
+        "versions": versions(),
+        "timings": dict(result.timings),
+        "trace": [dataclasses.asdict(point) for point in result.trace],
+    }
 
 
 def manifest_of(
@@ -96,28 +152,8 @@ def manifest_of(
 
     ``instance`` says where the inputs lie and what they are; see `place_of_instance`.
     """
-    result = solved.result
-    return plain_mapping(
-        {
-            **instance,
-            "fingerprint": data.fingerprint,
-            "overrides": dict(overrides),
-            "started_utc": started_utc,
-            "options": {
-                "goal": list(options.goal),
-                "gap": options.gap,
-                "time_limit_s": options.time_limit_s,
-                "threads": options.threads,
-                "seed": options.seed,
-                "engine": options.engine,
-            },
-            "engine": result.engine,
-            "certificate": _kept_by_certificate(result.certificate),
-            "versions": versions(),
-            "timings": dict(result.timings),
-            "trace": [dataclasses.asdict(point) for point in result.trace],
-        }
-    )
+    asked = outcome_manifest(solved.result, options, options.engine, overrides, started_utc)
+    return plain_mapping({**instance, "fingerprint": data.fingerprint, **asked})
 
 
 def place_of_instance(path: Path, programme: Programme, home: Path) -> dict[str, Any]:
@@ -151,7 +187,7 @@ def json_line(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
     return {key: summary[key] for key in keys} | {"run": run}
 
 
-def _certificate(result: Result[Any]) -> dict[str, Any] | None:
+def _certificate(result: Outcome) -> dict[str, Any] | None:
     """What the stored multipliers prove."""
     certificate = result.certificate
     if certificate is None:
@@ -172,7 +208,7 @@ def _shadow_prices(result: Result[Any]) -> list[dict[str, Any]]:
     rows = result.prices.rows
     stake = (rows["approx_gain_per_unit"] * rows["required"].clip(lower=1.0)).abs()
     priced = rows["approx_gain_per_unit"].abs() > _LEAST_PRICE * max(1.0, abs(result.objective or 0.0))
-    return _records(rows[priced].loc[stake[priced].sort_values(ascending=False, kind="stable").index])
+    return frame_records(rows[priced].loc[stake[priced].sort_values(ascending=False, kind="stable").index])
 
 
 def _kept_by_certificate(certificate: Certificate | None) -> dict[str, Any] | None:
@@ -204,7 +240,7 @@ def clause_records(check: CheckReport) -> list[dict[str, Any]]:
 
 def money_records(check: CheckReport) -> list[dict[str, Any]]:
     """Spent and budget by source and year."""
-    return _records(check.money)
+    return frame_records(check.money)
 
 
 def relaxation_records(ways: Sequence[Relaxation]) -> list[list[dict[str, Any]]]:
@@ -218,7 +254,7 @@ def relaxation_records(ways: Sequence[Relaxation]) -> list[list[dict[str, Any]]]
     ]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def frame_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
