@@ -26,8 +26,8 @@ from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.result import StopReason
-from optimize.studies.robust import Place, find_robust, refuse_unsuitable
-from optimize.studies.robust_plans import Question, Robustness
+from optimize.studies.robust import find_robust, refuse_unsuitable
+from optimize.studies.robust_plans import Place, Question, Robustness
 from optimize.studies.robust_question import unstated
 from optimize.studies.robust_report import robust_json, robust_lines, robust_tables
 from optimize.studies.tables import write_tables
@@ -131,7 +131,8 @@ def _code(found: Robustness) -> ExitCode:
 
 
 def _next(found: Robustness) -> list[str]:
-    runs = [plan.run.as_posix() for plan in (found.plain, *found.plans) if plan.run is not None]
+    plans = (found.plain, *found.plans)
+    runs = list(dict.fromkeys(plan.run.as_posix() for plan in plans if plan.run is not None))
     return [f"Next: optimize compare {runs[0]} {runs[-1]}"] if len(runs) > 1 else []
 
 

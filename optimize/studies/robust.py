@@ -12,23 +12,19 @@ import datetime
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport
 from optimize.engine.budgeted_rows import BudgetedRows
-from optimize.engine.contest import Contest, ContestOutcome, Engine, WorstCases, WorstRows, solve_contest
-from optimize.engine.goals import GoalsOutcome, solve_goals
-from optimize.engine.stopping import Watch
+from optimize.engine.contest import Contest, ContestOutcome, WorstCases, WorstRows, solve_contest
 from optimize.engine.tail_value import TailValue
 from optimize.errors import FailedCheck, InputFaults, UsageError
 from optimize.io.run_store import read_text_table
-from optimize.milp import FloatArray, IntArray, Milp, Objective
+from optimize.milp import FloatArray
 from optimize.programme import Programme, RestatedOptions, SolveOptions, StatedArrays
 from optimize.report.store import store_run
 from optimize.report.summary import summarise_run
@@ -36,12 +32,13 @@ from optimize.result import Result, StopReason
 from optimize.schema import InstanceData
 from optimize.solve import Solved, solve
 from optimize.studies.plan_model import plan_point, settled_plan
-from optimize.studies.robust_plans import Question, Robustness, RobustPlan, named_level, with_losses
+from optimize.studies.robust_plans import Place, Question, Robustness, RobustPlan, named_level, with_losses
 from optimize.studies.robust_question import (
     DEVIATION,
     Case,
     budgeted_rows,
     draw_cases,
+    engine_for,
     tail_value,
     unstated,
 )
@@ -57,15 +54,6 @@ from optimize.studies.stored_runs import read_run
 from optimize.studies.stress import Stress, stress_plan
 
 _ENGINE = "robust"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where runs go, and what their manifests say about where they come from."""
-
-    results: Path
-    instance: Path
-    overrides: Mapping[str, Any]
 
 
 def find_robust(
@@ -123,6 +111,7 @@ class _Study:
         self.options, self.place, self.told = options, place, told
         self.goal = options.goal[0]
         self.tested: dict[tuple[str, ...], Stress] = {}
+        self.points: dict[float, tuple[FloatArray, Solved]] = {}
         self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
     def robustness(self) -> Robustness | None:
@@ -140,6 +129,8 @@ class _Study:
         self._state(seconds)
         first = self._described(0.0, plain.result.stop, self.x, plain, seconds, plain.result.bound)
         found = self._levels()
+        first = self._best_plain(first, found)
+        found = [self._with_overspent_without(plan) for plan in found]
         plans = with_losses(self.question, first, found, maximise=self.milp.maximise)
         reached = {0.0, *(plan.level for plan in plans)}
         return Robustness(
@@ -177,7 +168,6 @@ class _Study:
     def _levels(self) -> list[RobustPlan]:
         """The most robust first: its plan withstands the others too."""
         found: list[RobustPlan] = []
-        start: FloatArray | None = None
         for level in sorted(self.question.levels, reverse=True):
             if self.options.interrupt.is_set():
                 break
@@ -185,30 +175,53 @@ class _Study:
                 continue
             self.told(f"robust at {named_level(self.question, level)}")
             began = time.monotonic()
-            outcome = self._solved(level, start)
+            outcome = self._solved(level)
             seconds = time.monotonic() - began
             if outcome.x is None:
                 found.append(RobustPlan(level, outcome.stop, None, outcome.bound, seconds=seconds))
                 continue
-            start = outcome.x
             solved = self._as_solved(outcome)
+            self.points[level] = (outcome.x, solved)
             found.append(self._described(level, outcome.stop, outcome.x, solved, seconds, outcome.bound))
         return found[::-1]
 
-    def _solved(self, level: float, start: FloatArray | None) -> ContestOutcome:
+    def _solved(self, level: float) -> ContestOutcome:
+        """One level, from the best of the plans in hand."""
         certificate = self.plain.result.certificate
         multipliers = None if certificate is None else certificate.multipliers
         if multipliers is not None and len(multipliers) != self.milp.num_rows:
             multipliers = None
+        contest, sign = self._contest(level), 1.0 if self.milp.maximise else -1.0
+        worth = [(contest.worth(self.milp, x), x) for x in (self.x, *(x for x, _ in self.points.values()))]
+        standing = [(sign * value, x) for value, x in worth if value is not None]
         return solve_contest(
             self.milp,
-            self._contest(level),
+            contest,
             self.options,
             self.engine,
-            start=start if self.question.by_cost or start is not None else self.x,
+            start=max(standing, key=lambda item: item[0])[1] if standing else None,
             near=self.x,
             row_multipliers=multipliers,
             bound=self.plain.result.bound if self.question.by_cost else None,
+        )
+
+    def _best_plain(self, first: RobustPlan, found: Sequence[RobustPlan]) -> RobustPlan:
+        """The plan without robustness, or a robust one that the longer search has made better than it."""
+        sign = 1.0 if self.milp.maximise else -1.0
+        known = [plan for plan in found if plan.planned is not None]
+        best = max(known, key=lambda plan: sign * _number(plan.planned), default=first)
+        if sign * _number(best.planned) <= sign * _number(first.planned):
+            return first
+        self.plain = self.points[best.level][1]
+        value = best.planned if self.question.by_cost else best.mean_cny
+        return dataclasses.replace(
+            first,
+            value=value,
+            planned=best.planned,
+            mean_cny=best.mean_cny,
+            tail_cny=best.tail_cny,
+            fresh=best.fresh,
+            run=best.run,
         )
 
     def _contest(self, level: float) -> Contest:
@@ -261,9 +274,7 @@ class _Study:
         plan = RobustPlan(level, stop, planned, bound, planned=planned, seconds=seconds)
         if self.values is None:
             budgets = self._recounted_budgets(level, solved.result.solution, solved.check)
-            plan = dataclasses.replace(
-                plan, budgets=budgets, overspent_without=self._overspent_without(level)
-            )
+            plan = dataclasses.replace(plan, budgets=budgets)
         else:
             plan = self._with_cases(plan, x, solved)
         run = self.plain_run if level == 0.0 else self._stored(solved, self._summary(plan), seconds)
@@ -276,12 +287,15 @@ class _Study:
             refuse_broken(self.programme, budgets)
         return budgets
 
-    def _overspent_without(self, level: float) -> int:
-        """Budgets that the plan without robustness could overspend at this level."""
+    def _with_overspent_without(self, plan: RobustPlan) -> RobustPlan:
+        """With the number of budgets that the plan without robustness could overspend at this level."""
+        if not self.question.by_cost:
+            return plan
         assert self.plain.check is not None
         deviation = float(self.data.parameters[DEVIATION])
         solution, report = self.plain.result.solution, self.plain.check
-        return len(overspent(recount_budgets(self.programme, self.data, solution, report, deviation, level)))
+        budgets = recount_budgets(self.programme, self.data, solution, report, deviation, plan.level)
+        return dataclasses.replace(plan, overspent_without=len(overspent(budgets)))
 
     def _with_cases(self, plan: RobustPlan, x: FloatArray, solved: Solved) -> RobustPlan:
         assert self.values is not None and solved.check is not None
@@ -361,21 +375,6 @@ class _Study:
         return self.tested[same]
 
 
-def engine_for(stated: StatedArrays) -> Engine:
-    """The engine for the ordinary programmes of these arrays."""
-    group: IntArray | None = None
-    idle = np.flatnonzero(stated.idle >= 0)
-    if len(idle):
-        group = stated.candidate.copy()
-        group[stated.idle[idle]] = idle
-
-    def solved(
-        milp: Milp, watch: Watch, start: FloatArray | None, row_multipliers: FloatArray | None
-    ) -> GoalsOutcome:
-        objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
-        limits = dataclasses.replace(watch.options, time_limit_s=watch.remaining(), progress=None)
-        return solve_goals(
-            milp, [objective], limits, start=start, watch=watch, group=group, row_multipliers=row_multipliers
-        )
-
-    return solved
+def _number(value: float | None) -> float:
+    assert value is not None
+    return value

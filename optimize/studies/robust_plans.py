@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -98,6 +99,15 @@ class Robustness:
     plain: RobustPlan
     plans: tuple[RobustPlan, ...]
     not_begun: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs go, and what their manifests say about where they come from."""
+
+    results: Path
+    instance: Path
+    overrides: Mapping[str, Any]
 
 
 def named_level(question: Question, level: float) -> str:

@@ -8,6 +8,7 @@ instance's ``[stress]`` section.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from optimize.engine.budgeted_rows import BudgetedRows
+from optimize.engine.contest import Engine
+from optimize.engine.goals import GoalsOutcome, solve_goals
+from optimize.engine.stopping import Watch
 from optimize.engine.tail_value import TailValue
 from optimize.errors import Fault
-from optimize.milp import FloatArray
+from optimize.milp import FloatArray, IntArray, Milp, Objective
 from optimize.programme import OptionPayments, Programme, RestatedOptions, StatedArrays
 from optimize.schema import InstanceData
 from optimize.studies.factors import with_factors
@@ -157,3 +161,23 @@ def tail_value(
     fixed = cost.copy()
     fixed[:number] -= planned
     return TailValue(values, fixed, tail, 0.0)
+
+
+def engine_for(stated: StatedArrays) -> Engine:
+    """The engine for the ordinary programmes of these arrays."""
+    group: IntArray | None = None
+    idle = np.flatnonzero(stated.idle >= 0)
+    if len(idle):
+        group = stated.candidate.copy()
+        group[stated.idle[idle]] = idle
+
+    def solved(
+        milp: Milp, watch: Watch, start: FloatArray | None, row_multipliers: FloatArray | None
+    ) -> GoalsOutcome:
+        objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
+        limits = dataclasses.replace(watch.options, time_limit_s=watch.remaining(), progress=None)
+        return solve_goals(
+            milp, [objective], limits, start=start, watch=watch, group=group, row_multipliers=row_multipliers
+        )
+
+    return solved

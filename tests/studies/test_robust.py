@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from optimize.engine import contest
 from optimize.errors import FailedCheck, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.io.run_store import read_summary, read_text_table
@@ -27,8 +28,8 @@ from optimize.pv_siting.programme import PROGRAMME as PV
 from optimize.registry import PROGRAMMES
 from optimize.schema import InstanceData
 from optimize.studies.factors import with_factors
-from optimize.studies.robust import Place, find_robust
-from optimize.studies.robust_plans import Question, Robustness
+from optimize.studies.robust import find_robust
+from optimize.studies.robust_plans import Place, Question, Robustness
 from optimize.studies.robust_question import draw_cases
 from optimize.studies.robust_recount import mean_of_worst, recount_budgets, refuse_broken
 from optimize.studies.stress import kept_within
@@ -197,16 +198,26 @@ def test_cases_agree_with_enumeration(data: InstanceData, town: Town, towns: Pat
     assert plan.mean_cny is not None and plan.tail_cny == plan.value
 
 
-def test_two_dearer_data_centres(towns: Path, tmp_path: Path) -> None:
-    """Linearised and by ordinary programmes; both recounts pass, and more robust is never better."""
+def test_dearer_data_centres_whole_and_by_ordinary_programmes(
+    towns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both recounts pass, more robust is never better, and the large way agrees with the exact one."""
     part = read_instance(towns / "datacenter", PROGRAMMES, overrides={"budgets.scale": 0.6}).programmes[0]
-    question = Question(gammas=(2.0, math.inf), num_fresh=0)
-    found = robust(part.data, question, towns / "datacenter", tmp_path, part.programme)
-    values = [plan.planned for plan in (found.plain, *found.plans)]
+
+    def found(*gammas: float) -> Robustness:
+        question = Question(gammas=gammas, num_fresh=0)
+        return robust(part.data, question, towns / "datacenter", tmp_path, part.programme)
+
+    exact = found(1.0, math.inf)
+    values = [plan.planned for plan in (exact.plain, *exact.plans)]
     assert all(value is not None for value in values)
     assert values == sorted(values, reverse=True) and values[0] > values[-1]  # type: ignore[type-var,operator]
-    for plan in found.plans:
-        assert plan.gap is not None and plan.gap < 1e-6
+    assert all(plan.gap is not None and plan.gap < 1e-6 for plan in exact.plans)
+    monkeypatch.setattr(contest, "_WHOLE_COLUMNS", 0)
+    (large,) = found(1.0).plans
+    assert large.value is not None and large.bound is not None and values[1] is not None
+    assert large.value <= values[1] * (1 + 1e-9) and large.bound >= values[1] * (1 - 1e-9)
+    assert large.value == pytest.approx(values[1], rel=0.02)
 
 
 def test_a_stop_keeps_what_is_found(data: InstanceData, towns: Path, tmp_path: Path) -> None:
