@@ -74,7 +74,7 @@ class ArrayQuestions:
         self._levels: Milp | None = None
 
     def best(self, goal: str, parts: float) -> Found:
-        ladder = Ladder(self._time, self._stated.group, self._optima)
+        ladder = Ladder(self._time, self._stated.group)
         point = ladder.solve(self._stated.milp_for(goal), parts)
         if point.x is not None:
             self._optima.append(self._stated.settled(point.x))

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from optimize.checking import CheckReport
+from optimize.engine.choice import LagrangianBound
+from optimize.engine.choice_structure import find_structure
+from optimize.engine.core import solve_relaxed
 from optimize.engine.goals import GoalsOutcome, solve_goals
 from optimize.engine.stopping import Watch
 from optimize.engine.sweep import LevelSolver
@@ -24,6 +27,9 @@ from optimize.studies.plan_model import settled_plan
 # The checker's figures are sums in another order.
 SAME_FIGURE = 1e-6
 _FEASIBLE = 1e-6
+# Integer columns from which levels are searched around a plan in hand, and the bound's share of the time.
+_LARGE = 8_000
+_SHARE_OF_BOUND = 0.5
 # A solve is not begun with less.
 _LEAST_S = 0.5
 
@@ -182,6 +188,10 @@ class Ladder:
         objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
         if start is None:
             start = self._best_known(milp)
+        if start is not None and self._known and self._group is None and milp.integral.sum() > _LARGE:
+            around = solve_around(milp, watch, start, row_multipliers)
+            if around is not None:
+                return around
         return solve_goals(
             milp, [objective], self._options, start=start, watch=watch, row_multipliers=row_multipliers,
             group=self._group,
@@ -191,3 +201,28 @@ class Ladder:
         fitting = [x for x in self._known if milp.violation(x) <= _FEASIBLE]
         sign = 1.0 if milp.maximise else -1.0
         return max(fitting, key=lambda x: sign * milp.value(x), default=None)
+
+
+def solve_around(
+    milp: Milp, watch: Watch, start: FloatArray, row_multipliers: FloatArray | None
+) -> GoalsOutcome | None:
+    """A large choice programme searched from a plan in hand; None where it has no structure.
+
+    A level is a row that every choice stands in and that next to no choice keeps: repairing the multipliers'
+    choices, as the engine begins, takes it for ever there.  Cores around the plan need no repair.
+    """
+    structure = find_structure(milp)
+    if structure is None:
+        return None
+    bound = LagrangianBound(structure)
+    first = None if row_multipliers is None else structure.linking_multipliers(row_multipliers)
+    share = watch.child(seconds=_SHARE_OF_BOUND * watch.remaining(), bounds=True)
+    multipliers = bound.minimise(share, first)
+    if multipliers is None:
+        return None
+    watch.offer_certificate(bound.certificate(milp, multipliers))
+    outcome = solve_relaxed(milp, watch, bound.relaxation(milp, multipliers), start)
+    return GoalsOutcome(
+        outcome.stop, outcome.x, outcome.objective, watch.bound, tuple(watch.trace), {},
+        certificate=watch.certificate,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from optimize.errors import UsageError
 from optimize.io.instance_folder import LoadedProgramme, read_instance
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
+from optimize.studies import stated_levels
 from optimize.studies.front_report import margins_lines
 from optimize.studies.fronts import Front, FrontPoint, _nondominated, trace_front
 from optimize.studies.margin_questions import ALL
@@ -81,6 +82,22 @@ def test_each_point_is_the_best_at_its_level(town: LoadedProgramme, front: Front
         )
         data = dataclasses.replace(town.data, targets={**town.data.targets, "PV-CO2": target})
         assert point.values["npv"] == pytest.approx(best(town, "npv", data), rel=1e-6)
+
+
+def test_large_programmes_are_searched_around_the_plans_in_hand(
+    town: LoadedProgramme, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No point is better than its level allows, and every proven gap holds the true optimum."""
+    monkeypatch.setattr(stated_levels, "_LARGE", 5)
+    options = dataclasses.replace(_OPTIONS, gap=1e-3, time_limit_s=4.0)
+    large = trace_front(town.programme, town.data, ("npv", "co2"), 3, options)
+    assert large is not None and len(large.points) >= 2
+    for point in large.points:
+        exact = max(
+            p.values["npv"] for p in front.points if p.values["co2"] >= point.values["co2"] * (1 - 1e-9)
+        )
+        assert point.bound is not None and point.bound >= exact * (1 - 1e-6)
+    assert large.points[0].values["npv"] == pytest.approx(front.points[0].values["npv"], rel=2e-3)
 
 
 def test_three_goals_and_levels_nobody_reaches(town: LoadedProgramme) -> None:
