@@ -14,6 +14,8 @@ Math. 158 (2010).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.choice_tree_kernels import explore
-from optimize.engine.choice_tree_lp import DOUBTS, NODES, PLAN, STEP, Knapsacks, Tree
+from optimize.engine.choice_tree_lp import DOUBTS, FLOOR, NODES, PLAN, STEP, Knapsacks, Tree
 from optimize.engine.choice_tree_problem import SmallChoice, small_choice_of
 from optimize.engine.choice_tree_search import Neighbourhoods, part_of, plant, work_of_node
 from optimize.engine.highs import MilpOutcome, solve_milp
@@ -40,10 +42,14 @@ _PATIENCE, _PATIENCE_BESIDE = 40, 10
 _PRODUCTS = 2e7
 _MOST_AT_ONCE = 4_000
 _LOOKS, _LOOKS_BEFORE_CUTS = 25, 4
+# ... and so many times that before threads wait for each other.
+_CHUNKS = 4
 # Of the work of the proof, so much more in neighbourhoods; less when they have long been fruitless, more
 # where the proof would take more than so many products (some minutes).
 _BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 0.15, 0.1, 100
 _BESIDE_HOPELESS, _HOPELESS = 4.0, 2e10
+# Seeds of searches on different threads are so far apart.
+_SEEDS = 1_000_003
 # Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
 _FIRST_ROOM = 0.1
 _LEAST_GROWTH, _MOST_GROWTH = 1.05, 1.6
@@ -67,11 +73,12 @@ def solve_by_tree(milp: Milp, watch: Watch, start: FloatArray | None = None) -> 
     choice = small_choice_of(milp)
     if choice is None:
         return None
-    tree = _TreeSolve(milp, choice, watch, start)
-    try:
-        return tree.solve()
-    except (_Unproven, np.linalg.LinAlgError):  # the latter: a basis without an inverse
-        return tree.go_on_with_cuts()
+    with ThreadPoolExecutor(max(watch.options.threads - 1, 1)) as others:
+        tree = _TreeSolve(milp, choice, watch, start, others)
+        try:
+            return tree.solve()
+        except (_Unproven, np.linalg.LinAlgError):  # the latter: a basis without an inverse
+            return tree.go_on_with_cuts()
 
 
 class _Unproven(Exception):
@@ -90,8 +97,16 @@ class _Part:
 class _TreeSolve:
     """One solve: the best plan, the best bound, and the searches that move them; values in own sign."""
 
-    def __init__(self, milp: Milp, choice: SmallChoice, watch: Watch, start: FloatArray | None) -> None:
-        self._milp, self._choice, self._watch = milp, choice, watch
+    def __init__(
+        self,
+        milp: Milp,
+        choice: SmallChoice,
+        watch: Watch,
+        start: FloatArray | None,
+        others: ThreadPoolExecutor,
+    ) -> None:
+        self._milp, self._choice, self._watch, self._others = milp, choice, watch, others
+        self._until_solved = watch.child()
         self._p = p = choice.knapsacks
         largest = np.zeros(p.group[-1] + 1)
         np.maximum.at(largest, p.group, np.abs(p.value))
@@ -100,7 +115,8 @@ class _TreeSolve:
         self._taken: IntArray | None = None
         self._value, self._bound, self._root_bound = -np.inf, np.inf, np.inf
         self._loss = np.zeros((2, 2, len(p.value) + 1))
-        self._search: Neighbourhoods | None = None
+        # one search of neighbourhoods for this thread, and one for each of the others
+        self._searches: list[Neighbourhoods] = []
         self._rooms = _Rooms()
         if start is not None and milp.violation(start) <= _FEASIBLE:
             self._x, self._taken = start, choice.options(start)
@@ -108,6 +124,13 @@ class _TreeSolve:
             watch.offer_plan(milp.value(start))
 
     def solve(self) -> MilpOutcome:
+        """Raises `_Unproven` where the tree is not the way, or not to the end."""
+        try:
+            return self._solve()
+        finally:
+            self._until_solved.end()
+
+    def _solve(self) -> MilpOutcome:
         first = self._part(np.ones(len(self._p.value), dtype=np.bool_), -np.inf)
         explore(first.knapsacks, first.tree, 1)
         root_bound, multipliers = float(first.tree.bound[0]), first.tree.multiplier[0].copy()
@@ -118,11 +141,15 @@ class _TreeSolve:
             self._watch.offer_certificate(linear_certificate(self._milp, duals))
         if self._dig(first, min(_FIRST_NODES, _nodes_at_once(first.knapsacks))):
             return self._closed()
-        self._search = Neighbourhoods(self._p, multipliers, root_bound, self._watch.options.seed)
+        options = self._watch.options
+        self._searches = [
+            Neighbourhoods(self._p, multipliers, root_bound, options.seed + _SEEDS * k)
+            for k in range(max(options.threads, 1))
+        ]
         if self._taken is None:
-            self._take(self._search.first_plan(self._watch))
+            self._take(self._searches[0].first_plan(self._watch))
         self._improve(_PATIENCE)
-        return self._prove(self._search.regret)
+        return self._prove(self._searches[0].regret)
 
     def go_on_with_cuts(self) -> MilpOutcome:
         """Branch and cut from the plan in hand; the better of both plans and of both bounds."""
@@ -171,34 +198,59 @@ class _TreeSolve:
     def _dig(self, part: _Part, max_nodes: int | None) -> bool:
         """Search a part on and keep its plans, neighbourhoods beside it; True when nothing of it is left."""
         tree, at_once = part.tree, _nodes_at_once(part.knapsacks)
+        at_once_work = at_once * work_of_node(part.knapsacks)
         searched, work = 0, 0.0
-        already = 0.0 if self._search is None else self._search.work
+        already = self._searches[0].work if self._searches else 0.0
         while max_nodes is None or searched < max_nodes:
-            ended = bool(explore(part.knapsacks, tree, at_once))
-            searched += at_once
+            beside = self._begin(_PATIENCE, _CHUNKS * at_once_work)
+            ended, chunks = False, 0
+            while not ended and chunks < (_CHUNKS if beside else 1) and not (chunks and self._has_to_end()):
+                ended = bool(explore(part.knapsacks, tree, at_once))
+                chunks += 1
+            searched, work = searched + chunks * at_once, work + chunks * at_once_work
             if tree.goal[PLAN] > self._value:
                 self._take(part.options[tree.plan])
             if ended and tree.counter[DOUBTS]:
                 raise _Unproven
+            if ended and tree.goal[FLOOR] <= self._value + self._step():
+                return True  # nothing better is left for the other threads either
+            self._end(beside)
             if ended or self._has_to_end():
                 return ended
-            if self._search is not None:
-                work += at_once * work_of_node(part.knapsacks)
-                if self._search.work - already < self._share_of_plans() * work:
-                    self._improve(_PATIENCE_BESIDE)
+            if self._searches and self._searches[0].work - already < self._share_of_plans() * work:
+                self._improve(_PATIENCE_BESIDE, _CHUNKS * at_once_work)
             tree.goal[[PLAN, STEP]] = max(self._value, tree.goal[PLAN]), self._step()
         return False
 
     def _share_of_plans(self) -> float:
         """Work in neighbourhoods for each product of the proof."""
-        assert self._search is not None
         if self._rooms.work_of(self._root_bound - self._value) > _HOPELESS:
             return _BESIDE_HOPELESS
-        return _BESIDE if self._search.fruitless < _FRUITLESS else _BESIDE_FRUITLESS
+        return _BESIDE if self._searches[0].fruitless < _FRUITLESS else _BESIDE_FRUITLESS
 
-    def _improve(self, patience: int) -> None:
-        if self._search is not None and self._taken is not None and not self._has_to_end():
-            self._take(self._search.improved(self._taken, self._step(), patience, self._watch))
+    def _improve(self, patience: int, most_work: float = np.inf) -> None:
+        """Better plans from neighbourhoods, on all threads."""
+        if self._taken is None or self._has_to_end():
+            return
+        beside = self._begin(patience, most_work)
+        found = self._searches[0].improved(self._taken, self._step(), patience, self._watch, most_work)
+        self._take(found)
+        self._end(beside)
+
+    def _begin(self, patience: int, most_work: float) -> list[Future[IntArray]]:
+        """Searches of neighbourhoods on other threads, from the plan in hand; nothing without one."""
+        if self._taken is None:
+            return []
+        until = self._until_solved
+        return [
+            self._others.submit(search.improved, self._taken, self._step(), patience, until, most_work)
+            for search in self._searches[1:]
+        ]
+
+    def _end(self, beside: Sequence[Future[IntArray]]) -> None:
+        """Wait for what runs on other threads, so that runs repeat exactly, and keep the best plan."""
+        for search in beside:
+            self._take(search.result())
 
     def _take(self, options: IntArray | None) -> None:
         """Keep the plan if it is better than the one in hand."""

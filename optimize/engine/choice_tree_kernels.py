@@ -2,12 +2,13 @@
 
 A node forces or forbids one option that the relaxation splits; options whose loss is more than the
 room between the node's bound and the plan to beat are forbidden below it.  The whole state lies in
-arrays, so a search can be left after some nodes and taken up again.
+arrays, so a search can be left after some nodes and taken up again, and several can run at a time.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from optimize.engine.choice_tree_lp import (
     BACKTRACKING,
@@ -35,7 +36,7 @@ _WHOLE = 1e-7
 _SECOND_DONE = 2
 
 
-@compiled
+@njit(cache=True, nogil=True, error_model="numpy")  # other threads search elsewhere meanwhile
 def explore(p, t, max_nodes):  # type: ignore[no-untyped-def]
     """Search on for at most ``max_nodes`` nodes; True when nothing is left.
 

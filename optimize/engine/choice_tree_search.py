@@ -165,17 +165,21 @@ class Neighbourhoods:
             size *= 2
         return found
 
-    def improved(self, choice: IntArray, step: float, patience: int, watch: Watch) -> IntArray:
+    def improved(
+        self, choice: IntArray, step: float, patience: int, watch: Watch, most_work: float = np.inf
+    ) -> IntArray:
         """The plan after ``patience`` fruitless neighbourhoods in a row, or at the watch's end.
 
         Parameters
         ----------
         step : a better plan is better by this much.
+        most_work : products to spend, more or less.
         """
+        most_work += self.work
         value = self._p.value
         until, best = self.fruitless + patience, float(value[choice].sum())
         here = choice if self._here is None or not self._is_near(self._here, best) else self._here
-        while self.fruitless < until and not watch.must_stop:
+        while self.fruitless < until and self.work < most_work and not watch.must_stop:
             self.fruitless += 1
             found = self._neighbour(here, step)
             if found is None:

@@ -128,6 +128,25 @@ def test_a_hard_set_is_closed_and_twice_alike() -> None:
     assert again.objective == outcome.objective and (again.x == outcome.x).all()
 
 
+def test_two_threads_prove_the_same_optimum_twice_alike() -> None:
+    milp = hard_set()
+    one = solved(milp)
+    options = SolveOptions(gap=0.0, time_limit_s=60.0, threads=2)
+    two = [solve_by_tree(milp, Watch(options, milp.maximise)) for _ in range(2)]
+    for outcome in two:
+        assert outcome is not None and outcome.stop is StopReason.OPTIMAL
+        assert outcome.objective == one.objective and (outcome.x == two[0].x).all()  # type: ignore[union-attr]
+
+
+def test_two_threads_end_at_the_limit() -> None:
+    milp = hard_set(num_groups=60, num_rows=20)
+    watch = Watch(SolveOptions(gap=0.0, time_limit_s=0.5, threads=2), milp.maximise)
+    outcome = solve_by_tree(milp, watch)
+    assert outcome is not None and outcome.stop is StopReason.TIME_LIMIT
+    assert outcome.x is not None and milp.violation(outcome.x) <= 1e-9
+    assert watch.seconds() < 3.0
+
+
 def test_bounds_on_the_way_are_proven() -> None:
     """Stopped early at any time: plan <= optimum <= every bound that was offered."""
     milp = hard_set(num_groups=12)
@@ -180,6 +199,22 @@ def test_neighbourhoods_and_cores_give_plans_that_hold() -> None:
     values = [milp.value(choice.plan(options)) for options in (first, better)]
     assert all(milp.violation(choice.plan(options)) <= 1e-9 for options in (first, better))
     assert values[0] < values[1] <= tree.bound[0]
+
+
+def test_neighbourhoods_end_when_their_work_is_spent() -> None:
+    milp = hard_set(num_groups=30)
+    choice = small_choice_of(milp)
+    assert choice is not None
+    tree = plant(choice.knapsacks, -np.inf, -np.inf, 1.0)
+    explore(choice.knapsacks, tree, 1)
+    search = Neighbourhoods(choice.knapsacks, tree.multiplier[0], float(tree.bound[0]), 0)
+    plan = search.first_plan(watch_for(milp))
+    assert plan is not None
+    search.improved(plan, 1.0, 10_000, watch_for(milp), most_work=1.0)
+    assert search.work > 0 and search.fruitless <= 1
+    spent = search.work
+    search.improved(plan, 1.0, 10_000, watch_for(milp), most_work=1e6)
+    assert 1e6 <= search.work - spent < 1e8
 
 
 def test_a_search_left_and_taken_up_is_the_same_search() -> None:
