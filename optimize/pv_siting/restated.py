@@ -59,10 +59,7 @@ class _Restated:
 
     def npv_cny(self, other: Instance) -> FloatArray:
         """Present value of every option, CNY, shape (options,)."""
-        layouts, layout = self._layouts
-        layouts = _refitted(other, layouts)
-        figures = money.derive_economics(other, layouts, derive_energy(other, layouts, self._curves))
-        keys = self._keys
+        figures, layout, keys = self._economics(other), self._layouts[1], self._keys
         by_contract = np.asarray(keys.mix) == self._options.mix_names.index(EMC)
         npv = np.zeros(len(layout))
         for year in range(other.num_years):
@@ -76,6 +73,11 @@ class _Restated:
         self._add_offers(other, npv)
         return npv
 
+    def _economics(self, other: Instance) -> money.Economics:
+        """Figures of the layouts, whatever year they are built in."""
+        layouts = _refitted(other, self._layouts[0])
+        return money.derive_economics(other, layouts, derive_energy(other, layouts, self._curves))
+
     def _add_offers(self, other: Instance, npv: FloatArray) -> None:
         """Offers: few, and with payments of their own; derived whole."""
         rows = np.flatnonzero(self._keys.offer >= 0)
@@ -86,12 +88,12 @@ class _Restated:
         npv[rows] = offered.npv_cny[found]
 
     def payments(self, other: Instance) -> OptionPayments:
-        """Who pays what for every option: a project costs more in proportion, an offer is a fixed price."""
+        """Who pays what for every option; an offer is a fixed price."""
         options, sources = self._options, source_names(self._instance)
-        before, after = self._cost_factor(self._instance), self._cost_factor(other)
-        dearer = (after / before)[options.site]
+        by_year = np.array([money.price_factor(other, year) for year in range(other.num_years)])
+        capex = self._economics(other).capex_cny.sum(axis=1)[self._layouts[1]] * by_year[options.year]
         rows = np.flatnonzero((options.offer < 0) & (options.mix != options.mix_names.index(EMC)))
-        parts = [self._paid(other, rows[some], kind, mix, dearer) for some, kind, mix in self._splits(rows)]
+        parts = [self._paid(other, rows[some], kind, mix, capex) for some, kind, mix in self._splits(rows)]
         is_offer = options.offer[options.payment_option] >= 0
         parts.append(
             (
@@ -103,9 +105,6 @@ class _Restated:
         )
         option, source, year, amount = (np.concatenate([part[k] for part in parts]) for k in range(4))
         return OptionPayments(option, source, year + other.base_year, amount, sources)
-
-    def _cost_factor(self, instance: Instance) -> FloatArray:
-        return instance.sites["cost_factor"].to_numpy(np.float64)
 
     def _splits(self, rows: IntArray) -> list[tuple[IntArray, str, str]]:
         """Positions in ``rows`` of each project kind and mix."""
@@ -121,16 +120,15 @@ class _Restated:
         ]
 
     def _paid(
-        self, other: Instance, rows: IntArray, kind: str, mix: str, dearer: FloatArray
+        self, other: Instance, rows: IntArray, kind: str, mix: str, capex_cny: FloatArray
     ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         options, codes = self._options, self._instance.site_codes
         site = options.site[rows]
-        capex = options.capex_cny[rows] * dearer[rows]
         if mixes_of(other.funding, kind):
-            paid = split_capex(other.funding, kind, mix, capex)
+            paid = split_capex(other.funding, kind, mix, capex_cny[rows])
         else:
             paid = np.zeros((len(rows), 3))
-            paid[np.arange(len(rows)), np.where(codes.municipal[site], 0, 1)] = capex
+            paid[np.arange(len(rows)), np.where(codes.municipal[site], 0, 1)] = capex_cny[rows]
         owner = len(self._instance.districts) + 1
         purses = np.stack([np.zeros(len(rows)), codes.district[site] + 1, np.full(len(rows), owner)], axis=1)
         at, column = np.nonzero(paid)

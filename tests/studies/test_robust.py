@@ -148,6 +148,44 @@ def robust(
     return found
 
 
+@pytest.mark.parametrize("name", ["pv_siting", "datacenter"])
+def test_options_under_other_figures_are_what_the_checker_counts(name: str, towns: Path) -> None:
+    """Dearer, with other prices and yields and more demand: value and payments of one option a candidate."""
+    part = read_instance(towns / name, PROGRAMMES).programmes[0]
+    programme = part.programme
+    instance = programme.load(part.data)
+    stated = programme.state_arrays(instance, ("npv",))
+    assert stated is not None and stated.plan_of is not None
+    assert programme.restate_options is not None and programme.recount_projects is not None
+    restated = programme.restate_options(instance, ("npv",))
+    rng = np.random.default_rng(1)
+    factors = {"costs": 1.4, "prices": 0.8, "yields": 0.9, "demand": 1.3}
+    other = programme.load(with_factors(programme, part.data, factors))
+    npv, payments = restated.npv_cny(other), restated.payments(other)
+    for _ in range(3):
+        x = np.zeros(stated.milp.num_columns)
+        chosen = {}
+        for candidate in np.unique(stated.candidate[stated.candidate >= 0]):
+            column = int(rng.choice(np.flatnonzero(stated.candidate == candidate)))
+            x[column] = 1.0
+            chosen[stated.candidate_ids[candidate]] = column
+        counted = programme.recount_projects(other, stated.plan_of(x))
+        assert len(counted.ids) == len(chosen)
+        assert npv[[chosen[name] for name in counted.ids]] == pytest.approx(counted.npv_cny, rel=1e-9)
+        paid: dict[tuple[int, str, int], float] = {}
+        for option, source, year, amount in zip(
+            payments.option, payments.source, payments.year, payments.amount_cny, strict=True
+        ):
+            if x[option] > 0:
+                key = (int(option), payments.sources[source], int(year))
+                paid[key] = paid.get(key, 0.0) + float(amount)
+        due = {
+            (chosen[row["id"]], row["source"], int(row["year"])): row["amount_cny"]
+            for row in counted.payments.to_dict("records")
+        }
+        assert paid == pytest.approx(due)
+
+
 def test_gamma_agrees_with_enumeration(data: InstanceData, town: Town, towns: Path, tmp_path: Path) -> None:
     found = robust(
         data, Question(gammas=(0.0, 1.0, 2.0, math.inf), num_fresh=0), towns / "pv_siting", tmp_path
