@@ -116,7 +116,7 @@ class _Tracing:
 
     def front(self, num_points: int) -> Front | None:
         singles: dict[str, Found] = {}
-        self.time.expect(_PARTS_OF_SINGLE * len(self.goals) + num_points ** len(self.others))
+        self.time.expect(_PARTS_OF_SINGLE * len(self.goals) + num_points ** len(self.others) - 1)
         for goal in self.goals:
             self.told(f"the best {self.programme.goal(goal).en} alone")
             singles[goal] = self.questions.best(goal, _PARTS_OF_SINGLE)
@@ -129,7 +129,7 @@ class _Tracing:
                     "fewer --points; `optimize solve` says whether there is one"
                 )
         levels = [self._levels(goal, singles, num_points) for goal in self.others]
-        points, missing = self._solve_levels(levels)
+        points, missing = self._solve_levels(levels, singles[self.first])
         # The single optima are plans too: the first goal's with its bound, the others' for what they are.
         points += [(self._as_level(goal, single), self._reached(single)) for goal, single in singles.items()]
         found = [FrontPoint(found.figures, level, found.bound, found.gap) for found, level in points]
@@ -150,13 +150,18 @@ class _Tracing:
         return [float(self.sign[goal] * (level - _ROOM * max(1.0, abs(level)))) for level in levels]
 
     def _solve_levels(
-        self, levels: Sequence[Sequence[float]]
+        self, levels: Sequence[Sequence[float]], best: Found
     ) -> tuple[list[tuple[Found, dict[str, float]]], list[tuple[Mapping[str, float], str]]]:
-        """From the tightest levels to the loosest: plans of the one are plans of the next."""
+        """From the tightest levels to the loosest: plans of the one are plans of the next.
+
+        ``best`` : of the first goal alone; the levels it keeps need no other answer.
+        """
         answers: list[tuple[Found, dict[str, float]]] = []
         missing: list[tuple[Mapping[str, float], str]] = []
         for asked in itertools.product(*(reversed(of_goal) for of_goal in levels)):
             level = dict(zip(self.others, asked, strict=True))
+            if all(self.sign[g] * best.figures[g] >= self.sign[g] * value for g, value in level.items()):
+                continue
             if self.time.is_over:
                 missing.append((level, f"not begun: {self.time.why_over()}"))
                 continue

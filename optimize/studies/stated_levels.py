@@ -12,6 +12,7 @@ import numpy as np
 
 from optimize.checking import CheckReport
 from optimize.engine.choice import LagrangianBound
+from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.core import solve_relaxed
 from optimize.engine.goals import GoalsOutcome, solve_goals
@@ -209,7 +210,7 @@ def solve_around(
     """A large choice programme searched from a plan in hand; None where it has no structure.
 
     A level is a row that every choice stands in and that next to no choice keeps: repairing the multipliers'
-    choices, as the engine begins, takes it for ever there.  Cores around the plan need no repair.
+    choices, as the engine begins, takes it for ever there.  Exchanges and cores around the plan need no repair.
     """
     structure = find_structure(milp)
     if structure is None:
@@ -221,7 +222,11 @@ def solve_around(
     if multipliers is None:
         return None
     watch.offer_certificate(bound.certificate(milp, multipliers))
-    outcome = solve_relaxed(milp, watch, bound.relaxation(milp, multipliers), start)
+    bound.others = start[structure.others]
+    polish = Polish(milp, structure, bound.prices(multipliers), bound.clusters, bound.others, watch)
+    relaxed = dataclasses.replace(bound.relaxation(milp, multipliers), improve=polish.exchanged)
+    watch.offer_plan(milp.value(start))
+    outcome = solve_relaxed(milp, watch, relaxed, polish.exchanged(start))
     return GoalsOutcome(
         outcome.stop, outcome.x, outcome.objective, watch.bound, tuple(watch.trace), {},
         certificate=watch.certificate,

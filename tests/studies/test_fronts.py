@@ -258,7 +258,7 @@ def test_the_time_limit_is_for_all_points_together(town: LoadedProgramme) -> Non
 
     front = trace_front(town.programme, town.data, ("npv", "co2"), 5, options, told)
     assert front is not None and len(front.points) >= 2
-    assert [why for _, why in front.not_reached] == ["not begun: stopped"] * 4
+    assert [why for _, why in front.not_reached] == ["not begun: stopped"] * 3
     assert "the best net present value alone" in said and any("s left" in words for words in said)
     time = SharedTime(dataclasses.replace(_OPTIONS, time_limit_s=10.0))
     time.expect(4.0)
