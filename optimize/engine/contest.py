@@ -35,6 +35,7 @@ _FEASIBLE = 1e-6
 # Linearised and solved whole up to this many choices and entries.
 _WHOLE_COLUMNS = 8_000
 _WHOLE_ENTRIES = 2_000_000
+_SHARE_OF_WHOLE = 0.6
 # Columns the linearised relaxation begins with, and most that a round adds.
 _NEAR = 8_000
 _ADDED = 4_000
@@ -44,7 +45,7 @@ _SHARE_OF_LP = 0.25
 _IMPROVED = 2_000
 _NODES = 200
 # Shares of the time that is left: the first search, each later one, each improvement.
-_FIRST, _LATER, _IMPROVE = 0.5, 0.6, 0.2
+_FIRST, _LATER, _IMPROVE = 0.6, 0.7, 0.2
 # A search is not asked for more than a part of the gap that the whole may have.
 _PART_OF_GAP = 0.5
 _STALLED = 3
@@ -190,6 +191,7 @@ class _Solving:
         self.distance: FloatArray | None = None
         self.hint: FloatArray | None = None
         self.multipliers: FloatArray | None = None
+        self.searched = False
 
     def solve(
         self, start: FloatArray | None, near: FloatArray | None, multipliers: FloatArray | None
@@ -200,14 +202,20 @@ class _Solving:
         if int((self.milp.integral & (self.milp.upper > 0)).sum()) <= _WHOLE_COLUMNS:
             whole, key = self.contest.linearised(self.milp, everything)
             if whole.matrix.nnz <= _WHOLE_ENTRIES:
-                return self._whole(whole, everything, key)
-        self._search(self.best if self.best is not None else near, None, _FIRST, multipliers)
-        self._prove()
+                infeasible = self._whole(whole, everything, key)
+                if infeasible or not self._goes_on():
+                    stop = StopReason.INFEASIBLE if infeasible else self.watch.stop_reason()
+                    return ContestOutcome(stop, self.best, self.value, self.watch.bound)
+        near = near if self.best is None else self.best
+        if multipliers is None:
+            self._search(near, None, _FIRST)
+            self._prove()
+        else:  # what is known of the programme without the adversary says where to begin
+            self.distance = self._distance(self.contest.searched(self.milp, near, None), multipliers)
+            self._prove()
+            self._search(near, None, _FIRST)
         self._improve_in_turns()
-        return ContestOutcome(self._stop(), self.best, self.value, self.watch.bound)
-
-    def _stop(self) -> StopReason:
-        return self.watch.stop_reason()
+        return ContestOutcome(self.watch.stop_reason(), self.best, self.value, self.watch.bound)
 
     def _offer(self, x: FloatArray) -> bool:
         """Keep a plan that withstands the worst and is the best so far."""
@@ -221,34 +229,31 @@ class _Solving:
     def _better(self, value: float, than: float) -> bool:
         return value > than if self.milp.maximise else value < than
 
-    def _whole(self, whole: Milp, columns: IntArray, key: Any) -> ContestOutcome:
+    def _whole(self, whole: Milp, columns: IntArray, key: Any) -> bool:
+        """Branch and cut on the linearised programme; True: no plan withstands the worst."""
         begin = None if self.best is None else self.contest.extended(self.best, columns, key)
-        outcome = solve_milp(whole, self.watch.child(bounds=True), begin)
-        if outcome.stop is StopReason.INFEASIBLE:
-            return ContestOutcome(StopReason.INFEASIBLE, None, None, None)
+        part = self.watch.child(seconds=_SHARE_OF_WHOLE * self.watch.remaining(), bounds=True)
+        outcome = solve_milp(whole, part, begin)
         if outcome.x is not None:
             self._offer(outcome.x[: len(columns)])
-        return ContestOutcome(self._stop(), self.best, self.value, self.watch.bound)
+        return outcome.stop is StopReason.INFEASIBLE
 
-    def _search(
-        self,
-        near: FloatArray | None,
-        hint: FloatArray | None,
-        share: float,
-        multipliers: FloatArray | None = None,
-    ) -> None:
+    def _search(self, near: FloatArray | None, hint: FloatArray | None, share: float) -> None:
         """Plans of one ordinary programme, from the plan in hand or one that the engine can mend."""
         programme = self.contest.searched(self.milp, near, hint)
-        # A plan that can be mended helps; the search around one that needs no mending ends too near to it.
-        begin = None if near is None or programme.violation(near) <= _FEASIBLE else near
+        begin = near
+        if not self.searched and near is not None and programme.violation(near) <= _FEASIBLE:
+            # At first a plan that can be mended helps; around one that needs no mending the search stays too near.
+            begin = None
         part = self.watch.child(seconds=share * self.watch.remaining(), gap=_PART_OF_GAP * self.watch.gap)
-        outcome = self.engine(programme, part, begin, multipliers)
+        outcome = self.engine(programme, part, begin, self.multipliers)
+        self.searched = True
         if outcome.x is not None:
             self._offer(outcome.x)
-        found = None if outcome.certificate is None else outcome.certificate.multipliers
+        if outcome.certificate is not None and len(outcome.certificate.multipliers) == programme.num_rows:
+            self.multipliers = outcome.certificate.multipliers
         if self.distance is None:
-            self.distance = self._distance(programme, found)
-        self.multipliers = found
+            self.distance = self._distance(programme, self.multipliers)
 
     def _distance(self, programme: Milp, multipliers: FloatArray | None) -> FloatArray | None:
         """How far each column is from use at the multipliers, shape (n,); None where nothing says so."""
@@ -256,7 +261,7 @@ class _Solving:
         if structure is None:
             return None
         bound = LagrangianBound(structure)
-        if multipliers is None or len(multipliers) != programme.num_rows:
+        if multipliers is None:
             found = bound.minimise(self.watch.child(seconds=_SHARE_OF_LP * self.watch.remaining()))
         else:
             found = structure.linking_multipliers(multipliers)
@@ -301,7 +306,8 @@ class _Solving:
                 self.watch.offer_bound(_needed(relaxed.objective))
             return False
         bound = LagrangianBound(structure)
-        multipliers = structure.linking_multipliers(relaxed.row_duals[: self.milp.num_rows])
+        self.multipliers = relaxed.row_duals[: self.milp.num_rows]
+        multipliers = structure.linking_multipliers(self.multipliers)
         before = self.watch.bound
         self.watch.offer_bound(bound.certificate(relaxation, multipliers).bound)
         self.distance = bound.relaxation(relaxation, multipliers).distance
@@ -325,7 +331,7 @@ class _Solving:
             self._improve(_IMPROVED * (1 + without))
             if self._goes_on():
                 hint = self.hint if self.best is None or without % 2 else None
-                self._search(self.best, hint, _LATER, self.multipliers)
+                self._search(self.best, hint, _LATER)
             moved = self.value is not None and (before is None or self._better(self.value, before))
             without = 0 if moved else without + 1
 
