@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from optimize.report.text import amount, money, percent
+from optimize.report.text import amount, grouped, money, percent
 from optimize.studies.fronts import Front
 from optimize.studies.margins import Margin, Margins, Nested, margins_tables
 from optimize.studies.tables import aligned, plain_records
 
 # From this gap on a front says what such a gap means.
 _WIDE = 0.05
+# Figures below these are shown with a digit more.
+_SMALL_CNY, _SMALL = 1e8, 1e4
 
 
 def front_table(front: Front) -> pd.DataFrame:
@@ -55,7 +57,7 @@ def front_lines(front: Front) -> list[str]:
         rows.append(
             [
                 str(position),
-                *(amount(point.values[g.name], g.unit) for g in goals),
+                *(_figure(point.values[g.name], g.unit) for g in goals),
                 percent(point.gap),
                 "  ".join(words),
             ]
@@ -78,6 +80,13 @@ def front_lines(front: Front) -> list[str]:
         )
         lines.append(f"  {asked}: {why}")
     return lines
+
+
+def _figure(value: float, unit: str) -> str:
+    """With a digit or two more than a summary: points of a front lie close together."""
+    if unit == "CNY" and abs(value) < _SMALL_CNY:
+        return f"{grouped(value / 1e6, 2)} M CNY"
+    return f"{grouped(value, 1)} {unit}" if unit != "CNY" and abs(value) < _SMALL else amount(value, unit)
 
 
 def margins_json(margins: Margins) -> dict[str, Any]:

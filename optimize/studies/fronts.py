@@ -28,6 +28,8 @@ from optimize.studies.stated_levels import SharedTime
 # A level asks a billionth less than the plan it comes from, so that this plan keeps it.
 _ROOM = 1e-9
 _SAME = 1e-9
+# Plans that differ by more than this in some goal are told apart, whatever the gap.
+_MOST_ROOM = 0.002
 # The optimum of each goal alone, from which the levels follow and begin, has the time of so many levels.
 _PARTS_OF_SINGLE = 2.0
 
@@ -134,7 +136,7 @@ class _Tracing:
         points += [(self._as_level(goal, single), self._reached(single)) for goal, single in singles.items()]
         found = [FrontPoint(found.figures, level, found.bound, found.gap) for found, level in points]
         found = _with_shared_bounds(found, self.first, self.sign)
-        kept = _nondominated(found, self.goals, self.sign)
+        kept = _apart(_nondominated(found, self.goals, self.sign), self.goals, self.sign)
         return Front(
             self.programme,
             self.goals,
@@ -242,6 +244,21 @@ def _nondominated(
             kept.append(k)
     kept.sort(key=lambda k: tuple(-values[k]))
     return [points[k] for k in kept]
+
+
+def _apart(points: Sequence[FrontPoint], goals: Sequence[str], sign: Mapping[str, float]) -> list[FrontPoint]:
+    """Without points that differ from one before by less than their gap in every goal; the best of each goal stay."""
+    ends = {int(np.argmax([sign[goal] * point.values[goal] for point in points])) for goal in goals if points}
+    kept: list[FrontPoint] = []
+    for k, point in enumerate(points):
+        room = max(_SAME, min(point.gap or 0.0, _MOST_ROOM))
+        same = any(
+            all(abs(point.values[g] - other.values[g]) <= room * abs(point.values[g]) for g in goals)
+            for other in kept
+        )
+        if k in ends or not same:
+            kept.append(point)
+    return kept
 
 
 def _with_best(

@@ -18,7 +18,7 @@ from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.studies import stated_levels
 from optimize.studies.front_report import margins_lines
-from optimize.studies.fronts import Front, FrontPoint, _nondominated, trace_front
+from optimize.studies.fronts import Front, FrontPoint, _apart, _nondominated, trace_front
 from optimize.studies.margin_questions import ALL
 from optimize.studies.margins import Margins, find_margins
 from optimize.studies.stated_levels import SharedTime
@@ -117,6 +117,16 @@ def test_what_another_point_beats_is_dropped() -> None:
         {"npv": 1.0, "cost": -1.0},
     )
     assert [(p.values["npv"], p.values["cost"]) for p in kept] == [(5, 2), (3, 1)]
+
+
+def test_points_closer_than_their_gap_are_one() -> None:
+    def point(npv: float, co2: float, gap: float) -> FrontPoint:
+        return FrontPoint({"npv": npv, "co2": co2}, {"co2": co2}, None, gap)
+
+    points = [point(1000, 10, 0.001), point(999.5, 10.005, 0.001), point(900, 20, 0), point(899.9, 20.001, 0)]
+    points += [point(800, 30, 0.5), point(798, 30.1, 0.5), point(500, 40, 0.5), point(499.9, 40.001, 0.5)]
+    kept = _apart(points, ("npv", "co2"), {"npv": 1.0, "co2": 1.0})
+    assert [p.values["npv"] for p in kept] == [1000, 900, 899.9, 800, 798, 500, 499.9]
 
 
 def test_margins_of_all_budgets_are_those_of_a_larger_scale(town: LoadedProgramme, margins: Margins) -> None:
