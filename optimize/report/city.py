@@ -29,6 +29,8 @@ from optimize.report.summary import (
 
 _ZH, _EN = "全市统筹", "One budget for the city"
 _LABEL = 10
+# Of the plan on fixed shares in the line for programs; the rest stands in the summary.
+_TOLD_OF_SILOS = ("objective", "bound", "stop_reason", "checked", "figures")
 # A difference this small beside the plan is rounding.
 _NOTHING = 1e-7
 # A gap on fixed shares from this share of the difference on is told beside it.
@@ -239,8 +241,9 @@ def _labelled(label: str, lines: Sequence[str]) -> list[str]:
 
 def city_json(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
     """The object that ``--json`` prints for a joint plan."""
-    keys = ("engine", "silos", "price_of_silos", "split")
-    return json_line(summary, run) | {key: summary[key] for key in keys}
+    keys = ("engine", "price_of_silos", "split")
+    silos = {key: summary["silos"][key] for key in _TOLD_OF_SILOS}
+    return json_line(summary, run) | {key: summary[key] for key in keys} | {"silos": silos}
 
 
 # --- the store --------------------------------------------------------------------------------------
