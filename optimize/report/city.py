@@ -105,8 +105,10 @@ def _parts(plan: CityPlan | None, city: City, check: CityCheck) -> dict[str, Any
 def city_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     """The whole summary of a city's run."""
     head = f"{summary['programme_en']} · {summary['programme_zh']} · {summary['instance_en']}"
-    if summary["status"] in ("infeasible", "no plan"):
-        return [head, *text.run_lines(summary, run)[1:]]
+    if summary["status"] == "infeasible":
+        return [head, *text.relaxation_lines(summary["relaxations"])]
+    if summary["status"] == "no plan":
+        return [head, text.no_plan_line(summary)]
     unit = summary["goal_unit"]
     lines = [head]
     lines += _labelled("plan", [_sum_line(summary, summary["objective"], summary["figures"])])

@@ -53,13 +53,7 @@ def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     if summary["status"] == "infeasible":
         return [head, *relaxation_lines(summary["relaxations"])]
     if summary["status"] == "no plan":
-        bound = summary["bound"]
-        proven = "" if bound is None else f"; proven bound {amount(bound, summary['goal_unit'])}"
-        return [
-            head,
-            f"  No plan within the limits ({summary['stop_reason']} after {summary['seconds']:.0f} s)"
-            f"{proven}. Give more time (--time-limit) or another engine (--engine).",
-        ]
+        return [head, no_plan_line(summary, " or another engine (--engine)")]
     lines = [head]
     lines += _labelled("build", summary["build"])
     lines += _labelled("effect", summary["effect"])
@@ -73,6 +67,16 @@ def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     if run is not None:
         lines += _labelled("tables", [run])
     return lines
+
+
+def no_plan_line(summary: Mapping[str, Any], instead: str = "") -> str:
+    """Why there is no plan, and what to give; ``instead`` of more time."""
+    bound = summary["bound"]
+    proven = "" if bound is None else f"; proven bound {amount(bound, summary['goal_unit'])}"
+    return (
+        f"  No plan within the limits ({summary['stop_reason']} after {summary['seconds']:.0f} s)"
+        f"{proven}. Give more time (--time-limit){instead}."
+    )
 
 
 def proof_line(summary: Mapping[str, Any]) -> str:
