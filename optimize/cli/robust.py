@@ -104,7 +104,11 @@ def _robust(call: argparse.Namespace) -> int:
     )
     with stopping_softly(interrupt):
         place = Place(call.results, call.path, overrides)
-        found = find_robust(programme, part.data, question, options, place, _progress(call))
+        told = _progress(call)
+        try:
+            found = find_robust(programme, part.data, question, options, place, told)
+        finally:
+            told("")
     if found is None:
         words = (
             f"no plan meets every hard target; `optimize solve {call.path}` says what would have to give way"
@@ -232,6 +236,9 @@ def _weight(word: str) -> float:
 
 
 def _progress(call: argparse.Namespace) -> Callable[[str], None]:
+    """One line on a terminal, written over; "" clears it."""
     if call.json or not sys.stderr.isatty():
         return lambda words: None
-    return lambda words: print(f"working on: {words}", file=sys.stderr)
+    return lambda words: print(
+        f"\r\033[K{f'working on: {words}' if words else ''}", end="", file=sys.stderr, flush=True
+    )

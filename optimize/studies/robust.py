@@ -32,7 +32,15 @@ from optimize.result import Result, StopReason
 from optimize.schema import InstanceData
 from optimize.solve import Solved, solve
 from optimize.studies.plan_model import plan_point, settled_plan
-from optimize.studies.robust_plans import Place, Question, Robustness, RobustPlan, named_level, with_losses
+from optimize.studies.robust_plans import (
+    NoPlan,
+    Place,
+    Question,
+    Robustness,
+    RobustPlan,
+    named_level,
+    with_losses,
+)
 from optimize.studies.robust_question import (
     DEVIATION,
     Case,
@@ -73,7 +81,8 @@ def find_robust(
     Raises
     ------
     InputFaults : the instance states nothing uncertain.
-    UsageError : a programme without single projects, a goal that cases do not have, or no plan in time.
+    UsageError : a programme without single projects, or a goal that cases do not have.
+    NoPlan : none without robustness in time.
     FailedCheck : a plan fails one of its checks.
     """
     refuse_unsuitable(programme, question, options.goal)
@@ -121,7 +130,9 @@ class _Study:
         if plain.result.stop is StopReason.INFEASIBLE:
             return None
         if plain.result.solution is None or plain.check is None:
-            raise UsageError("no plan within the limits; give more (--time-limit)")
+            raise NoPlan(
+                "no plan within the limits, so that there is none to compare with; give more (--time-limit)"
+            )
         self.plain, self.instance = plain, plain.instance
         seconds = time.monotonic() - began
         if not plain.check.passed:

@@ -11,9 +11,16 @@ from typing import Any
 
 import pandas as pd
 
+from optimize.errors import ExitCode, OptimizeError
 from optimize.programme import Programme
 from optimize.result import StopReason, relative_gap
 from optimize.studies.stress import Stress
+
+
+class NoPlan(OptimizeError):
+    """There was no plan within the limits."""
+
+    exit_code = ExitCode.NO_PLAN
 
 
 @dataclass(frozen=True)

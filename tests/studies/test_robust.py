@@ -329,3 +329,12 @@ def test_nothing_uncertain_is_a_fault(towns: Path, command: Callable[..., tuple[
     assert command("robust", town)[0] == 2
     assert command("robust", town, "--gamma", "1", "--goal", "joy")[0] == 2
     assert command("robust", town, "--cvar", "0.9", "--goal", "co2")[0] == 2
+
+
+def test_what_cannot_be_withstood_is_said(
+    towns: Path, command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    call = ("robust", towns / "pv_siting", "--gamma", "3", "--fresh", "0", "--results", tmp_path)
+    code, out, err = command(*call, "--set", "robust.cost_deviation=4.5")
+    assert (code, err) == (3, "") and "3 projects: no plan can withstand this" in out
+    assert len(list(tmp_path.glob("*/*/*/summary.json"))) == 1  # the plan without robustness
