@@ -107,9 +107,10 @@ def small_choice_of(milp: Milp) -> SmallChoice | None:
     choosing = group_rows(rest, np.ones(rest.num_columns, dtype=np.bool_))
     linking = np.setdiff1d(np.arange(rest.num_rows), choosing)
     linking = linking[np.isfinite(rest.row_lower[linking]) | np.isfinite(rest.row_upper[linking])]
+    position, group = _options_of(rest, choosing)
+    linking, position, group = _without_own_rows(rest, linking, position, group)
     if len(linking) > 2 * _MOST_ROWS:
         return None
-    position, group = _options_of(rest, choosing)
     sign = 1.0 if milp.maximise else -1.0
     use, side, equal, origin, factor = _rows_of(rest, linking)
     use = np.where(position[:, None] >= 0, use[position], 0.0)
@@ -146,6 +147,43 @@ def _options_of(rest: Milp, choosing: IntArray) -> tuple[IntArray, IntArray]:
     group = np.append(group_of, may_be_empty)
     order = np.lexsort((position, group))
     return position[order], group[order]
+
+
+def _without_own_rows(
+    rest: Milp, linking: IntArray, position: IntArray, group: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Rows of several groups, and the options that the rows of one group alone ("at least one") leave.
+
+    Where these leave a group nothing, all stays as it is: the relaxation proves that no plan is.
+    """
+    of_column = np.empty(rest.num_columns, dtype=np.int64)
+    taken = position >= 0
+    of_column[position[taken]] = group[taken]
+    matrix = rest.matrix[linking]
+    filled = np.flatnonzero(np.diff(matrix.indptr))
+    touched, start = of_column[matrix.indices], matrix.indptr[:-1][filled]
+    own = np.zeros(len(linking), dtype=np.bool_)
+    if len(filled):
+        first, last = np.minimum.reduceat(touched, start), np.maximum.reduceat(touched, start)
+        own[filled[first == last]] = True
+    if not own.any():
+        return linking, position, group
+    rows, of_row = rest.matrix[linking[own]], touched[matrix.indptr[:-1][own]]
+    low, high = rest.row_lower[linking[own]], rest.row_upper[linking[own]]
+    largest = np.maximum.reduceat(np.abs(rows.data), rows.indptr[:-1])
+    kept = np.ones(len(position), dtype=np.bool_)
+    begin = np.searchsorted(group, np.arange(group[-1] + 2))
+    for row, of_group in enumerate(of_row):
+        options = np.arange(begin[of_group], begin[of_group + 1])
+        entries = slice(rows.indptr[row], rows.indptr[row + 1])
+        use = np.zeros(rest.num_columns + 1)  # the last place is that of "nothing", position -1
+        use[rows.indices[entries]] = rows.data[entries]
+        amount = use[position[options]]
+        rounding = min(_FEASIBLE * largest[row], _FEASIBLE_FOR_ALL)
+        kept[options] &= (amount >= low[row] - rounding) & (amount <= high[row] + rounding)
+    if len(np.unique(group[kept])) <= group[-1]:
+        return linking, position, group
+    return linking[~own], position[kept], group[kept]
 
 
 def _rows_of(rest: Milp, linking: IntArray) -> tuple[FloatArray, FloatArray, BoolArray, IntArray, FloatArray]:

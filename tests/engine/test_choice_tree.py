@@ -289,6 +289,41 @@ def test_odd_programmes_are_survived(case: str) -> None:
         assert ours.bound == pytest.approx(ours.objective, rel=1e-9, abs=size)
 
 
+def at_least_one_apart(seed: int, barred: int) -> Milp:
+    """Sixty groups with "at most one" and "at least one" as rows of their own, and a row in every group that bars
+    the first ``barred`` of its three options and says nothing of the others."""
+    value, use = options_of(seed, (60, 3, 2))
+    groups = np.arange(60)
+    b = MilpBuilder(maximise=True)
+    x = b.add_columns("x", value.shape, upper=1.0, cost=value, integral=True)
+    b.add_rows("most", 60, [(groups[:, None], x, 1.0)], upper=1.0)
+    b.add_rows("least", 60, [(groups[:, None], x, 1.0)], lower=1.0)
+    b.add_rows("barred", 60, [(groups[:, None], x, [3.0] * barred + [2.0] * (3 - barred))], upper=2.5)
+    side = np.round(use.mean(axis=1).sum(axis=0))
+    b.add_rows("budget", 2, [(np.arange(2)[:, None, None], x[None], np.moveaxis(use, 2, 0))], upper=side)
+    return b.build()
+
+
+@pytest.mark.parametrize("barred", [0, 1, 2])
+def test_rows_of_one_group_leave_it_fewer_options(barred: int) -> None:
+    for seed in range(3):
+        milp = at_least_one_apart(seed, barred)
+        choice = small_choice_of(milp)
+        assert choice is not None and choice.knapsacks.use.shape[1] <= 2
+        assert len(choice.column) <= 60 * (3 - barred) and (choice.column >= 0).all()
+        ours, theirs = solved(milp), by_branch_and_cut(milp)
+        assert ours.stop is theirs.stop
+        if theirs.objective is not None:
+            assert ours.objective == pytest.approx(theirs.objective, rel=1e-9)
+            assert ours.x is not None and milp.violation(ours.x) <= 1e-9
+
+
+def test_rows_of_one_group_that_leave_it_nothing() -> None:
+    milp = at_least_one_apart(0, 3)
+    goal = Objective("value", milp.cost, milp.maximise)
+    assert solve_goals(milp, [goal], SolveOptions(gap=0.0)).stop is StopReason.INFEASIBLE
+
+
 def test_no_column_at_all_is_left_to_others() -> None:
     milp = hard_set(num_groups=2)
     nothing = milp.with_bounds(milp.lower, milp.lower)
