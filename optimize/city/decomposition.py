@@ -28,7 +28,7 @@ from optimize.city.bound import CityBound, Relaxed, bound_with_network, relax
 from optimize.city.instance import WATER, City
 from optimize.city.network import Asked, ask_water, scaled_share
 from optimize.city.part import CityPart
-from optimize.city.parts import extreme_changes
+from optimize.city.parts import certified_arrays, extreme_changes
 from optimize.city.plan import CityPlan
 from optimize.city.result import CityResult, Silos
 from optimize.city.shares import read_city_plan
@@ -152,6 +152,8 @@ class Search:
         silos = self.timed("silos", self.on_todays_shares)
         if self.x is None:
             self.timed("any", self.find_any)
+        if self.x is None and self.has_network:
+            self.timed("none", self.find_impossible)
         if self.x is not None and not self.watch.must_stop:
             self.timed("leftover", self._improve_in_turn)
         self.timed("relax", self.relax)
@@ -352,6 +354,20 @@ class Search:
         self.keep(outcome.x)
         if outcome.stop is StopReason.INFEASIBLE and can_tell:
             self.infeasible, self.relaxations = True, outcome.relaxations
+
+    def find_impossible(self) -> None:
+        """Whether even the network's relaxation leaves no plan, and what would have to give way at least."""
+        network = relaxed_part(self.city, (self.goal,), self.largest, self.smallest)
+        if network is None or self.watch.must_stop:
+            return
+        arrays = certified_arrays(self.city, self.parts, network, (self.goal,))
+        outcome = solve_goals(
+            arrays.milp, [arrays.objectives[self.goal]], self.own_options(2 * _PART_SHARE),
+            group=arrays.group, elastic=arrays.elastic, whole=arrays.unbounded(),
+        )  # fmt: skip
+        if outcome.stop is StopReason.INFEASIBLE:
+            self.infeasible = True
+            self.relaxations = tuple(dataclasses.replace(way, exact=False) for way in outcome.relaxations)
 
     def relax(self) -> None:
         """Relax all programmes together, the network as the plans there are."""

@@ -193,7 +193,9 @@ def relaxation_lines(relaxations: Sequence[Sequence[Mapping[str, Any]]]) -> list
             "  No plan meets every hard target, and relaxing the budgets and targets alone does not help.",
             "  Look at locks, capacities and eligibility.",
         ]
-    lines = ["  No plan meets every hard target. The smallest ways out (each suffices alone):"]
+    is_enough = all(row["exact"] for way in relaxations for row in way)
+    means = "each suffices alone" if is_enough else "each by itself; at least: what is proven to be needed"
+    lines = [f"  No plan meets every hard target. The smallest ways out ({means}):"]
     for letter, way in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", relaxations, strict=False):
         for position, row in enumerate(way):
             start = f"  {letter} " if position == 0 else "    and "

@@ -70,11 +70,11 @@ class ArrayQuestions:
         self._stated, self._time = stated, time
         self._first, *self._others = stated.goals
         self._optima: list[FloatArray] = []
-        self._ladder = Ladder(time, stated.group, self._optima)
+        self._ladder = Ladder(time, stated.group, self._optima, around=True)
         self._levels: Milp | None = None
 
     def best(self, goal: str, parts: float) -> Found:
-        ladder = Ladder(self._time, self._stated.group)
+        ladder = Ladder(self._time, self._stated.group, self._optima)
         point = ladder.solve(self._stated.milp_for(goal), parts)
         if point.x is not None:
             self._optima.append(self._stated.settled(point.x))

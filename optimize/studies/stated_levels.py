@@ -170,10 +170,18 @@ class Ladder:
     time : of all levels.
     group : of `StatedProgramme.group`.
     known : plans from elsewhere, shape (n,) each, to begin from where they keep a level's rows.
+    around : search large programmes around such a plan (`solve_around`).
     """
 
-    def __init__(self, time: SharedTime, group: IntArray | None, known: Sequence[FloatArray] = ()) -> None:
-        self._time, self._group, self._known = time, group, known
+    def __init__(
+        self,
+        time: SharedTime,
+        group: IntArray | None,
+        known: Sequence[FloatArray] = (),
+        *,
+        around: bool = False,
+    ) -> None:
+        self._time, self._group, self._known, self._around = time, group, known, around
         self._options = time.options
         self._solver = LevelSolver(self._solve_whole)
 
@@ -189,7 +197,7 @@ class Ladder:
         objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
         if start is None:
             start = self._best_known(milp)
-        if start is not None and self._known and self._group is None and milp.integral.sum() > _LARGE:
+        if self._around and start is not None and self._group is None and milp.integral.sum() > _LARGE:
             around = solve_around(milp, watch, start, row_multipliers)
             if around is not None:
                 return around

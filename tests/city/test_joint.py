@@ -12,7 +12,7 @@ from optimize.city import decomposition
 from optimize.city.arrays import join_parts
 from optimize.city.checker import moved_demands
 from optimize.city.decomposition import Search
-from optimize.city.instance import DATACENTER, PV_SITING, WATER, City, with_share
+from optimize.city.instance import DATACENTER, PV_SITING, WATER, City, derive_city, with_share
 from optimize.city.network import needed_share, scaled_share
 from optimize.city.parts import choice_parts, with_exact_water
 from optimize.city.plan import CityPlan
@@ -23,8 +23,9 @@ from optimize.engine.goals import solve_goals
 from optimize.engine.stopping import Watch
 from optimize.milp import FloatArray
 from optimize.programme import SolveOptions
+from optimize.result import StopReason
 from optimize.solve import solve
-from tests.city.cities import drawn_city
+from tests.city.cities import drawn_city, example
 
 EXACT = SolveOptions(gap=1e-7, time_limit_s=60)
 CLOSE = 1e-6
@@ -215,3 +216,17 @@ def test_a_network_is_asked_for_more_or_less_than_it_holds_within_the_pool() -> 
     held = 0.5 * city.pool_cny
     assert scaled_share(city, held, 1.2).sum(axis=1) == pytest.approx(0.6 * city.pool_cny.sum(axis=1))
     assert scaled_share(city, held, 9.0) == pytest.approx(city.pool_cny)
+
+
+def test_a_network_planned_apart_does_not_hide_that_there_is_no_plan() -> None:
+    """What even the network's relaxation cannot reach is told as the least that has to give way."""
+    parts, own = example()
+    target = dataclasses.replace(own.targets["CITY-ENERGY"], required=3_700.0, hard=True)
+    city = derive_city(parts, dataclasses.replace(own, targets={**own.targets, "CITY-ENERGY": target}))
+    options = SolveOptions(gap=1e-4, time_limit_s=15.0)
+    apart = solve_city(city, options, monolith_up_to=0, exact_lanes=0).result
+    whole = solve_city(city, options).result
+    assert apart.stop is StopReason.INFEASIBLE and whole.stop is StopReason.INFEASIBLE
+    (needed,), (enough,) = apart.relaxations[0].rows, whole.relaxations[0].rows
+    assert not apart.relaxations[0].exact and needed.clause == enough.clause == "CITY-ENERGY"
+    assert 0 < needed.change <= enough.change * (1 + 1e-6)
