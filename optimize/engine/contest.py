@@ -40,7 +40,8 @@ _SHARE_OF_WHOLE = 0.6
 _NEAR = 8_000
 _ADDED = 4_000
 _ROUNDS = 8
-_SHARE_OF_LP = 0.25
+_SHARE_OF_PROOF = 0.6
+_SHARE_OF_MULTIPLIERS = 0.25
 # Columns among which branch and cut improves a plan, and its nodes.
 _IMPROVED = 2_000
 _NODES = 200
@@ -206,14 +207,9 @@ class _Solving:
                 if infeasible or not self._goes_on():
                     stop = StopReason.INFEASIBLE if infeasible else self.watch.stop_reason()
                     return ContestOutcome(stop, self.best, self.value, self.watch.bound)
-        near = near if self.best is None else self.best
-        if multipliers is None:
-            self._search(near, None, _FIRST)
-            self._prove()
-        else:  # what is known of the programme without the adversary says where to begin
-            self.distance = self._distance(self.contest.searched(self.milp, near, None), multipliers)
-            self._prove()
-            self._search(near, None, _FIRST)
+        self.multipliers = multipliers
+        self._search(near if self.best is None else self.best, None, _FIRST)
+        self._prove()
         self._improve_in_turns()
         return ContestOutcome(self.watch.stop_reason(), self.best, self.value, self.watch.bound)
 
@@ -262,7 +258,7 @@ class _Solving:
             return None
         bound = LagrangianBound(structure)
         if multipliers is None:
-            found = bound.minimise(self.watch.child(seconds=_SHARE_OF_LP * self.watch.remaining()))
+            found = bound.minimise(self.watch.child(seconds=_SHARE_OF_MULTIPLIERS * self.watch.remaining()))
         else:
             found = structure.linking_multipliers(multipliers)
         return None if found is None else bound.relaxation(programme, found).distance
@@ -278,8 +274,9 @@ class _Solving:
             self._add_near(_NEAR)
         if self.best is not None:
             self.columns |= self.best > 0
+        part = self.watch.child(seconds=_SHARE_OF_PROOF * self.watch.remaining())
         for _ in range(_ROUNDS):
-            if not (self._goes_on() and self._round()):
+            if part.must_stop or not (self._goes_on() and self._round(part)):
                 return
 
     def _add_near(self, number: int) -> bool:
@@ -291,12 +288,11 @@ class _Solving:
         self.columns[nearest] = True
         return len(nearest) > 0
 
-    def _round(self) -> bool:
+    def _round(self, watch: Watch) -> bool:
         """One adversary and the bound against it; False: columns that could better it are all there."""
         columns = np.flatnonzero(self.columns)
         programme, key = self.contest.linearised(self.milp, columns)
-        part = self.watch.child(seconds=_SHARE_OF_LP * self.watch.remaining())
-        relaxed = solve_lp(programme, part)
+        relaxed = solve_lp(programme, watch.child())
         if relaxed.stop is not StopReason.OPTIMAL or relaxed.row_duals is None:
             return False
         relaxation, self.hint = self.contest.against(self.milp, relaxed, columns, key)
