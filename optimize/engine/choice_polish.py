@@ -98,6 +98,14 @@ class Polish:
         found = self._as_plan(self._search.exchanged(self._chosen_of(x), x[s.others], self._watch))
         return found if found is not None and self.better(found, x) else x
 
+    def exchanged_in_turns(self, x: FloatArray, enough: float) -> FloatArray:
+        """The same by the most rewarding exchanges only, and only until the objective is ``enough``."""
+        s = self._s
+        of_groups = s.sign * (enough - s.offset) - float(s.others_value @ x[s.others])
+        chosen = self._search.exchanged_in_turns(self._chosen_of(x), x[s.others], self._watch, of_groups)
+        found = self._as_plan(chosen)
+        return found if found is not None and self.better(found, x) else x
+
     def improved(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``: patterns of some blocks at a time, then exchanges."""
         watch, best, patterns, fruitless = self._watch, x, first_patterns(), 0

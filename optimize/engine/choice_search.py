@@ -42,6 +42,9 @@ _TRIPLED_MOVES = 300
 _TRIPLE_ROUNDS = 6
 _PASSES = 2
 _LEAST_GAIN = 1e-9
+# Turns of all clusters, with fewer moves each, go on while one gains this share of what is missing.
+_MOVES_OF_TURN = 600
+_LEAST_OF_TURNS = 0.1
 # Landing: what a broken row costs, as a share of its multiplier, from first to last.
 _FIRST_PREMIUM = 0.01
 _LAST_PREMIUM = 3.0
@@ -251,6 +254,31 @@ class PlanSearch:
                 break
         return chosen
 
+    def exchanged_in_turns(
+        self, chosen: IntArray, others: FloatArray, watch: Watch, enough: float
+    ) -> IntArray:
+        """Exchanges until the groups are worth ``enough``, or gain little of what is missing.
+
+        The first exchanges of a cluster gain most, so each has its turn.
+        """
+        chosen = chosen.copy()
+        slack, space = self._slack(chosen, others), self._space(chosen)
+        value = self.value(chosen)
+        least = _LEAST_GAIN * max(1.0, abs(value)) / len(self._clusters)
+        scratch = _Scratch(
+            place=np.full(len(slack), -1, dtype=np.int64),
+            floor=np.full(len(slack), -np.inf),
+            ceiling=np.full(len(slack), np.inf),
+            price=np.zeros(len(slack)),
+        )
+        while value < enough and not watch.must_stop:
+            missing = enough - value
+            for entries in self._clusters:
+                value += self._exchange(entries, chosen, slack, space, scratch, least, 0, _MOVES_OF_TURN)
+            if value - (enough - missing) <= _LEAST_OF_TURNS * missing:
+                break
+        return chosen
+
     def _exchange(
         self,
         entries: _Entries,
@@ -260,9 +288,10 @@ class PlanSearch:
         scratch: _Scratch,
         least: float,
         num_triples: int,
+        num_moves: int = _PAIRED_MOVES,
     ) -> float:
         s = self._s
-        group, column = self._least_moves(entries, chosen)
+        group, column = self._least_moves(entries, chosen, num_moves)
         size = len(group)
         gain, load = np.empty(size), np.empty(size)
         rows, change = np.empty(entries.num_rows, dtype=np.int64), np.empty((size, entries.num_rows))
@@ -317,13 +346,13 @@ class PlanSearch:
             found.append(_Entries(group[own], column[own], regret[own], rows))
         return found
 
-    def _least_moves(self, entries: _Entries, chosen: IntArray) -> tuple[IntArray, IntArray]:
-        """Group and new column of the moves that lose least against ``chosen``, least first."""
+    def _least_moves(self, entries: _Entries, chosen: IntArray, number: int) -> tuple[IntArray, IntArray]:
+        """Group and new column of the ``number`` moves that lose least against ``chosen``, least first."""
         loss = entries.regret - self._regret_of(chosen)[entries.group]
         moving = np.flatnonzero(chosen[entries.group] != entries.column)
         loss = loss[moving]
-        if len(moving) > _PAIRED_MOVES:
-            nearest = np.argpartition(loss, _PAIRED_MOVES)[:_PAIRED_MOVES]
+        if len(moving) > number:
+            nearest = np.argpartition(loss, number)[:number]
             moving, loss = moving[nearest], loss[nearest]
         moving = moving[np.argsort(loss, kind="stable")]
         return entries.group[moving], entries.column[moving]

@@ -82,10 +82,10 @@ def solve_by_columns(
     Parameters
     ----------
     group : shape (n,), candidate of each column; -1: the column belongs to none.
-    row_multipliers : shape (m,), of a similar programme: they choose the first columns.
+    row_multipliers : shape (m,), of a similar programme, to begin from.
     """
     if len(np.unique(group[group >= 0])) > _MANY_FROM:
-        found = _solve_many(milp, group, watch, start)
+        found = _solve_many(milp, group, watch, start, row_multipliers)
         if found is not None:
             return found
     inside = None if row_multipliers is None else best_columns(milp, group, row_multipliers)
@@ -186,9 +186,15 @@ def _search_and_close(
     return better(milp, best, closed.result())
 
 
-def _solve_many(milp: Milp, group: IntArray, watch: Watch, start: FloatArray | None) -> MilpOutcome | None:
+def _solve_many(
+    milp: Milp,
+    group: IntArray,
+    watch: Watch,
+    start: FloatArray | None,
+    row_multipliers: FloatArray | None = None,
+) -> MilpOutcome | None:
     """Bound for all, and a plan of the undecided around the others; None: these leave no room for one."""
-    left = relax_many(milp, group, watch)
+    left = relax_many(milp, group, watch, row_multipliers)
     if left is None:
         return None
     part = watch.child(plans=True)

@@ -69,15 +69,18 @@ class Undecided:
     relaxation: ColumnRelaxation
 
 
-def relax_many(milp: Milp, group: IntArray, watch: Watch) -> Undecided | None:
+def relax_many(
+    milp: Milp, group: IntArray, watch: Watch, row_multipliers: FloatArray | None = None
+) -> Undecided | None:
     """Offer a bound of ``milp`` to ``watch``, and tell who is undecided; None: no such relaxation in time.
 
     Parameters
     ----------
     group : shape (n,), candidate of each column; -1: the column belongs to none.
+    row_multipliers : shape (m,), of a similar programme, to begin from; None: a sample's.
     """
     wide, own = wide_rows(milp, group)
-    found = _wide_multipliers(milp, group, wide, own, watch)
+    found = _wide_multipliers(milp, group, wide, own, watch, row_multipliers)
     if found is None:
         return None
     multipliers, mixed, columns = found
@@ -89,7 +92,12 @@ def relax_many(milp: Milp, group: IntArray, watch: Watch) -> Undecided | None:
 
 
 def _wide_multipliers(
-    milp: Milp, group: IntArray, wide: BoolArray, own: BoolArray, watch: Watch
+    milp: Milp,
+    group: IntArray,
+    wide: BoolArray,
+    own: BoolArray,
+    watch: Watch,
+    start: FloatArray | None,
 ) -> tuple[FloatArray, BoolArray, IntArray] | None:
     """Multipliers of the wide rows without the narrow ones, shape (m,), and what the maximisers mix there.
 
@@ -100,7 +108,8 @@ def _wide_multipliers(
     structure = find_structure(part)
     if structure is None:
         return None
-    start = _sampled(milp, group, wide, own, watch)
+    if start is None:
+        start = _sampled(milp, group, wide, own, watch)
     bound = LagrangianBound(structure)
     bound.mixture = mixture = Mixture(bound.clusters.part_of_group, bound.clusters.num_parts)
     inner = watch.child(seconds=_SHARE_OF_MULTIPLIERS * watch.remaining(), bounds=True)

@@ -3,8 +3,8 @@
 What is found at one level serves the others: any multipliers bound every level (weak duality; only
 the sides enter anew), and a plan is a plan of every level whose rows it keeps.  What a level needs
 beyond that is found in steps, each dearer than the one before, until its gap is reached: plans in
-hand, exchanges among the columns of least regret, a core programme around the plan in hand,
-multipliers minimised from the last ones, the whole engine.
+hand, multipliers minimised from the last ones, exchanges among the columns of least regret, the whole
+engine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from optimize.engine.choice import LagrangianBound
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
 from optimize.engine.goals import GoalsOutcome
-from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
 from optimize.result import Certificate, StopReason, relative_gap
@@ -33,11 +32,7 @@ _FEASIBLE = 1e-6
 # Columns of each group, the ones of least regret, among which plans are improved.
 _NEAR_PER_GROUP = 12
 # A plan is improved to this share of the wanted gap, so that it serves some of the next levels too.
-_LASTING = 0.6
-# Groups that core programmes choose anew one after another, the least decided ones, and their nodes.
-_UNDECIDED = (300, 1_200)
-_CORE_NODES = 100
-_SHARE_OF_CORE = 0.3
+_LASTING = float(__import__("os").environ.get("LASTING", "0.6"))
 # With more linking rows the cutting planes take longer than the engine's own way to multipliers.
 _MINIMISED_ROWS = 300
 _KEPT_PLANS = 8
@@ -74,7 +69,8 @@ class LevelSolver:
             best = self._improved(milp, watch, multipliers, best)
         gap = None if best is None else relative_gap(milp.value(best), watch.bound)
         if best is None or gap is None or gap > watch.gap:
-            return self._solve_anew(milp, watch, best, multipliers)
+            # From a plan that is close the engine would go hardly further than asked; the next level needs more.
+            return self._solve_anew(milp, watch, None, multipliers)
         self._keep_plan(best)
         return GoalsOutcome(
             watch.stop_reason(), best, milp.value(best), watch.bound, tuple(watch.trace), {},
@@ -129,10 +125,9 @@ class LevelSolver:
     def _best_multipliers(self, milp: Milp, watch: Watch) -> FloatArray:
         """Those in hand whose bound is best here; its certificate is offered."""
         assert self._bound is not None
-        bound, sign = self._bound, self._bound.structure.sign
-        certificates = [bound.certificate(milp, multipliers) for multipliers in self._multipliers]
-        best = int(np.argmin([sign * certificate.bound for certificate in certificates]))
-        watch.offer_certificate(certificates[best])
+        found = [self._bound.evaluate(multipliers) for multipliers in self._multipliers]
+        best = int(np.argmin([np.inf if at is None else at.bound for at in found]))
+        watch.offer_certificate(self._bound.certificate(milp, self._multipliers[best]))
         return self._multipliers[best]
 
     def _minimised(self, milp: Milp, watch: Watch, multipliers: FloatArray) -> FloatArray:
@@ -145,9 +140,9 @@ class LevelSolver:
         return found
 
     def _best_plan(self, milp: Milp, watch: Watch) -> FloatArray | None:
-        fitting = [x for x in self._plans if milp.violation(x) <= _FEASIBLE]
         sign = 1.0 if milp.maximise else -1.0
-        best = max(fitting, key=lambda x: sign * milp.value(x), default=None)
+        best_first = sorted(self._plans, key=lambda x: -sign * milp.value(x))
+        best = next((x for x in best_first if milp.violation(x) <= _FEASIBLE), None)
         if best is not None:
             watch.offer_plan(milp.value(best))
         return best
@@ -162,9 +157,9 @@ class LevelSolver:
         return s.sign * s.row_multipliers(multipliers, milp.num_rows)
 
     def _improved(self, milp: Milp, watch: Watch, multipliers: FloatArray, best: FloatArray) -> FloatArray:
-        """A plan at least as good as ``best`` by exchanges and a core programme on near columns."""
-        if self._core is None:
-            self._core = self._near(milp, multipliers)
+        """A plan at least as good as ``best`` by exchanges of near columns."""
+        if self._core is None or self._core.at(milp, best) is None:
+            self._core = self._near(milp, multipliers, best)
         core = self._core.at(milp, best)
         if core is None:
             return best
@@ -179,17 +174,11 @@ class LevelSolver:
         inner = watch.child(plans=True, gap=_LASTING * watch.gap)
         inner.bound, inner.plan = watch.bound, part.value(start)
         polish = Polish(part, structure, prices, bound.clusters, bound.others, inner)
-        found = polish.exchanged(start)
+        found = polish.exchanged_in_turns(start, _within_gap(inner))
         inner.offer_plan(part.value(found))
-        relaxed = bound.relaxation(part, structure.linking_multipliers(rows))
-        for number in _UNDECIDED:
-            if inner.gap_reached or inner.must_stop:
-                break
-            found = _search_undecided(part, structure, relaxed.distance, found, inner, number)
-            inner.offer_plan(part.value(found))
         return self._core.back(found, milp, best)
 
-    def _near(self, milp: Milp, multipliers: FloatArray) -> _Core:
+    def _near(self, milp: Milp, multipliers: FloatArray, plan: FloatArray) -> _Core:
         assert self._bound is not None
         s = self._bound.structure
         regret = self._bound.prices(multipliers).regret
@@ -197,7 +186,7 @@ class LevelSolver:
         rank = np.arange(len(order)) - np.repeat(s.group_start[:-1], np.diff(s.group_start))
         kept = np.ones(milp.num_columns, dtype=np.bool_)
         kept[s.columns[order[rank >= _NEAR_PER_GROUP]]] = False
-        return _Core.of(milp, kept)
+        return _Core.of(milp, kept | (plan != 0))
 
 
 def structure_at(s: ChoiceStructure, stated: Milp, milp: Milp) -> ChoiceStructure | None:
@@ -275,26 +264,9 @@ class _Core:
         return x if better and milp.violation(x) <= _FEASIBLE else best
 
 
-def _search_undecided(
-    milp: Milp, s: ChoiceStructure, distance: FloatArray, best: FloatArray, watch: Watch, number: int
-) -> FloatArray:
-    """The ``number`` groups whose second best column costs least chosen anew, all others as in ``best``."""
-    if not len(s.columns):
-        return best
-    doubt = np.full(s.num_groups, np.inf)
-    taken = best[s.columns] > 0.5
-    np.minimum.at(doubt, s.group_of_column[~taken], distance[s.columns][~taken])
-    open_groups = np.zeros(s.num_groups, dtype=np.bool_)
-    open_groups[np.argsort(doubt, kind="stable")[:number]] = True
-    free = ~milp.integral
-    free[s.columns[open_groups[s.group_of_column]]] = True
-    sign = -1.0 if milp.maximise else 1.0
+def _within_gap(watch: Watch) -> float:
+    """Objective of a plan that is within the gap of the bound."""
     assert watch.bound is not None
-    target = watch.bound + sign * watch.gap * abs(watch.bound)
-    part = watch.child(seconds=_SHARE_OF_CORE * watch.remaining(), gap=0.2 * watch.gap, plans=True)
-    outcome = solve_milp(milp.restricted(free, best), part, best[free], target, max_nodes=_CORE_NODES)
-    if outcome.x is None:
-        return best
-    found = best.copy()
-    found[free] = outcome.x
-    return found
+    sign = -1.0 if watch.maximise else 1.0
+    # the gap is relative to the plan
+    return watch.bound + sign * watch.gap / (1.0 + watch.gap) * abs(watch.bound)

@@ -144,7 +144,7 @@ def _add_budgets(
         carried = np.zeros(0, dtype=np.int64)
         carry_rows = np.full(len(pairs), -1, dtype=np.int64)
     else:
-        most = [share * float(budget[f, : t + 1][np.isfinite(budget[f, : t + 1])].sum()) for f, t in pairs]
+        most = most_carried_over(budget, pairs, share)
         carried = builder.add_columns("carried_over", len(pairs), upper=most)
         before = np.array([row_of[f, t - 1] if t > 0 else -1 for f, t in pairs])
         received = np.flatnonzero(before >= 0)
@@ -165,6 +165,13 @@ def _add_budgets(
     names = [f"{candidates.source_names[f]} {instance.base_year + t}" for f, t in pairs]
     elastic = elastic_budgets(names, side, rows, carry_rows, share)
     return carried, pairs, elastic
+
+
+def most_carried_over(budget: FloatArray, pairs: Sequence[tuple[int, int]], share: float) -> FloatArray:
+    """Upper bound, CNY, of what each (source, year) can leave to the next; ``budget`` as in `Limits`."""
+    return np.array(
+        [share * float(budget[f, : t + 1][np.isfinite(budget[f, : t + 1])].sum()) for f, t in pairs]
+    )
 
 
 def _add_grid(builder: MilpBuilder, candidates: Options, limits: Limits, x: IntArray) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 
-from optimize.milp import FloatArray, Milp
+from optimize.milp import BlockNames, FloatArray, Milp
 from optimize.programme import Levels
-from optimize.pv_siting.arrays import build_arrays
+from optimize.pv_siting.arrays import Arrays, build_arrays, most_carried_over
 from optimize.pv_siting.extraction import carried_over, extract_solution
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.limits import derive_limits
+from optimize.pv_siting.limits import budgets_by_source, derive_limits
 from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options
 from optimize.pv_siting.solution import Solution
 
@@ -24,13 +24,18 @@ def state_levels(instance: Instance, goal: str) -> Levels:
     """Derive the options of ``instance`` for all instances that share them."""
     candidates = derive_options(instance)
     keys = OptionKeys.of(candidates)
+    stated: list[tuple[Instance, Arrays, Milp]] = []
 
     def restate(other: Instance) -> Milp | None:
-        if not _share_options(instance, other):
+        if stated and _differ(stated[0][0], other) <= {"budget_scale"}:
+            return _with_budgets(other, *stated[0][1:])
+        if not _differ(instance, other) <= _FREE:
             return None
         arrays = build_arrays(other, candidates, derive_limits(other, candidates), [goal])
         objective = arrays.objectives[goal]
-        return arrays.milp.with_objective(objective.cost, objective.maximise, objective.offset)
+        milp = arrays.milp.with_objective(objective.cost, objective.maximise, objective.offset)
+        stated[:] = [(other, arrays, milp)]
+        return milp
 
     def plan_of(other: Instance, x: FloatArray) -> Solution:
         arrays = build_arrays(other, candidates, derive_limits(other, candidates), [goal])
@@ -41,9 +46,24 @@ def state_levels(instance: Instance, goal: str) -> Levels:
     return Levels(restate, None, plan_of)
 
 
-def _share_options(a: Instance, b: Instance) -> bool:
-    names = [field.name for field in fields(Instance) if field.name not in _FREE]
-    return all(_same(getattr(a, name), getattr(b, name)) for name in names)
+def _with_budgets(instance: Instance, arrays: Arrays, milp: Milp) -> Milp:
+    """(P5) with the budgets of ``instance``."""
+    assert isinstance(milp.row_names, BlockNames)
+    budget, share = budgets_by_source(instance), instance.carry_over_share
+    pairs = arrays.carried_pairs
+    side = np.array([budget[pair] for pair in pairs])
+    row_upper, upper = milp.row_upper.copy(), milp.upper.copy()
+    row_upper[milp.row_names.members("spending_within_budget")] = side
+    if len(arrays.carried):
+        row_upper[milp.row_names.members("carry_within_unspent")] = share * side
+        upper[arrays.carried] = most_carried_over(budget, pairs, share)
+    return replace(milp, row_upper=row_upper, upper=upper)
+
+
+def _differ(a: Instance, b: Instance) -> set[str]:
+    return {
+        field.name for field in fields(Instance) if not _same(getattr(a, field.name), getattr(b, field.name))
+    }
 
 
 def _same(a: object, b: object) -> bool:

@@ -99,7 +99,7 @@ def derive_limits(instance: Instance, options: Options) -> Limits:
     substation_of_feeder = np.append(
         positions(instance.substations["substation"], instance.feeders["substation"]), -1
     ).astype(np.int32)
-    budget = _budgets(instance)
+    budget = budgets_by_source(instance)
     minima = instance.district_minima
     by_year = minima["by_year"].to_numpy(np.int64)
     return Limits(
@@ -126,7 +126,8 @@ def derive_limits(instance: Instance, options: Options) -> Limits:
     )
 
 
-def _budgets(instance: Instance) -> FloatArray:
+def budgets_by_source(instance: Instance) -> FloatArray:
+    """CNY, shape (sources, years); infinite where a source has none."""
     names = source_names(instance)
     budget = np.zeros((len(names), instance.num_years))
     if not (instance.budgets["source"] == "owner").any():
