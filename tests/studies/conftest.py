@@ -74,7 +74,7 @@ def city_runs(
     """The example city: a joint run, and two of its programmes each by itself."""
     town, results = tmp_path_factory.mktemp("joint") / "town", tmp_path_factory.mktemp("joint_results")
     assert command("template", "city", town)[0] == 0
-    found = {"city": solve(town, results, "--joint", "--gap", "1e-6")}
+    found = {"city": solve(town, results, "--joint", "--gap", "1e-3")}
     for name in ("datacenter", "pv_siting"):
-        found[name] = solve(town, results, "--programme", name, "--gap", "1e-6")
+        found[name] = solve(town, results, "--programme", name, "--gap", "1e-3", "--engine", "fast")
     return found

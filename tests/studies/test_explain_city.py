@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from optimize.studies.plan_model import PlanModel
 from optimize.studies.stored_runs import StoredCity, read_city_run
 
 _OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
-_PROJECTS = ("campus", "room", "DC2", "clinic")
+_PROJECTS = ("campus", "room", "clinic")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,11 @@ def test_a_network_planned_apart_keeps_its_plan(
 ) -> None:
     """The answers say so; those of the search around the plan lie where those of the whole solve lie."""
     run, city = stored
-    solved = solve_city(city, dataclasses.replace(_OPTIONS, time_limit_s=2.0), exact_lanes=0)
+    first = threading.Event()  # the first plan is as good as any here
+    options = dataclasses.replace(
+        _OPTIONS, interrupt=first, progress=lambda point: first.set() if point.plan is not None else None
+    )
+    solved = solve_city(city, options, exact_lanes=0)
     assert solved.result.network == "relaxed"
     summary = summarise_city(solved, 1.0)
     overrides = dict(run.manifest["overrides"])
@@ -117,7 +122,7 @@ def test_a_network_planned_apart_keeps_its_plan(
     exact = [whole.explain(k) for k in whole.find(_PROJECTS)]
     assert all(e.supposing.startswith("reclaimed water is built as planned") for e in exact)
     monkeypatch.setattr(resolve, "_WHOLE_UP_TO", 5)
-    large = Explainer(model, dataclasses.replace(_OPTIONS, time_limit_s=2.0))
+    large = Explainer(model, dataclasses.replace(_OPTIONS, time_limit_s=1.0))
     for e, true in zip((large.explain(k) for k in large.find(_PROJECTS)), exact, strict=True):
         assert e.low is not None and e.high is not None and e.loss is not None and true.loss is not None
         assert e.low - 1.0 <= true.loss <= e.high + 1.0 and e.loss >= true.loss - 1.0
