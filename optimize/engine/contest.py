@@ -46,7 +46,7 @@ _SHARE_OF_MULTIPLIERS = 0.25
 _IMPROVED = 2_000
 _NODES = 200
 # Shares of the time that is left: the first search, each later one, each improvement.
-_FIRST, _LATER, _IMPROVE = 0.6, 0.7, 0.2
+_FIRST, _LATER, _IMPROVE = 0.65, 0.8, 0.5
 # A search is not asked for more than a part of the gap that the whole may have.
 _PART_OF_GAP = 0.5
 _STALLED = 3
@@ -320,14 +320,13 @@ class _Solving:
     # --- better plans ---------------------------------------------------------------------------------
 
     def _improve_in_turns(self) -> None:
-        """Branch and cut around the plan in hand, then a search near to it, until neither helps."""
+        """A search near to the plan in hand, then branch and cut around it, until neither helps."""
         without = 0
         while self._goes_on() and without < _STALLED:
             before = self.value
-            self._improve(_IMPROVED * (1 + without))
+            self._search(self.best, self.hint if self.best is None or without % 2 else None, _LATER)
             if self._goes_on():
-                hint = self.hint if self.best is None or without % 2 else None
-                self._search(self.best, hint, _LATER)
+                self._improve(_IMPROVED * (1 + without))
             moved = self.value is not None and (before is None or self._better(self.value, before))
             without = 0 if moved else without + 1
 
