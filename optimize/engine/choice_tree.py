@@ -45,9 +45,9 @@ _LOOKS, _LOOKS_BEFORE_CUTS = 25, 4
 # ... and so many times that before threads wait for each other.
 _CHUNKS = 4
 # Of the work of the proof, so much more in neighbourhoods; less when they have long been fruitless, more
-# where the proof would take more than so many products (some minutes).
+# where the proof would take more than so many products (some minutes), or the first two rooms this many.
 _BESIDE, _BESIDE_FRUITLESS, _FRUITLESS = 0.15, 0.1, 100
-_BESIDE_HOPELESS, _HOPELESS = 4.0, 2e10
+_BESIDE_HOPELESS, _HOPELESS, _HOPELESS_AT_FIRST = 4.0, 2e10, 1e9
 # Seeds of searches on different threads are so far apart.
 _SEEDS = 1_000_003
 # Rooms between bound and floor: the first, their growth, and the share of the whole that becomes the whole.
@@ -217,14 +217,15 @@ class _TreeSolve:
             self._end(beside)
             if ended or self._has_to_end():
                 return ended
-            if self._searches and self._searches[0].work - already < self._share_of_plans() * work:
+            if self._searches and self._searches[0].work - already < self._share_of_plans(work) * work:
                 self._improve(_PATIENCE_BESIDE, _CHUNKS * at_once_work)
             tree.goal[[PLAN, STEP]] = max(self._value, tree.goal[PLAN]), self._step()
         return False
 
-    def _share_of_plans(self) -> float:
-        """Work in neighbourhoods for each product of the proof."""
-        if self._rooms.work_of(self._root_bound - self._value) > _HOPELESS:
+    def _share_of_plans(self, work: float) -> float:
+        """Work in neighbourhoods for each product of the proof; ``work``: of the present search."""
+        whole = self._rooms.work_of(self._root_bound - self._value)
+        if whole > _HOPELESS or (whole == 0.0 and work > _HOPELESS_AT_FIRST):
             return _BESIDE_HOPELESS
         return _BESIDE if self._searches[0].fruitless < _FRUITLESS else _BESIDE_FRUITLESS
 
