@@ -100,8 +100,12 @@ def solve_from_multipliers(
     if len(structure.columns) > _CORE_UP_TO:
         start = polish.best(start, mended, polish.quick_plan(), polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
-    # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
     quick = polish.best(start, mended, polish.quick_plan())
+    if quick is not None and not watch.gap_reached:
+        quick = polish.exchanged_in_turns(quick, watch.within_gap(relaxed.bound))
+    if watch.gap_reached:
+        return solve_relaxed(milp, watch, relaxed, quick)
+    # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
     share = 1.0 if len(structure.columns) <= _POLISH_FROM else _SHARE_OF_CORE
     outcome = solve_relaxed(
         milp, watch.child(seconds=share * watch.remaining(), plans=True, bounds=True), relaxed, start

@@ -104,7 +104,10 @@ class Polish:
         of_groups = s.sign * (enough - s.offset) - float(s.others_value @ x[s.others])
         chosen = self._search.exchanged_in_turns(self._chosen_of(x), x[s.others], self._watch, of_groups)
         found = self._as_plan(chosen)
-        return found if found is not None and self.better(found, x) else x
+        if found is None or not self.better(found, x):
+            return x
+        self._offered(found)
+        return found
 
     def improved(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``: patterns of some blocks at a time, then exchanges."""

@@ -19,7 +19,6 @@ from optimize.engine.column_plans import (
     better,
     close,
     left_after_fixing,
-    outcome_of,
     search_near,
     search_undecided,
 )
@@ -30,7 +29,7 @@ from optimize.engine.column_relaxation import (
     relax_by_columns,
     relaxation_at,
 )
-from optimize.engine.core import Relaxation, solve_by_core
+from optimize.engine.core import Relaxation, outcome_of, solve_by_core
 from optimize.engine.highs import MilpOutcome, solve_milp
 from optimize.engine.many_candidates import relax_many
 from optimize.engine.neighbourhoods import search_neighbourhoods

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from optimize.engine.candidates import best_of_group, plainest
 from optimize.engine.core import Relaxation
-from optimize.engine.highs import MilpOutcome, solve_milp
+from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
 from optimize.milp import Milp
-from optimize.result import StopReason, relative_gap
+from optimize.result import StopReason
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -149,15 +149,3 @@ def search_undecided(
             break
         number *= _CORE_GROWTH
     return best
-
-
-def outcome_of(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
-    objective = None if x is None else milp.value(x)
-    bound = watch.bound
-    if objective is not None:
-        watch.offer_plan(objective)
-        if bound is not None:
-            bound = max(bound, objective) if milp.maximise else min(bound, objective)
-    gap = relative_gap(objective, bound)
-    reached = gap is not None and gap <= watch.gap
-    return MilpOutcome(StopReason.GAP_REACHED if reached else watch.stop_reason(), x, objective, bound)

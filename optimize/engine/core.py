@@ -110,7 +110,7 @@ def solve_relaxed(
         size *= _CORE_GROWTH
     if best is None and not watch.must_stop:
         return solve_milp(milp, watch)
-    return _outcome(milp, watch, best)
+    return outcome_of(milp, watch, best)
 
 
 def _relax_linearly(milp: Milp, watch: Watch) -> Relaxation | MilpOutcome:
@@ -252,7 +252,8 @@ def _better(milp: Milp, value: float, than: float) -> bool:
     return value > than if milp.maximise else value < than
 
 
-def _outcome(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
+def outcome_of(milp: Milp, watch: Watch, x: FloatArray | None) -> MilpOutcome:
+    """The end of a search with the plan ``x`` (None: none found) and the bound that ``watch`` has."""
     objective = None if x is None else milp.value(x)
     bound = watch.bound
     if objective is not None:

@@ -80,6 +80,11 @@ class Watch:
         gap = relative_gap(self.plan, self.bound)
         return gap is not None and gap <= self.gap
 
+    def within_gap(self, bound: float) -> float:
+        """Objective from which on a plan is within the wanted gap of ``bound``."""
+        side = -1.0 if self.maximise else 1.0
+        return bound + side * self.gap / (1.0 + self.gap) * abs(bound)  # the gap is relative to the plan
+
     def offer_plan(self, value: float) -> None:
         if self.plan is None or (value > self.plan if self.maximise else value < self.plan):
             self.plan = value

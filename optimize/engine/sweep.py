@@ -161,7 +161,7 @@ class LevelSolver:
         if self._core is None or self._core.at(milp, best) is None:
             self._core = self._near(milp, multipliers, best)
         core = self._core.at(milp, best)
-        if core is None:
+        if core is None or watch.bound is None:
             return best
         part, start = core
         structure = find_structure(part)
@@ -174,8 +174,7 @@ class LevelSolver:
         inner = watch.child(plans=True, gap=_LASTING * watch.gap)
         inner.bound, inner.plan = watch.bound, part.value(start)
         polish = Polish(part, structure, prices, bound.clusters, bound.others, inner)
-        found = polish.exchanged_in_turns(start, _within_gap(inner))
-        inner.offer_plan(part.value(found))
+        found = polish.exchanged_in_turns(start, inner.within_gap(watch.bound))
         return self._core.back(found, milp, best)
 
     def _near(self, milp: Milp, multipliers: FloatArray, plan: FloatArray) -> _Core:
@@ -262,11 +261,3 @@ class _Core:
         x[self.columns] = found
         better = milp.value(x) > milp.value(best) if milp.maximise else milp.value(x) < milp.value(best)
         return x if better and milp.violation(x) <= _FEASIBLE else best
-
-
-def _within_gap(watch: Watch) -> float:
-    """Objective of a plan that is within the gap of the bound."""
-    assert watch.bound is not None
-    sign = -1.0 if watch.maximise else 1.0
-    # the gap is relative to the plan
-    return watch.bound + sign * watch.gap / (1.0 + watch.gap) * abs(watch.bound)

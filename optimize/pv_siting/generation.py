@@ -28,11 +28,13 @@ class TypicalDays:
     month : shape (d,), 1..12.
     num_days : shape (d,), days of the year each stands for.
     frame : the rows, ordered by day and hour, length 24 d.
+    sun : where the sun stands in the middle of each of these hours.
     """
 
     month: NDArray[np.int64]
     num_days: FloatArray
     frame: pd.DataFrame
+    sun: pd.DataFrame
 
 
 def derive_typical_days(instance: Instance) -> TypicalDays:
@@ -46,8 +48,12 @@ def derive_typical_days(instance: Instance) -> TypicalDays:
         columns = ["ghi_w_per_m2", "dni_w_per_m2", "dhi_w_per_m2"]
         rows = rows.assign(**{name: rows[name] * (wanted / found) for name in columns})
     first_hours = rows.iloc[::24]
+    pv = instance.pv
     return TypicalDays(
-        first_hours["month"].to_numpy(np.int64), first_hours["days"].to_numpy(np.float64), rows
+        first_hours["month"].to_numpy(np.int64),
+        first_hours["days"].to_numpy(np.float64),
+        rows,
+        _sun_position(rows, pv.latitude_deg, pv.longitude_deg, pv.utc_offset_h),
     )
 
 
@@ -64,8 +70,7 @@ def derive_generation_per_kw(
     -------
     shape (p, d, 24), kWh in each hour of each typical day.
     """
-    rows, pv = days.frame, instance.pv
-    sun = _sun_position(rows, pv.latitude_deg, pv.longitude_deg, pv.utc_offset_h)
+    rows, sun, pv = days.frame, days.sun, instance.pv
     day_of_year = sun["day_of_year"].to_numpy()
     extraterrestrial = irradiance.get_extra_radiation(day_of_year, method="spencer")
     power = np.empty((len(tilt_deg), len(rows)))
