@@ -15,6 +15,8 @@ from optimize.programme import SolveOptions
 _SHORT = 1e-6
 # Rows without a name give way only where nothing else does.
 _DEAR = 1e6
+# A whole figure given up; a CNY of a large budget must still cost more than the solver's tolerance of 1e-7.
+_PER_SHARE = 1e4
 
 
 def forced(milp: Milp, idle: int, columns: IntArray) -> Milp:
@@ -52,7 +54,7 @@ def shortfalls(milp: Milp, x: FloatArray, elastic: Sequence[ElasticRows]) -> tup
     coo = part.matrix.tocoo()
     terms: list[Term] = [(coo.row, kept[coo.col], coo.data)]
     scale = np.array([max(abs(group.required), 1.0) for group in elastic])
-    give = builder.add_columns("give", len(elastic), cost=1.0)  # in shares of the figure
+    give = builder.add_columns("give", len(elastic), cost=_PER_SHARE)  # in shares of the figure
     for k, group in enumerate(elastic):
         own = place[group.rows]
         there = own >= 0

@@ -145,8 +145,9 @@ class PlanModel:
         return int(taken[0]) if len(taken) else -1
 
     def with_any_budget(self, milp: Milp) -> Milp:
-        """A variant of the model without the bounds that stand for budgets."""
-        return milp.with_bounds(milp.lower, np.where(self.by_budget, np.inf, milp.upper))
+        """A variant of the model in which each bound that stands for a budget is as wide as all of them together."""
+        most = float(milp.upper[self.by_budget].sum())
+        return milp.with_bounds(milp.lower, np.where(self.by_budget, most, milp.upper))
 
 
 def load_plan_model(

@@ -16,7 +16,7 @@ import pytest
 
 from optimize.errors import UsageError
 from optimize.io.run_instance import read_instance_of
-from optimize.milp import MilpBuilder
+from optimize.milp import ElasticRows, MilpBuilder
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.result import StopReason
@@ -24,7 +24,7 @@ from optimize.studies import resolve
 from optimize.studies.explain import Explainer, Explanation
 from optimize.studies.explain_by_locks import LockExplainer
 from optimize.studies.explain_report import Wording, explanation_lines
-from optimize.studies.explain_rows import forced
+from optimize.studies.explain_rows import forced, shortfalls
 from optimize.studies.factors import with_factors
 from optimize.studies.plan_model import PlanModel, load_plan_model
 from optimize.studies.stored_runs import read_run
@@ -221,3 +221,19 @@ def test_calls_that_make_no_sense_are_refused(
     for words in ([run], [run, "care-1", "--all"], [run, "care-1", "--csv", tmp_path], [tmp_path, "care-1"]):
         assert command("explain", *words)[0] == 2
     assert command("explain", run, "care-1", "--instance", tmp_path)[0] == 2
+
+
+def test_large_budgets_are_short_by_what_is_missing_and_no_more() -> None:
+    """One CNY of half a milliard is less than a solver's tolerance unless it is weighed."""
+    builder = MilpBuilder(maximise=True)
+    chosen = builder.add_columns("chosen", 2, upper=1.0, integral=True)
+    share = builder.add_columns("share", 2, upper=2e9)
+    both = np.zeros(2, np.int64)
+    builder.add_rows("spent", 1, [(both, chosen, [5e8, 4e5]), (both, share, -1.0)], upper=0.0)
+    pool = builder.add_rows("pool", 2, [(np.arange(2), share, 1.0)], upper=[3e8, 2e8])
+    budgets = [ElasticRows("budget", str(k), "CNY", pool[[k]], (3e8, 2e8)[k], is_cap=True) for k in (0, 1)]
+    milp = builder.build()
+    short, unnamed = shortfalls(milp, np.array([1.0, 0.0, 3e8, 2e8]), budgets)
+    assert short.sum() < 1.0 and not unnamed
+    short, unnamed = shortfalls(milp, np.array([1.0, 1.0, 3e8, 2e8]), budgets)
+    assert short.sum() == pytest.approx(4e5, rel=1e-4) and not unnamed
