@@ -101,10 +101,11 @@ def solve_from_multipliers(
         start = polish.best(start, mended, polish.quick_plan(), polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     quick = polish.best(start, mended, polish.quick_plan())
-    if quick is not None and not watch.gap_reached:
-        quick = polish.exchanged_in_turns(quick, watch.within_gap(relaxed.bound))
-    if watch.gap_reached:
-        return solve_relaxed(milp, watch, relaxed, quick)
+    if quick is not None:
+        enough = watch.within_gap(relaxed.bound)
+        quick = polish.exchanged_in_turns(quick, enough)
+        if structure.sign * milp.value(quick) >= structure.sign * enough:
+            return solve_relaxed(milp, watch, relaxed, quick)
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
     share = 1.0 if len(structure.columns) <= _POLISH_FROM else _SHARE_OF_CORE
     outcome = solve_relaxed(

@@ -23,6 +23,8 @@ _MOST_ROUNDS = 60
 # A round that gains less than this share of the wanted gap is fruitless; so many in a row are enough.
 _FRUITFUL = 0.02
 _LEAST_GAP = 1e-5
+# A plan by repair alone is found soon or not worth more than this share of the time.
+_SHARE_OF_REPAIR = 0.15
 _FRUITLESS_ROUNDS = 3
 # Share of blocks with a local row from which the patterns' linear programme is worth its while.
 _LEAST_TIED = 0.3
@@ -55,7 +57,7 @@ class Polish:
 
     def quick_plan(self) -> FloatArray | None:
         """A plan by repair alone; None: not found."""
-        chosen = self._search.repaired_maximiser(self._others)
+        chosen = self._search.repaired_maximiser(self._others, self._shortly())
         return None if chosen is None else self._offered(self._as_plan(chosen))
 
     def first_plan(self) -> FloatArray | None:
@@ -64,7 +66,7 @@ class Polish:
         tied = np.isfinite(self._s.capacity).mean() > _LEAST_TIED
         rounded = self._patterns.rounded() if tied else None
         if rounded is not None:
-            chosen = self._search.repaired(*rounded)
+            chosen = self._search.repaired(*rounded, self._watch)
             found = None if chosen is None else self._offered(self._as_plan(chosen))
             if found is not None:
                 return self._offered(self.exchanged(found))
@@ -73,8 +75,11 @@ class Polish:
 
     def mended(self, x: FloatArray) -> FloatArray | None:
         """A plan close to ``x``, which breaks rows (a plan of a similar programme); None: not found."""
-        chosen = self._search.repaired(self._chosen_of(x), self._others)
+        chosen = self._search.repaired(self._chosen_of(x), self._others, self._shortly())
         return None if chosen is None else self._offered(self._as_plan(chosen))
+
+    def _shortly(self) -> Watch:
+        return self._watch.child(seconds=_SHARE_OF_REPAIR * self._watch.remaining())
 
     def best(self, *plans: FloatArray | None) -> FloatArray | None:
         """The best of the plans there are."""

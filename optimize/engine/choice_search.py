@@ -30,7 +30,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-# Columns of a group that a repair may choose from.
+# Columns of a group that a repair may choose from, and its steps between looks at the watch.
 _NEAR_PER_GROUP = 24
 _REPAIR_STEPS = 2_000
 _REPAIR_STEPS_PER_GROUP = 20
@@ -153,15 +153,15 @@ class PlanSearch:
         """
         chosen = self._prices.chosen
         if self.has_wide_rows:
-            repaired = self.repaired(chosen, others, keep_wide=False)
+            repaired = self.repaired(chosen, others, watch, keep_wide=False)
             if repaired is not None:
                 first = watch.child(seconds=_SHARE_BEFORE_LANDING * watch.remaining())
                 chosen = self.exchanged(repaired, others, first, wide_priced=True)
         return self.landed(chosen, others, watch)
 
-    def repaired_maximiser(self, others: FloatArray) -> IntArray | None:
+    def repaired_maximiser(self, others: FloatArray, watch: Watch) -> IntArray | None:
         """The Lagrangian maximiser repaired and nothing more: a plan at once; None: no repair ended well."""
-        return self.repaired(self._prices.chosen, others)
+        return self.repaired(self._prices.chosen, others, watch)
 
     def landed(self, chosen: IntArray, others: FloatArray, watch: Watch) -> IntArray | None:
         """A plan close to ``chosen``, which may break rows; None: not found.
@@ -178,26 +178,32 @@ class PlanSearch:
             price = np.where(broken, premium * np.maximum(self.multipliers, least), 0.0)
             chosen = self.exchanged(chosen, others, watch, price=price, num_triples=0)
             premium *= _PREMIUM_GROWTH
-        repaired = self.repaired(chosen, others)
+        repaired = self.repaired(chosen, others, watch)
         return None if repaired is None else self.exchanged(repaired, others, watch)
 
-    def repaired(self, chosen: IntArray, others: FloatArray, *, keep_wide: bool = True) -> IntArray | None:
+    def repaired(
+        self, chosen: IntArray, others: FloatArray, watch: Watch, *, keep_wide: bool = True
+    ) -> IntArray | None:
         """``chosen`` with groups moved until every row (but the wide ones, if these need not) holds."""
         s = self._s
         typical = _typical(self.multipliers)
+        slices = 1 + _REPAIR_STEPS_PER_GROUP * s.num_groups // _REPAIR_STEPS
         for attempt in range(_REPAIR_ATTEMPTS):
             found = chosen.copy()
             slack, space = self._slack(found, others), self._space(found)
             if not keep_wide:
                 slack[self.wide] = _UNLIMITED
-            broken = kernels.repair(
-                self._near_start, self._near_column, self._row_start, self._row_group, self._block,
-                s.weight, self._prices.regret, self._prices.idle_regret, *self._link_arrays, self._room,
-                found, slack, space, np.maximum(2.0 * self.multipliers, 0.25 * typical),
-                _REPAIR_STEPS + _REPAIR_STEPS_PER_GROUP * s.num_groups, self._seed + attempt,
-            )  # fmt: skip
-            if broken == 0:
-                return found
+            penalty = np.maximum(2.0 * self.multipliers, 0.25 * typical)
+            for number in range(slices):
+                broken = kernels.repair(
+                    self._near_start, self._near_column, self._row_start, self._row_group, self._block,
+                    s.weight, self._prices.regret, self._prices.idle_regret, *self._link_arrays, self._room,
+                    found, slack, space, penalty, _REPAIR_STEPS, self._seed + attempt + _REPAIR_ATTEMPTS * number,
+                )  # fmt: skip
+                if broken == 0:
+                    return found
+                if watch.must_stop:
+                    return None
         return None
 
     def exchanged(

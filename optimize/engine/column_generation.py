@@ -64,6 +64,8 @@ _SHARE_OF_CLOSING = 0.5
 # Many candidates: share of the neighbourhoods, before the exchanges of the choice engine.
 _SHARE_BEFORE_EXCHANGES = 0.85
 _FRUITLESS_ROUNDS = 24
+# Columns of the first neighbourhood among many candidates.
+_FIRST_OF_MANY = 3_000
 # From so many candidates on the relaxation is one of rows priced, not of columns generated.
 _MANY_FROM = 3_000
 _UNBROKEN = 1e-6
@@ -112,7 +114,9 @@ def _solve_relaxed(
     if best is not None and not watch.must_stop and not watch.gap_reached:
         part = watch.child(seconds=_SHARE_BEFORE_EXCHANGES * watch.remaining(), plans=True)
         part.offer_bound(relaxed.bound)
-        best = search_neighbourhoods(milp, group, part, relaxed, best, fruitless_rounds=_FRUITLESS_ROUNDS)
+        best = search_neighbourhoods(
+            milp, group, part, relaxed, best, fruitless_rounds=_FRUITLESS_ROUNDS, first_size=_FIRST_OF_MANY
+        )
     structure = None if found.row_duals is None else find_structure(milp)
     if structure is None or found.row_duals is None:
         if best is None and not watch.must_stop:

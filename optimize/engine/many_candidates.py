@@ -208,6 +208,8 @@ def _left_open(
         found = relax_by_columns(rest, own, inner, np.ones(rest.num_columns, dtype=np.bool_))
         if found.relaxation is not None:
             return Undecided(rest, free, held, found)
+        if undecided.all():
+            break
         number *= _GROWTH
         undecided[least_decided[:number]] = True
     return None

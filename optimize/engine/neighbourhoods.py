@@ -46,6 +46,7 @@ def search_neighbourhoods(
     best: FloatArray,
     *,
     fruitless_rounds: int | None = None,
+    first_size: int = _FIRST_SIZE,
     until: Callable[[], bool] = lambda: False,
 ) -> FloatArray:
     """A plan at least as good as ``best``.
@@ -54,6 +55,7 @@ def search_neighbourhoods(
     ----------
     group : shape (n,), candidate of each column (-1: of none, always free).
     relaxed : its ``distance`` says which columns are near.
+    first_size : columns of the first neighbourhood.
     fruitless_rounds : so many in a row without a gain end the search; None: only the watch and ``until`` do.
     """
     most_fruitless = np.inf if fruitless_rounds is None else fruitless_rounds
@@ -78,7 +80,7 @@ def search_neighbourhoods(
         return random.choice(names, count, replace=False, p=weight / weight.sum())
 
     draw = (at_random, by_rows, by_loss) if len(narrow) else (at_random, by_loss)
-    size, fruitless, number = float(_FIRST_SIZE), 0, 0
+    size, fruitless, number = float(first_size), 0, 0
     while fruitless < most_fruitless and not (watch.must_stop or watch.gap_reached or until()):
         turn = number % len(near)
         count = min(max(int(size / _NEAR_COLUMNS[turn]), 2), len(names))
