@@ -3,8 +3,8 @@
 What is found at one level serves the others: any multipliers bound every level (weak duality; only
 the sides enter anew), and a plan is a plan of every level whose rows it keeps.  What a level needs
 beyond that is found in steps, each dearer than the one before, until its gap is reached: plans in
-hand, multipliers minimised from the last ones, exchanges among the columns of least regret, the whole
-engine.
+hand, exchanges among the columns of least regret, multipliers minimised from the last ones and
+exchanges once more, the whole engine.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class LevelSolver:
         self._multipliers: list[FloatArray] = []
         self._plans: list[FloatArray] = []
         self._core: _Core | None = None
+        self._core_bound: tuple[Milp, LagrangianBound] | None = None
 
     def solve(self, milp: Milp, watch: Watch) -> GoalsOutcome:
         """Plan, bound and certificate of one level."""
@@ -63,10 +64,12 @@ class LevelSolver:
             return self._solve_anew(milp, watch)
         multipliers = self._best_multipliers(milp, watch)
         best = self._best_plan(milp, watch)
-        if not watch.gap_reached and len(self._bound.structure.side) <= _MINIMISED_ROWS:
-            multipliers = self._minimised(milp, watch, multipliers)
         if not watch.gap_reached and best is not None:
             best = self._improved(milp, watch, multipliers, best)
+        if not watch.gap_reached and len(self._bound.structure.side) <= _MINIMISED_ROWS:
+            multipliers = self._minimised(milp, watch, multipliers)
+            if not watch.gap_reached and best is not None:
+                best = self._improved(milp, watch, multipliers, best)
         gap = None if best is None else relative_gap(milp.value(best), watch.bound)
         if best is None or gap is None or gap > watch.gap:
             # From a plan that is close the engine would go hardly further than asked; the next level needs more.
@@ -159,16 +162,16 @@ class LevelSolver:
     def _improved(self, milp: Milp, watch: Watch, multipliers: FloatArray, best: FloatArray) -> FloatArray:
         """A plan at least as good as ``best`` by exchanges of near columns."""
         if self._core is None or self._core.at(milp, best) is None:
-            self._core = self._near(milp, multipliers, best)
+            self._core, self._core_bound = self._near(milp, multipliers, best), None
         core = self._core.at(milp, best)
         if core is None or watch.bound is None:
             return best
         part, start = core
-        structure = find_structure(part)
-        if structure is None:
+        bound = self._bound_of(part)
+        if bound is None:
             return best
+        structure = bound.structure
         rows = self._rows(milp, multipliers)
-        bound = LagrangianBound(structure)
         bound.others = start[structure.others]
         prices = bound.prices(structure.linking_multipliers(rows))
         inner = watch.child(plans=True, gap=_LASTING * watch.gap)
@@ -176,6 +179,19 @@ class LevelSolver:
         polish = Polish(part, structure, prices, bound.clusters, bound.others, inner)
         found = polish.exchanged_in_turns(start, inner.within_gap(watch.bound))
         return self._core.back(found, milp, best)
+
+    def _bound_of(self, part: Milp) -> LagrangianBound | None:
+        """The bound of the core's programme, moved from the last level's where it can be."""
+        moved = None
+        if self._core_bound is not None:
+            stated, bound = self._core_bound
+            structure = structure_at(bound.structure, stated, part)
+            moved = None if structure is None else bound.at(structure)
+        if moved is None:
+            structure = find_structure(part)
+            moved = None if structure is None else LagrangianBound(structure)
+        self._core_bound = None if moved is None else (part, moved)
+        return moved
 
     def _near(self, milp: Milp, multipliers: FloatArray, plan: FloatArray) -> _Core:
         assert self._bound is not None
