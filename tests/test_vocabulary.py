@@ -100,4 +100,7 @@ def test_figures_for_people() -> None:
     assert text.amount(50_000.0, "kW") == "50 000 kW"
     assert text.amount(None, "CNY") == "unlimited"
     assert text.percent(0.0036) == "0.36 %"
+    assert text.percent(0.00043) == "0.043 %"
+    assert text.percent(0.00004) == "0.0040 %"
+    assert text.percent(0.0) == "0.00 %"
     assert text.percent(None) == "unknown"

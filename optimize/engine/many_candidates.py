@@ -85,7 +85,7 @@ def relax_many(
         return None
     multipliers, mixed, columns = found
     narrow = ~(wide | own)
-    if narrow.any():
+    if _candidates_in(milp, group, narrow).any():
         multipliers = _with_narrow(milp, group, narrow, own, multipliers, watch)
     watch.offer_certificate(linear_certificate(milp, multipliers))
     return _left_open(milp, group, multipliers, narrow, mixed, columns, watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,8 @@ def grouped(value: float, digits: int = 0) -> str:
 def percent(share: float | None) -> str:
     if share is None:
         return "unknown"
+    if 5e-9 < share < 1e-3:  # two digits that count: a small gap is not none
+        return f"{100 * share:.{1 - math.floor(math.log10(100 * share))}f} %"
     return f"{100 * share:.2f} %" if share < 0.1 else f"{100 * share:.1f} %"
 
 
