@@ -89,6 +89,8 @@ def solve_by_columns(
         found = _solve_many(milp, group, watch, start, row_multipliers)
         if found is not None:
             return found
+        if watch.must_stop:
+            return outcome_of(milp, watch, _kept(milp, start))
     inside = None if row_multipliers is None else best_columns(milp, group, row_multipliers)
     return _solve_relaxed(milp, group, watch, relax_by_columns(milp, group, watch, inside), start)
 
@@ -99,9 +101,9 @@ def _solve_relaxed(
     if found.infeasible:
         return MilpOutcome(StopReason.INFEASIBLE, None, None, None)
     relaxed = found.relaxation
+    best = _kept(milp, start)
     if relaxed is None:
-        return solve_by_core(milp, watch, start)
-    best = start if start is not None and milp.violation(start) <= _UNBROKEN else None
+        return outcome_of(milp, watch, best) if watch.must_stop else solve_by_core(milp, watch, start)
     if best is not None:
         watch.offer_plan(milp.value(best))
     few = len(np.unique(group[group >= 0])) <= _MANY_CANDIDATES
@@ -126,6 +128,11 @@ def _solve_relaxed(
     bound.others = relaxed.x[structure.others]
     prices = structure.linking_multipliers(found.row_duals)
     return solve_from_multipliers(milp, bound, prices, watch, best)
+
+
+def _kept(milp: Milp, start: FloatArray | None) -> FloatArray | None:
+    """The plan ``start`` where it is one of ``milp``."""
+    return start if start is not None and milp.violation(start) <= _UNBROKEN else None
 
 
 def _solve_few(
@@ -203,8 +210,7 @@ def _solve_many(
     part = watch.child(plans=True)
     if watch.bound is not None:
         part.offer_bound(watch.bound)
-    if start is not None and milp.violation(start) > _UNBROKEN:
-        start = None
+    start = _kept(milp, start)
     own_start = None if start is None else start[left.free]
     outcome = _solve_relaxed(left.rest, group[left.free], part, left.relaxation, own_start)
     if outcome.x is None:
