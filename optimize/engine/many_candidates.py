@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from optimize.engine.candidates import best_of_group, optional, plainest
+from optimize.engine.candidates import best_of_group, optional, own_rows, plainest
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.choice import LagrangianBound
 from optimize.engine.choice_mixture import Mixture
@@ -148,9 +148,15 @@ def _with_narrow(
 ) -> FloatArray:
     """``multipliers`` with the narrow rows' best at the wide rows' (all zero where time ran out)."""
     inside = _candidates_in(milp, group, narrow)
-    columns = np.flatnonzero((group >= 0) & inside[group])
+    # Columns of no candidate in these rows count too: without them a row's price could cost more than it gives.
+    others = np.zeros(milp.num_columns, dtype=np.bool_)
+    others[milp.matrix[np.flatnonzero(narrow)].indices] = True
+    columns = np.flatnonzero(np.where(group >= 0, inside[group], others))
     matrix = sp.csr_array(milp.matrix[:, columns])
     rows = np.flatnonzero((narrow | own) & (np.diff(matrix.indptr) > 0))
+    multipliers = multipliers.copy()
+    before = multipliers[rows]
+    multipliers[rows] = 0.0
     part = replace(
         milp,
         cost=(milp.cost - milp.matrix.T @ multipliers)[columns],
@@ -163,13 +169,11 @@ def _with_narrow(
         column_names=None,
         row_names=None,
     )
-    owner = np.unique(group[columns], return_inverse=True)[1]
+    owner = np.where(group[columns] >= 0, np.unique(group[columns], return_inverse=True)[1], -1)
     inner = watch.child(seconds=_SHARE_OF_COMPONENTS * watch.remaining(), gap=_COMPONENT_GAP)
-    found = relax_by_columns(part, owner, inner, plainest(part, owner))
-    if found.row_duals is None:
-        return multipliers
-    multipliers = multipliers.copy()
-    multipliers[rows] = np.where(own[rows], 0.0, found.row_duals)
+    found = relax_by_columns(part, owner, inner, plainest(part, owner) | (owner < 0))
+    multipliers[rows] = before if found.row_duals is None else found.row_duals
+    multipliers[own_rows(milp)] = 0.0
     return multipliers
 
 

@@ -138,6 +138,28 @@ def test_plans_around_the_decided_hold_all_rows_under_a_valid_bound() -> None:
     assert found > NUM_CASES // 3
 
 
+def test_multipliers_of_narrow_rows_make_the_bound_of_many_candidates_closer() -> None:
+    closer = 0
+    for seed in range(NUM_CASES // 2):
+        milp, group, _ = case(seed)
+        bounds = []
+        for is_left_out in (False, True):
+            watch = Watch(EXACT, milp.maximise)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(column_relaxation, "_FEW_CANDIDATES", 4)
+                if is_left_out:
+                    patch.setattr(many_candidates, "_with_narrow", lambda *given: given[4])
+                many_candidates.relax_many(milp, group, watch)
+            bounds.append(None if watch.certificate is None else watch.certificate.bound)
+        if bounds[0] is None or bounds[1] is None:
+            continue
+        gain = bounds[1] - bounds[0] if milp.maximise else bounds[0] - bounds[1]
+        room = 1e-6 * max(1.0, abs(bounds[0]))
+        assert gain >= -room, f"seed {seed}"
+        closer += gain > room
+    assert closer
+
+
 def by_choice(milp: Milp, group: NDArray[np.int64]) -> MilpOutcome | None:
     return solve_by_choice(milp, Watch(EXACT, milp.maximise))
 
