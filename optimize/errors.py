@@ -16,14 +16,22 @@ class ExitCode(IntEnum):
     INFEASIBLE = 3
     NO_PLAN = 4
     FAILED_CHECK = 5
+    BUSY = 6
+    NOT_WRITTEN = 7
+    UNAVAILABLE = 8
+    STALE = 9
 
 
 _GRAVEST_FIRST = (
     ExitCode.INTERNAL_ERROR,
+    ExitCode.NOT_WRITTEN,
     ExitCode.BAD_INPUT,
     ExitCode.FAILED_CHECK,
     ExitCode.INFEASIBLE,
     ExitCode.NO_PLAN,
+    ExitCode.UNAVAILABLE,
+    ExitCode.BUSY,
+    ExitCode.STALE,
     ExitCode.SOLVED,
 )
 
