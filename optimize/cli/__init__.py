@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Sequence
 
 from optimize import __version__
-from optimize.cli import compare, explain, front, instances, race, robust, run, runs, solve, stress
+from optimize.cli import compare, explain, front, instances, ledger, race, robust, run, runs, solve, stress
 from optimize.cli.output import print_faults
 from optimize.errors import ExitCode, InputFaults, OptimizeError
 
 # One module each for a command or a group of them; each adds its own arguments.
-_COMMANDS = (solve, run, instances, runs, compare, explain, front, stress, robust, race)
+_COMMANDS = (solve, run, instances, runs, compare, explain, front, stress, robust, ledger, race)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

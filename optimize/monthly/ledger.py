@@ -17,8 +17,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -163,15 +163,24 @@ def read_entries(path: Path) -> list[Entry]:
     return entries
 
 
-def append_entries(path: Path, entries: Sequence[Entry], now: datetime.datetime | None = None) -> Ledger:
+def append_entries(
+    path: Path,
+    entries: Sequence[Entry],
+    check: Callable[[Ledger, Sequence[Entry]], Sequence[Fault]],
+    now: datetime.datetime | None = None,
+) -> Ledger:
     """Add entries behind those that are there, all or none, and return the ledger.
 
-    What stands in the file stays as it is, bit by bit; two calls at once wait for each other.  Whether the
-    entries may follow is asked of `optimize.monthly.ledger_states.entry_faults` by the caller.
+    What stands in the file stays as it is, bit by bit; two calls at once wait for each other.
+
+    Parameters
+    ----------
+    check : what keeps the entries from following the ledger: `optimize.monthly.ledger_states.entry_faults`.
+    now : when they are written down; None: the clock's time.
 
     Raises
     ------
-    InputFaults : the ledger there is damaged.
+    InputFaults : the ledger there is damaged, or the entries may not follow it.
     """
     stamp = (
         (now or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC).isoformat(timespec="seconds")
@@ -179,6 +188,9 @@ def append_entries(path: Path, entries: Sequence[Entry], now: datetime.datetime 
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path):
         ledger = read_ledger(path)
+        faults = check(ledger, entries)
+        if faults:
+            raise InputFaults(faults)
         before = path.read_bytes() if path.exists() else b""
         rows, hashes, last = [], [], ledger.head
         for entry in entries:
@@ -187,10 +199,7 @@ def append_entries(path: Path, entries: Sequence[Entry], now: datetime.datetime 
             hashes.append(last)
             rows.append([*cells.values(), last])
         _replace(path, before + _csv_of(rows, heading=not before))
-    added = tuple(
-        Entry(**{**{f.name: getattr(e, f.name) for f in fields(Entry)}, "recorded_at": stamp})
-        for e in entries
-    )
+    added = tuple(replace(entry, recorded_at=stamp) for entry in entries)
     return Ledger((*ledger.entries, *added), (*ledger.hashes, *hashes))
 
 
@@ -316,14 +325,16 @@ def _cells_of(entry: Entry, stamp: str) -> dict[str, str]:
 
     decision = ";".join(f"{name}={value}" for name, value in entry.decision.items())
     special = {"recorded_at": stamp, "decision": decision, "year": str(entry.year) if entry.year else ""}
-    cells = {c.name: special.get(c.name, text(getattr(entry, c.name))) for c in TABLE.columns if c.name in special or hasattr(entry, c.name)}  # fmt: skip
+    cells = {c.name: special.get(c.name, text(getattr(entry, c.name))) for c in TABLE.columns}
     return {
-        name: f"'{cell}" if name == "note" and cell[:1] in _FORMULA else cell for name, cell in cells.items()
+        name: f"'{cell}" if name in _FREE_TEXT and cell[:1] in _FORMULA else cell
+        for name, cell in cells.items()
     }
 
 
 # First signs by which a spreadsheet takes a text for a formula.
 _FORMULA = ("=", "+", "-", "@")
+_FREE_TEXT = ("who", "note")
 
 
 def _csv_of(rows: Sequence[Sequence[str]], *, heading: bool) -> bytes:
