@@ -260,7 +260,8 @@ class Programme:
     an instance with goals held at levels, where the arrays hold no plans (None: they do).  ``state_levels`` derives the options once
     for many instances that differ in budgets and targets only (None: every instance is stated anew).
     ``restate_options`` values the options under other figures; ``recount_projects`` counts a plan's
-    projects one by one as the checker does (None: the arrays hold no single projects).
+    projects one by one as the checker does (None: the arrays hold no single projects).  ``resumes``: its
+    search goes on from a warm start.
     """
 
     name: str
@@ -292,6 +293,7 @@ class Programme:
     factors: tuple[Factor, ...] = ()
     restate_options: Callable[[Any, tuple[str, ...]], RestatedOptions] | None = None
     recount_projects: Callable[[Any, Any], ProjectFigures] | None = None
+    resumes: bool = False
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

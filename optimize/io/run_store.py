@@ -8,6 +8,7 @@ manifest holds the SHA-256 of every other file and, as its ``seal``, of its own 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -72,6 +73,11 @@ def read_text_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
 
 
+def text_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table as `read_text_table` gives it once it has been stored."""
+    return pd.read_csv(io.StringIO(_csv_of(frame)), dtype=str, keep_default_na=False)
+
+
 def altered_files(run: Path, manifest: Mapping[str, Any]) -> list[str]:
     """What is not as it was written, in words; empty when nothing was touched."""
     digests = manifest.get("files")
@@ -131,11 +137,16 @@ def _publish(place: Path, home: Path) -> Path:
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    path.write_bytes(_csv_of(frame).encode("utf-8-sig"))
+
+
+def _csv_of(frame: pd.DataFrame) -> str:
     shown = frame.copy()
     for name in shown.columns:
         if shown[name].dtype == bool:
             shown[name] = shown[name].map({True: "true", False: "false"})
-    shown.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
+    text: str = shown.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def _write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -94,4 +94,5 @@ PROGRAMME = Programme(
     factors=FACTORS,
     restate_options=restate_options,
     recount_projects=recount_projects,
+    resumes=True,
 )

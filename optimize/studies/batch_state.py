@@ -18,11 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from optimize.errors import UsageError
-from optimize.io.run_store import read_manifest, read_summary, read_text_table
+from optimize.io.run_store import read_manifest, read_summary
+from optimize.io.warm_starts import read_warm_start
 from optimize.studies.batch_case import Case
 from optimize.warm_start import WarmStart
 
@@ -128,18 +126,7 @@ class BatchState:
         """The stored plan and multipliers of a case, to start a neighbour from; None: there are none."""
         if finished is None or not finished.run:
             return None
-        run = self._results / finished.run
-        projects, multipliers = run / "projects.csv", run / "multipliers.csv"
-        if not projects.is_file():
-            return None
-        priced = (
-            read_text_table(multipliers)
-            if multipliers.is_file()
-            else pd.DataFrame({"row": [], "multiplier": []})
-        )
-        return WarmStart(
-            read_text_table(projects), priced.assign(multiplier=priced["multiplier"].astype(np.float64))
-        )
+        return read_warm_start(self._results / finished.run)
 
 
 def finished_of(key: str, case: Case, summary: Mapping[str, Any], run: str) -> Finished:
