@@ -20,28 +20,11 @@ from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.tables import decode
 from optimize.io.validation import nearest
 from optimize.monthly.job_keys import FREE_SECTIONS, KEYS, Key
+from optimize.monthly.revise import RevisionRules
+from optimize.monthly.sources import Source
 
 JOB_FILE = "job.toml"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the instance comes from.
-
-    Attributes
-    ----------
-    folder : an instance folder; None: the workbook holds everything.
-    workbook : an .xlsx whose sheets stand instead of the folder's tables, or for all of them.
-    database : SQLAlchemy address; ``${NAME}`` in it stands for a variable of the environment, so that no
-        password stands in a file.
-    queries : by table (``pv_siting/sites``, ``districts``) the query that stands instead of the folder's table.
-    """
-
-    folder: Path | None = None
-    workbook: Path | None = None
-    database: str = ""
-    queries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,17 +49,13 @@ class Revising:
     Attributes
     ----------
     ledger : file of the ledger; None: none is kept, all projects of the plan are proposals.
-    amendment_months : in which the current year's list may be changed; () means in all.
-    max_changes : hard; None: as many as are worth it.
-    penalty_cny_per_change : what a change has to be worth at least.
+    rules : amendment months, what a change has to be worth, how many there may be.
     min_gain : what all changes together have to be worth, in the goal's unit.
     price : also plan without stability, to tell what it costs.
     """
 
     ledger: Path | None = None
-    amendment_months: tuple[int, ...] = ()
-    max_changes: int | None = None
-    penalty_cny_per_change: float = 0.0
+    rules: RevisionRules = field(default_factory=RevisionRules)
     min_gain: float = 0.0
     price: bool = False
 
@@ -190,9 +169,11 @@ class _Reader:
             ),
             revising=Revising(
                 self._beside(ledger) if ledger else None,
-tuple(value["revise.amendment_months"]),
-                None if max_changes is None else int(max_changes),
-                float(value["revise.penalty_cny_per_change"]),
+RevisionRules(
+                    amendment_months=tuple(value["revise.amendment_months"]),
+                    penalty_cny_per_change=float(value["revise.penalty_cny_per_change"]),
+                    max_changes=None if max_changes is None else int(max_changes),
+                ),
                 float(value["revise.min_gain"]),
                 bool(value["revise.price"]),
             ),
