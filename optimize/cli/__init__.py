@@ -10,12 +10,26 @@ import traceback
 from collections.abc import Sequence
 
 from optimize import __version__
-from optimize.cli import compare, explain, front, instances, ledger, race, robust, run, runs, solve, stress
+from optimize.cli import (
+    compare,
+    explain,
+    front,
+    instances,
+    ledger,
+    monthly,
+    race,
+    robust,
+    run,
+    runs,
+    solve,
+    stress,
+)
 from optimize.cli.output import print_faults
 from optimize.errors import ExitCode, InputFaults, OptimizeError
+from optimize.monthly.failures import STORAGE_ERRORS
 
 # One module each for a command or a group of them; each adds its own arguments.
-_COMMANDS = (solve, run, instances, runs, compare, explain, front, stress, robust, ledger, race)
+_COMMANDS = (solve, run, instances, runs, compare, explain, front, stress, robust, ledger, monthly, race)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,10 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("optimize: stopped before there was a plan", file=sys.stderr)
         return ExitCode.NO_PLAN
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            return _internal_error()
+        print(
+            f"optimize: {error.strerror}: {error.filename or 'a file'}; nothing half-written is left",
+            file=sys.stderr,
+        )
+        return ExitCode.NOT_WRITTEN
     except Exception:  # a bug: say so, keep the trace, give job runners their code
-        traceback.print_exc()
-        print("optimize: internal error, please report it with the lines above", file=sys.stderr)
-        return ExitCode.INTERNAL_ERROR
+        return _internal_error()
+
+
+def _internal_error() -> int:
+    traceback.print_exc()
+    print("optimize: internal error, please report it with the lines above", file=sys.stderr)
+    return ExitCode.INTERNAL_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:

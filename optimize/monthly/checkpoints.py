@@ -30,13 +30,13 @@ class Checkpoint:
 
     Attributes
     ----------
-    start : plan and multipliers to go on from.
-    objective : of the plan.
+    start : plan and multipliers to go on from; None: there are none.
+    objective : of the plan found so far; None: there is none.
     slices : how many parts of the solve are done; seconds : what they took.
     """
 
-    start: WarmStart
-    objective: float
+    start: WarmStart | None
+    objective: float | None
     slices: int
     seconds: float
 
@@ -54,7 +54,8 @@ class Checkpoints:
         self._folder = folder
 
     def keep(self, programme: str, key: str, checkpoint: Checkpoint) -> None:
-        """Put a checkpoint in the place of the last one, at once."""
+        """Put a checkpoint that has a plan in the place of the last one, at once."""
+        assert checkpoint.start is not None
         content: dict[str, Any] = {
             "key": key,
             "objective": checkpoint.objective,

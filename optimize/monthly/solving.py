@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -27,7 +27,7 @@ from optimize.io.warm_starts import warm_start_of
 from optimize.monthly.checkpoints import Checkpoint, Checkpoints, question_key
 from optimize.monthly.log import Log
 from optimize.programme import Goal, Programme, SolveOptions
-from optimize.report.city import summarise_city
+from optimize.report.city import city_tables, summarise_city
 from optimize.report.stored import run_tables
 from optimize.report.summary import status_of, summarise_run
 from optimize.result import StopReason
@@ -37,6 +37,9 @@ from optimize.warm_start import WarmStart
 
 # What is left of the time after a slice is added to it where it is less than this share of the slice.
 _LEAST_SHARE = 0.5
+
+ProjectKey: TypeAlias = tuple[str, str, str]
+"""Programme, table and id of a project, as the ledger names it."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,17 @@ class Subject(Protocol):
 
     def summary(self, found: Found) -> dict[str, Any]: ...
 
+    def tables(self, found: Found) -> dict[str, pd.DataFrame]: ...
+
+    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]: ...
+
 
 @dataclass(frozen=True)
 class Slices:
-    """How solves of a job are cut, and where what they find is put."""
+    """How solves of a job are cut, and where what they find is put; None: nowhere, and they are not cut."""
 
     first_s: float
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | None
     log: Log
 
 
@@ -106,39 +113,49 @@ class ProgrammeSubject:
         """Solve in slices from ``options.warm_start``, or from the checkpoint of this very question."""
         began = time.monotonic()
         key = question_key(self.name, self.data.fingerprint, options)
-        start, done, spent = options.warm_start, 0, 0.0
-        found, fault = slices.checkpoints.find(self.name, key)
-        if fault:
-            slices.log.tell(
-                "checkpoint ignored", f"{self.name}: the checkpoint is damaged ({fault}) and not used"
-            )
-        if found is not None:
-            start, done, spent = found.start, found.slices, found.seconds
-            slices.log.tell(
-                "resumed", f"{self.name}: goes on from the checkpoint of an interrupted run, {spent:.0f} s in"
-            )
+        here = Checkpoint(options.warm_start, None, 0, 0.0)
+        if slices.checkpoints is not None:
+            here = self._resumed(slices.checkpoints, key, slices.log) or here
         best: Solved | None = None
         while True:
-            left = max(options.time_limit_s - spent, min(slices.first_s, options.time_limit_s))
-            share = slices.first_s * 2**done
-            last = not self.programme.resumes or left - share < _LEAST_SHARE * share
-            share = left if last else share
-            slice_began = time.monotonic()
-            asked = dataclasses.replace(options, time_limit_s=share, warm_start=start)
+            begun_from, slice_began = here.start, time.monotonic()
+            share, last = self._share(options, slices, here)
+            asked = dataclasses.replace(options, time_limit_s=share, warm_start=begun_from)
             solved = solve(self.programme, self.data, asked)
-            spent += time.monotonic() - slice_began
-            done += 1
             best = _better(best, solved)
+            here = self._put_down(best, here, time.monotonic() - slice_began)
+            if slices.checkpoints is not None and here.objective is not None:
+                slices.checkpoints.keep(self.name, key, here)
             unfinished = solved.result.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED)
-            if best.check is not None and best.check.passed and unfinished and self.programme.resumes:
-                start_then, start = start, start_of(self.programme, best)
-                assert best.result.objective is not None
-                slices.checkpoints.keep(self.name, key, Checkpoint(start, best.result.objective, done, spent))
-            else:
-                start_then = start
             if last or not unfinished or options.interrupt.is_set():
-                break
-        return _found(best, options, time.monotonic() - began, done, start_then)
+                return _found(best, options, time.monotonic() - began, here.slices, begun_from)
+
+    def _resumed(self, checkpoints: Checkpoints, key: str, log: Log) -> Checkpoint | None:
+        found, fault = checkpoints.find(self.name, key)
+        if fault:
+            log.tell(
+                "checkpoint ignored", f"{self.name}: the checkpoint is damaged ({fault}) and is not used"
+            )
+        if found is not None:
+            log.tell(
+                "resumed",
+                f"{self.name}: goes on from an interrupted run, {found.seconds:.0f} s into its solve",
+            )
+        return found
+
+    def _share(self, options: SolveOptions, slices: Slices, here: Checkpoint) -> tuple[float, bool]:
+        """Seconds of the next slice, and whether it is the last."""
+        left = max(options.time_limit_s - here.seconds, min(slices.first_s, options.time_limit_s))
+        share = slices.first_s * 2.0**here.slices
+        last = slices.checkpoints is None or not self.programme.resumes or left - share < _LEAST_SHARE * share
+        return (left, True) if last else (share, False)
+
+    def _put_down(self, best: Solved, here: Checkpoint, seconds: float) -> Checkpoint:
+        """Where the solve is after one more slice; without a checked plan it begins from what it began from."""
+        slices, spent = here.slices + 1, here.seconds + seconds
+        if not self.programme.resumes or best.check is None or not best.check.passed:
+            return dataclasses.replace(here, slices=slices, seconds=spent)
+        return Checkpoint(start_of(self.programme, best), best.result.objective, slices, spent)
 
     def keep(self, found: Found, tables: Mapping[str, pd.DataFrame]) -> Found | None:
         """The plan of ``tables`` under the present inputs with the bound just proven; None: it breaks a rule."""
@@ -153,10 +170,17 @@ class ProgrammeSubject:
         value = report.figures[solved.result.goal[-1]]
         result = dataclasses.replace(solved.result, solution=plan, objective=value)
         kept = dataclasses.replace(solved, result=result, check=report)
-        return dataclasses.replace(found, figures=report.figures, solved=kept, kept=True)
+        return dataclasses.replace(found, status="solved", figures=report.figures, solved=kept, kept=True)
 
     def summary(self, found: Found) -> dict[str, Any]:
         return summarise_run(self.programme, self.data, found.solved, found.options, found.seconds)
+
+    def tables(self, found: Found) -> dict[str, pd.DataFrame]:
+        return run_tables(self.programme, found.solved)
+
+    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]:
+        """What is done at every project of a plan's text tables."""
+        return _decisions(self.programme, tables, "")
 
 
 @dataclass(frozen=True)
@@ -200,10 +224,34 @@ class CitySubject:
         value = check.report.figures[solved.result.goal[-1]]
         result = dataclasses.replace(solved.result, plan=plan, objective=value)
         kept = dataclasses.replace(solved, result=result, check=check)
-        return dataclasses.replace(found, figures=check.report.figures, solved=kept, kept=True)
+        return dataclasses.replace(
+            found, status="solved", figures=check.report.figures, solved=kept, kept=True
+        )
 
     def summary(self, found: Found) -> dict[str, Any]:
         return summarise_city(found.solved, found.seconds)
+
+    def tables(self, found: Found) -> dict[str, pd.DataFrame]:
+        return city_tables(found.solved)
+
+    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]:
+        """As `ProgrammeSubject.projects`, of all programmes."""
+        found: dict[ProjectKey, str] = {}
+        for part in self.city.parts:
+            found |= _decisions(part.programme, tables, f"{part.programme.name}.")
+        return found
+
+
+def _decisions(
+    programme: Programme, tables: Mapping[str, pd.DataFrame], prefix: str
+) -> dict[ProjectKey, str]:
+    found: dict[ProjectKey, str] = {}
+    for table in programme.project_tables:
+        cells = tables[f"{prefix}{table.name}"]
+        for row in cells[[*table.id, *table.decision]].itertuples(index=False, name=None):
+            key = (programme.name, table.name, ":".join(row[: len(table.id)]))
+            found[key] = " · ".join(row[len(table.id) :])
+    return found
 
 
 def start_of(programme: Programme, solved: Solved) -> WarmStart:

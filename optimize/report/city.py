@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from optimize.city.checker import CityCheck
 from optimize.city.instance import City
 from optimize.city.plan import SILOS, CityPlan, plan_tables, split_table, tables_below
@@ -251,6 +253,19 @@ def city_json(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:
 # --- the store --------------------------------------------------------------------------------------
 
 
+def city_tables(solved: SolvedCity) -> dict[str, pd.DataFrame]:
+    """Tables of a checked joint plan, of today's fixed shares beside it, and of what proves its bound."""
+    result = solved.result
+    assert result.plan is not None and solved.check is not None
+    tables = plan_tables(result.city, result.plan, solved.check.instances)
+    if result.silos.plan is not None and solved.silo_check is not None:
+        own = plan_tables(result.city, result.silos.plan, solved.silo_check.instances)
+        tables |= tables_below(SILOS, own)
+    if result.certificate is not None:
+        tables |= certificate_tables(result.certificate)
+    return tables
+
+
 def store_city(
     results: Path,
     instance: Path,
@@ -259,32 +274,36 @@ def store_city(
     summary: Mapping[str, Any],
     overrides: Mapping[str, Any],
     started_utc: str,
+    *,
+    known_as: Path | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Path | None:
-    """Write the run below ``results``; None where there is no checked plan."""
+    """Write the run below ``results``; None where there is no checked plan.
+
+    Parameters
+    ----------
+    known_as : where the instance will lie when run and instance have been moved together; None: where it is.
+    more : further entries of the manifest.
+    """
     result = solved.result
     if summary["status"] != "solved":
         return None
-    assert result.plan is not None and solved.check is not None
-    tables = plan_tables(result.city, result.plan, solved.check.instances)
-    if result.silos.plan is not None and solved.silo_check is not None:
-        own = plan_tables(result.city, result.silos.plan, solved.silo_check.instances)
-        tables |= tables_below(SILOS, own)
-    if result.certificate is not None:
-        tables |= certificate_tables(result.certificate)
+    tables = city_tables(solved)
     manifest = {
-        **_place(result.city, instance, results / CITY / result.city.fingerprint),
+        **_place(result.city, instance, results / CITY / result.city.fingerprint, known_as or instance),
         "programmes": list(result.city.names),
         "fingerprint": result.city.fingerprint,
         "network": result.network,
         **outcome_manifest(result, options, result.engine, overrides, started_utc),
+        **(more or {}),
     }
     return save_run(results, CITY, result.city.fingerprint, tables, summary, plain_mapping(manifest))
 
 
-def _place(city: City, path: Path, home: Path) -> dict[str, Any]:
+def _place(city: City, path: Path, home: Path, known_as: Path) -> dict[str, Any]:
     files = city_files(path, [part.programme for part in city.parts])
     return {
-        "instance": str(path),
+        "instance": str(known_as),
         "instance_from_run": os.path.relpath(path.resolve(), home.resolve() / "run"),
         "instance_files": {name: file_digest(file) for name, file in files.items()},
     }

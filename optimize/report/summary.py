@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import math
 import os
@@ -14,9 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+import optimize
 from optimize import __version__
 from optimize.checking import CheckReport
 from optimize.errors import ExitCode
+from optimize.io.fingerprint import fingerprint_files
 from optimize.io.instance_folder import instance_files
 from optimize.io.run_store import file_digest
 from optimize.programme import Goal, Programme, SolveOptions
@@ -156,26 +159,51 @@ def manifest_of(
     return plain_mapping({**instance, "fingerprint": data.fingerprint, **asked})
 
 
-def place_of_instance(path: Path, programme: Programme, home: Path) -> dict[str, Any]:
+def place_of_instance(
+    path: Path, programme: Programme, home: Path, known_as: Path | None = None
+) -> dict[str, Any]:
     """How a run finds its instance again: its path as given and as seen from the run's folder.
 
     Parameters
     ----------
     home : folder the run's folder will lie in.
+    known_as : where the instance will lie when run and instance have been moved together; None: where it is.
     """
     return {
-        "instance": str(path),
+        "instance": str(known_as or path),
         "instance_from_run": os.path.relpath(path.resolve(), home.resolve() / "run"),
         "instance_files": {name: file_digest(file) for name, file in instance_files(path, programme)},
     }
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-    """Versions of everything that can change a plan."""
-    found = {"optimize": __version__, "python": platform.python_version()}
+    """Versions of everything that can change a plan; of this package the content, too."""
+    found = {
+        "optimize": __version__,
+        "optimize source": _source_digest(),
+        "python": platform.python_version(),
+    }
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
-    return found
+    return found | {"machine": platform.machine(), "processor": _processor()}
+
+
+def _source_digest() -> str:
+    """A short name for the code that is running, whatever it calls itself."""
+    home = Path(optimize.__file__).parent
+    return fingerprint_files((file.relative_to(home).as_posix(), file) for file in home.rglob("*.py"))
+
+
+def _processor() -> str:
+    """The processor's name: kernels are compiled for it, and its rounding may be its own."""
+    facts = Path("/proc/cpuinfo")
+    if facts.is_file():
+        for line in facts.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor()
 
 
 def json_line(summary: Mapping[str, Any], run: str | None) -> dict[str, Any]:

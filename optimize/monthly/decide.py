@@ -1,0 +1,160 @@
+"""What a period plans, and whether its plan is worth more than the one in force."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from optimize.city.reading import read_city
+from optimize.city.schema import CITY
+from optimize.errors import ExitCode, UsageError, gravest
+from optimize.io.instance_folder import read_instance
+from optimize.io.run_store import read_text_table
+from optimize.io.warm_starts import read_warm_start
+from optimize.monthly.job import Job
+from optimize.monthly.periods import Period
+from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Slices, Subject
+from optimize.programme import SolveOptions
+from optimize.registry import PROGRAMMES
+from optimize.report import text
+from optimize.report.summary import STATUS_CODES
+
+# A figure of two plans that differs by less than this share is the same.
+_SAME = 1e-7
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a period has for one programme, or for the city.
+
+    Attributes
+    ----------
+    found : what is published: the fresh plan, or the one in force under the present inputs.
+    fresh : what the solve found.
+    standing : the plan in force under the present inputs; None: there is none, or it breaks a rule of theirs.
+    """
+
+    subject: Subject
+    found: Found
+    fresh: Found
+    standing: Found | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a period asks for plans."""
+
+    job: Job
+    interrupt: threading.Event
+    slices: Slices
+    in_force: Period | None
+
+    def plan(self, subject: Subject) -> Plan:
+        """Solve, and keep the plan in force where nothing is worth changing."""
+        options = self.options(subject)
+        log = self.slices.log
+        fresh = subject.solve(options, self.slices)
+        value = fresh.figures.get(options.goal[-1])
+        unit = next(goal.unit for goal in subject.goals if goal.name == options.goal[-1])
+        log.tell(
+            "solved",
+            f"{subject.name}: {fresh.status} after {fresh.seconds:.0f} s · "
+            f"{options.goal[-1]} {text.amount(value, unit)} · gap {text.percent(fresh.solved.result.gap)}",
+            slices=fresh.slices,
+        )
+        standing = self._standing(subject, fresh)
+        if (
+            standing is not None
+            and fresh.status in ("solved", "no plan")
+            and not self._worth(subject, fresh, standing)
+        ):
+            return Plan(subject, standing, fresh, standing)
+        return Plan(subject, fresh, fresh, standing)
+
+    def options(self, subject: Subject) -> SolveOptions:
+        """As the job says, from the plan in force where there is one."""
+        solving = self.job.solving
+        known = [goal.name for goal in subject.goals]
+        unknown = [name for name in solving.goal if name not in known]
+        if unknown:
+            raise UsageError(f"plan.goal {', '.join(unknown)}: {subject.name} knows {', '.join(known)}")
+        run = self.run_in_force(subject)
+        return SolveOptions(
+            goal=solving.goal,
+            gap=solving.gap,
+            time_limit_s=solving.time_limit_s,
+            threads=solving.threads,
+            seed=solving.seed,
+            interrupt=self.interrupt,
+            warm_start=None if run is None else read_warm_start(run),
+        )
+
+    def run_in_force(self, subject: Subject) -> Path | None:
+        return None if self.in_force is None else self.in_force.runs.get(subject.name)
+
+    def _standing(self, subject: Subject, fresh: Found) -> Found | None:
+        run = self.run_in_force(subject)
+        return None if run is None else subject.keep(fresh, tables_in(run))
+
+    def _worth(self, subject: Subject, fresh: Found, standing: Found) -> bool:
+        """Whether the fresh plan is worth changing to: better in the first goal that differs, by enough in the last."""
+        if fresh.status != "solved":
+            return False
+        maximise = {goal.name: goal.maximise for goal in subject.goals}
+        for place, name in enumerate(fresh.options.goal):
+            side = 1.0 if maximise[name] else -1.0
+            gain = side * (fresh.figures[name] - standing.figures[name])
+            size = max(1.0, abs(standing.figures[name]))
+            if place == len(fresh.options.goal) - 1:
+                return gain > max(self.job.revising.min_gain, _SAME * size)
+            if abs(gain) > _SAME * size:
+                return gain > 0
+        raise AssertionError("a solve has at least one goal")
+
+
+def subjects_in(job: Job, folder: Path) -> list[Subject]:
+    """What the job plans of the instance in ``folder``."""
+    if job.solving.joint:
+        _, city = read_city(folder, PROGRAMMES, job.solving.programmes)
+        return [CitySubject(city)]
+    loaded = read_instance(folder, PROGRAMMES, job.solving.programmes)
+    return [ProgrammeSubject(part.programme, part.data) for part in loaded.programmes]
+
+
+def runs_by_programme(period: Period) -> dict[str, Path]:
+    """The run of each programme of a period; a joint one for each of its programmes."""
+    runs = period.runs
+    if CITY not in runs:
+        return runs
+    return dict.fromkeys(period.manifest["programmes"], runs[CITY])
+
+
+def tables_in(run: Path) -> dict[str, pd.DataFrame]:
+    """All tables of a run, as text cells."""
+    return {path.stem: read_text_table(path) for path in sorted(run.glob("*.csv"))}
+
+
+def why_not(plans: Sequence[Plan]) -> tuple[ExitCode, str]:
+    """Code and words of the plans that are missing."""
+    codes, words = [], []
+    for plan in plans:
+        codes.append(STATUS_CODES[plan.found.status])
+        summary = plan.subject.summary(plan.found)
+        words += [f"{plan.subject.name}: {_reason(summary)}"]
+        if summary["status"] == "infeasible":
+            words += text.relaxation_lines(summary["relaxations"])
+    return gravest(codes), "\n".join(words)
+
+
+def _reason(summary: Mapping[str, object]) -> str:
+    if summary["status"] == "failed check":
+        violations = summary["violations"]
+        assert isinstance(violations, list)
+        return f"the plan failed its check and is not published: {violations[0]}"
+    if summary["status"] == "no plan":
+        return "no plan found within the time limit"
+    return "no plan meets every hard target"

@@ -1,0 +1,144 @@
+"""The inputs of a period as they are read: copied, validated, and held against those of the last one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from optimize.errors import Fault, InputFaults, UsageError
+from optimize.io.instance_folder import LoadedInstance, read_instance
+from optimize.io.run_store import file_digest
+from optimize.monthly.job import Job
+from optimize.monthly.ledger import Ledger, read_ledger
+from optimize.monthly.log import Log
+from optimize.monthly.periods import Period
+from optimize.monthly.sources import SourceRead, SourceUnavailable, read_source
+from optimize.registry import PROGRAMMES
+
+T = TypeVar("T")
+
+INPUTS, LEDGER = "inputs", "ledger.csv"
+# Tables so short may lose most of their rows for good reasons.
+_SHORT_TABLE = 20
+# What a network folder answers when it is the network, not the file.
+_PASSING = frozenset(
+    {errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN,
+     errno.ECONNRESET, errno.ECONNREFUSED, errno.EAGAIN, errno.EBUSY}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a period begins from.
+
+    Attributes
+    ----------
+    folder : the instance as read, before the ledger is laid over it.
+    rows : by programme and table, how many rows it has.
+    """
+
+    folder: Path
+    read: SourceRead
+    ledger: Ledger
+    rows: Mapping[str, int]
+
+
+def read_inputs(job: Job, place: Path, last: Period | None, log: Log, *, accept_lost_rows: bool) -> Inputs:
+    """Copy instance and ledger into ``place`` and validate them.
+
+    Raises
+    ------
+    SourceUnavailable : the source did not answer, however often it was asked.
+    InputFaults : all faults of the tables; or tables that look like truncated exports.
+    """
+    folder = place / INPUTS
+    read = _patiently(lambda: read_source(job.source, folder), job, log)
+    ledger = _copied_ledger(job, place)
+    loaded = read_instance(folder, PROGRAMMES, job.solving.programmes, job.solving.settings)
+    rows = count_rows(loaded)
+    if last is not None and not accept_lost_rows:
+        _refuse_truncated(rows, last, job.max_lost_rows)
+    if last is not None:
+        share_unchanged(folder, last.folder / INPUTS)
+    return Inputs(folder, read, ledger, rows)
+
+
+def count_rows(loaded: LoadedInstance) -> dict[str, int]:
+    """Rows of every table by ``programme/table``."""
+    return {
+        f"{part.programme.name}/{name}": len(frame)
+        for part in loaded.programmes
+        for name, frame in part.data.tables.items()
+    }
+
+
+def share_unchanged(folder: Path, before: Path) -> int:
+    """Files that are the same in ``before`` become links to those; how many there were.
+
+    Published periods are never written to, so that they may share what they have in common.
+    """
+    shared = 0
+    for path in sorted(folder.rglob("*")):
+        old = before / path.relative_to(folder)
+        if path.is_symlink() or not path.is_file() or not old.is_file():
+            continue
+        if path.stat().st_size != old.stat().st_size or file_digest(path) != file_digest(old):
+            continue
+        link = path.with_name(f".{path.name}.link")
+        try:
+            os.link(old, link)
+        except OSError:  # no links here, or too many of one file: the copy does as well
+            return shared
+        link.replace(path)
+        shared += 1
+    return shared
+
+
+def _patiently(read: Callable[[], T], job: Job, log: Log) -> T:
+    """What ``read`` gives, asked again where the source did not answer; faults in data are not asked again."""
+    wait_s = job.wait_s
+    for attempt in range(1, job.attempts + 1):
+        try:
+            return read()
+        except (SourceUnavailable, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _PASSING:
+                raise
+            if attempt == job.attempts:
+                if isinstance(error, OSError):
+                    raise SourceUnavailable(f"{error}; asked {attempt} times") from error
+                raise
+            log.tell(
+                "asked again", f"the source did not answer ({error}); again in {wait_s:g} s", attempt=attempt
+            )
+            time.sleep(wait_s)
+            wait_s *= 2
+    raise AssertionError("at least one attempt is made")
+
+
+def _copied_ledger(job: Job, place: Path) -> Ledger:
+    file = job.revising.ledger
+    if file is None:
+        return Ledger()
+    if not file.is_file():
+        raise UsageError(f"the ledger {file} is not there; `optimize ledger add {job.file}` begins one")
+    shutil.copyfile(file, place / LEDGER)
+    return read_ledger(place / LEDGER)
+
+
+def _refuse_truncated(rows: Mapping[str, int], last: Period, most_lost: float) -> None:
+    before: Mapping[str, Any] = last.manifest.get("rows", {})
+    faults = []
+    for table, then in before.items():
+        now = rows.get(table, 0)
+        if then > _SHORT_TABLE and now < (1.0 - most_lost) * then:
+            expected = f"at least {1.0 - most_lost:.0%} of the {then} rows of {last.name}"
+            mend = "is the export complete? If it is, --accept-lost-rows takes it once, instance.max_lost_rows always"
+            faults.append(Fault(table, "(rows)", expected, str(now), mend))
+    if faults:
+        raise InputFaults(faults)
