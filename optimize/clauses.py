@@ -43,6 +43,10 @@ class ClauseTarget:
         return self.clause.id
 
 
+REVISE = "CITY-REVISE"
+EVERY_PROGRAMME = "*"  # a clause that every programme which can be revised may set
+_REVISED = ("pv_siting",)
+
 _ALL = (
     Clause("DC-PUE", "datacenter", "PUE≥1.7存量数据中心提标改造比例", "share of centres with PUE at or above the threshold upgraded or closed", "share", ">="),
     Clause("DC-CLOSE", "datacenter", "老小散旧机房关停迁移比例", "share of small, old, scattered rooms closed", "share", ">="),
@@ -78,6 +82,7 @@ _ALL = (
     Clause("CITY-BUDGET", "city", "预算", "budget by funding source and year", "CNY", "<="),
     Clause("CITY-ENERGY", "city", "公共机构能耗总量", "energy use of public institutions", "tce/a", "<="),
     Clause("CITY-CO2", "city", "公共机构碳排放总量", "CO2 of public institutions", "tCO2/a", "<="),
+    Clause(REVISE, EVERY_PROGRAMME, "现行计划调整项数", "changes to the plan in force", "count", "<="),
 )  # fmt: skip
 
 CLAUSES = MappingProxyType({clause.id: clause for clause in _ALL})
@@ -85,4 +90,5 @@ CLAUSES = MappingProxyType({clause.id: clause for clause in _ALL})
 
 def clauses_of(programme: str) -> tuple[Clause, ...]:
     """The clauses an instance of ``programme`` may set, in the order of the policy papers."""
-    return tuple(clause for clause in _ALL if clause.programme == programme)
+    of = (programme, EVERY_PROGRAMME) if programme in _REVISED else (programme,)
+    return tuple(clause for clause in _ALL if clause.programme in of)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from optimize.clauses import Clause, ClauseTarget
+from optimize.revision import FROZEN_STATES, STATES
 
 Kind = Literal["float", "int", "str", "bool"]
 REQUIRED: Any = object()
@@ -224,6 +225,24 @@ LOCKS = Table(
     zh="锁定",
 )  # fmt: skip
 
+
+def plan_in_force_table(*decision: Column) -> Table:
+    """The plan that is being revised: one row a project, with what its programme decides of it (`decision`)."""
+    return Table(
+        "plan_in_force",
+        "the plan that is being revised, one row a project: those "
+        f"{', '.join(FROZEN_STATES)} stay as they are, every other one may be changed",
+        (
+            *decision,
+            Column("state", "str", "how far it is", choices=STATES, default=STATES[0], zh="状态"),
+            Column("actual_capex_cny", "float", f"what it costs in fact ({', '.join(FROZEN_STATES)}); empty: as estimated", "CNY", 0, default=None, zh="实际投资"),
+            Column("cancellation_cost_cny", "float", "owed where a project that is not yet contracted is dropped or becomes another one (not where it is only moved)", "CNY", 0, default=0.0, zh="取消费用"),
+        ),
+        optional=True,
+        zh="现行计划",
+    )  # fmt: skip
+
+
 COMMON_PARAMETERS = (
     Parameter("base_year", "int", "first investment year; money is real money of it", "a", 2000, 2100),
     Parameter("num_years", "int", "investment years", "a", 1, 10, default=5),
@@ -234,6 +253,12 @@ COMMON_PARAMETERS = (
     Parameter("prices.carbon_cny_per_t", "float", "value of avoided CO2", "CNY/t", 0, 5000, default=55.0),
     Parameter("budgets.scale", "float", "multiplies every budget", "1", 0, 1e6, default=1.0),
     Parameter("budgets.carry_over_share", "float", "share of unspent money usable next year", "share", 0, 1, default=0.0),
+    Parameter("revision.first_open_year", "int", "before it nothing starts but what `plan_in_force` holds, as it is there; 0: all years are open", "a", 0, 2100, default=0),
+    Parameter("revision.weight_added", "float", "what a project that is not in the plan in force counts as a change", "1", 0, 1000, default=1.0),
+    Parameter("revision.weight_dropped", "float", "what a dropped project counts", "1", 0, 1000, default=1.0),
+    Parameter("revision.weight_resized", "float", "what a project with another scale, configuration or offer counts", "1", 0, 1000, default=1.0),
+    Parameter("revision.weight_moved", "float", "what a project in another year counts", "1", 0, 1000, default=1.0),
+    Parameter("revision.weight_refunded", "float", "what a project that others pay counts", "1", 0, 1000, default=1.0),
     Parameter("stress.costs_mean", "float", "`optimize stress`: CAPEX on average, times that of the tables", "1", 0.1, 10, default=1.0),
     Parameter("stress.costs_sd", "float", "standard deviation common to all CAPEX (logarithmic normal)", "1", 0, 1, default=0.1),
     Parameter("stress.project_costs_sd", "float", "standard deviation of each row's own CAPEX besides", "1", 0, 1, default=0.1),

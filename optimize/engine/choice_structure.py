@@ -127,10 +127,14 @@ def find_structure(milp: Milp) -> ChoiceStructure | None:
 
 
 def group_rows(milp: Milp, binary: BoolArray) -> IntArray:
-    """Rows of which no two share a column: at most (or exactly) one of their binary columns is chosen."""
+    """Rows of which no two share a column: at most (or exactly) one of their binary columns is chosen.
+
+    A row that asks for its one column is such a row too: what is decided is a choice of one.
+    """
     counts = np.diff(milp.matrix.indptr)
-    fits = (milp.row_upper == 1) & ((milp.row_lower <= 0) | (milp.row_lower == 1))
-    rows = np.flatnonzero(fits & (counts > 1))
+    exactly = (milp.row_upper == 1) & (milp.row_lower == 1)
+    fits = exactly | ((milp.row_upper == 1) & (milp.row_lower <= 0) & (counts > 1))
+    rows = np.flatnonzero(fits & (counts > 0))
     matrix = milp.matrix[rows]
     row_of = np.repeat(np.arange(len(rows)), counts[rows])
     odd = (matrix.data != 1.0) | ~binary[matrix.indices]

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from optimize.funding import elastic_budgets
 from optimize.milp import OTHER, ElasticRows, Milp, MilpBuilder, Objective
+from optimize.pv_siting.changes import Changes
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.limits import Limits, TargetRow
+from optimize.pv_siting.limits import MINIMISED, Limits, TargetRow
 from optimize.pv_siting.options import Options
 
 FloatArray = NDArray[np.float64]
@@ -20,18 +21,22 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Arrays:
-    """The arrays with what is needed to read a plan and to relax rows; ``soft`` clauses give way at a price."""
+    """The arrays with what is needed to read a plan and to relax rows; ``soft`` clauses give way at a price.
+
+    ``shortfalls`` : column of each of ``soft``.
+    """
 
     milp: Milp
     chosen: IntArray
     carried: IntArray
     carried_pairs: tuple[tuple[int, int], ...]
+    shortfalls: IntArray
     objectives: dict[str, Objective]
     elastic: tuple[ElasticRows, ...]
     soft: tuple[ElasticRows, ...]
 
 
-GOALS = ("npv", "cost", "energy", "co2", "capacity")
+GOALS = ("npv", "cost", "energy", "co2", "capacity", "changes")
 
 
 def build_arrays(
@@ -53,7 +58,11 @@ def build_arrays(
         chosen=x,
         carried=carried,
         carried_pairs=pairs,
-        objectives={goal: _objective(goal, milp.num_columns, candidates, x, shortfall) for goal in goals},
+        shortfalls=np.array([column for column, _ in shortfall], dtype=np.int64),
+        objectives={
+            goal: _objective(goal, milp.num_columns, candidates, limits.changes, x, shortfall)
+            for goal in goals
+        },
         elastic=(*elastic, *of_targets, *of_budgets),
         soft=tuple(soft),
     )
@@ -64,7 +73,8 @@ def _add_choice(
 ) -> list[ElasticRows]:
     is_first = np.diff(candidates.site, prepend=-1) > 0  # options are ordered by site
     row = np.cumsum(is_first) - 1
-    builder.add_rows("one_option_per_site", int(is_first.sum()), [(row, x, 1.0)], upper=1.0)  # (P3)
+    stays = limits.changes.frozen[is_first].astype(np.float64)
+    builder.add_rows("one_option_per_site", len(stays), [(row, x, 1.0)], lower=stays, upper=1.0)  # (P3)
     elastic = []
     position = np.full(len(instance.sites), -1, dtype=np.int64)
     required = np.array([r.site for r in limits.required], dtype=np.int64)
@@ -204,7 +214,10 @@ def _add_order_and_capacities(
             built = np.flatnonzero(candidates.year <= t)
             coefficient = (limits.first[built] - share) * candidates.kw[built]
             rows = builder.add_rows(
-                "first_share", 1, [(np.zeros_like(built), x[built], coefficient)], lower=0.0
+                "first_share",
+                1,
+                [(np.zeros_like(built), x[built], coefficient)],
+                lower=limits.first_side_kw[t],
             )
             elastic.append(
                 ElasticRows(
@@ -229,17 +242,25 @@ def _add_order_and_capacities(
 
 
 def _objective(
-    goal: str, num_columns: int, candidates: Options, x: IntArray, shortfall: list[tuple[int, TargetRow]]
+    goal: str,
+    num_columns: int,
+    candidates: Options,
+    changes: Changes,
+    x: IntArray,
+    shortfall: list[tuple[int, TargetRow]],
 ) -> Objective:
-    figure, maximise, of_penalty = {
-        "npv": (candidates.npv_cny, True, -1.0),
-        "cost": (candidates.cost_cny, False, 1.0),
-        "energy": (candidates.energy_mwh, True, 0.0),
-        "co2": (candidates.co2_t, True, 0.0),
-        "capacity": (candidates.kw, True, 0.0),
+    # figure, constant, what a CNY of penalties or cancellations counts
+    figure, constant, of_cny = {
+        "npv": (candidates.npv_cny, 0.0, -1.0),
+        "cost": (candidates.cost_cny, 0.0, 1.0),
+        "energy": (candidates.energy_mwh, 0.0, 0.0),
+        "co2": (candidates.co2_t, 0.0, 0.0),
+        "capacity": (candidates.kw, 0.0, 0.0),
+        "changes": (changes.weight, changes.weight_of_nothing, 0.0),
     }[goal]
     cost = np.zeros(num_columns)
     for column, row in shortfall:
-        cost[column] = of_penalty * row.target.penalty_cny_per_unit
-    cost[x] = figure
-    return Objective(goal, cost, maximise)
+        cost[column] = of_cny * row.target.penalty_cny_per_unit
+    cost[x] = figure + of_cny * changes.owed_cny if of_cny else figure
+    offset = constant + of_cny * changes.owed_for_nothing_cny
+    return Objective(goal, cost, goal not in MINIMISED, offset)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from optimize.pv_siting.checker_kernel import hourly_use
 from optimize.pv_siting.instance import Instance
+from optimize.revision import FROZEN_STATES
 
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +66,12 @@ def join_projects(instance: Instance, projects: pd.DataFrame) -> pd.DataFrame:
         wide[part] = wide[f"o_{part}"].where(offered, wide[f"c_{part}"]).fillna("")
         prefixed = catalogue.drop(columns=["source", "confidence"]).add_prefix(f"{part}_")
         wide = wide.merge(prefixed, left_on=part, right_on=f"{part}_{part}", how="left")
+    plan = instance.plan_in_force
+    if len(plan):
+        contracted = plan.loc[plan["state"].isin(FROZEN_STATES), ["site", "kw", "actual_capex_cny"]]
+        wide = wide.merge(
+            contracted.add_prefix("contract_"), left_on="site", right_on="contract_site", how="left"
+        )
     return wide.merge(
         instance.tariffs.add_prefix("tariff_"), left_on="tariff", right_on="tariff_tariff", how="left"
     )
@@ -84,6 +91,8 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
     has_heat = (wide["hot_water"] != "").to_numpy()
     heat_kwh = of("hot_water_kwh_per_a") * of("hot_water_share_served")
     kw = np.where(offered, of("o_kw"), fitting_kw(instance, wide))
+    stated_kw = of("contract_kw", np.nan)
+    kw = np.where(has_pv & ~np.isnan(stated_kw), stated_kw, kw)
     storage_kwh = kw * of("storage_kwh_per_kw")
 
     generation, used, drawn = _energy(instance, wide, kw, storage_kwh, of)
@@ -103,6 +112,8 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
     pv = instance.pv
     built = wide["year"].to_numpy(np.int64) - instance.base_year
     cheaper = (1.0 + pv.capex_change_per_a) ** built
+    actual = np.where(offered, np.nan, of("contract_actual_capex_cny", np.nan)) / cheaper
+    paid_parts = _as_paid(capex_parts, actual, has_pv)
     module_life = of("kind_life_years", float(instance.horizon_years))
     lives = (
         module_life,
@@ -131,16 +142,18 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
     )
     own_value, contract_value, operation = _values(instance, streams)
     assets = np.zeros(len(wide))
-    for part, life in zip(capex_parts, lives, strict=True):
+    for part, life in zip(paid_parts, lives, strict=True):
         assets += _annuities(instance, part * cheaper, life, built)
-    paid, capex_offered, assets_offered = _offer_money(instance, wide, np.where(has_pv, lives[0], lives[2]))
+    paid, capex_offered, assets_offered, assets_as_offered = _offer_money(
+        instance, wide, np.where(has_pv, lives[0], lives[2]), of("contract_actual_capex_cny", np.nan)
+    )
     assets = np.where(offered, assets_offered, assets)
     cost = assets + operation
     stated = of("o_npv_cny", np.nan)
     by_contract = (wide["mix"] == "emc").to_numpy()
     npv = np.where(by_contract, contract_value, own_value - cost)
-    npv = np.where(offered & ~np.isnan(stated), stated, npv)
-    capex = np.where(offered, capex_offered, sum(capex_parts) * cheaper)
+    npv = np.where(offered & ~np.isnan(stated), stated - (assets_offered - assets_as_offered), npv)
+    capex = np.where(offered, capex_offered, sum(paid_parts) * cheaper)
     age = instance.num_years - built
     standing = _standing(instance, age, module_life)
     payments = pd.concat([_own_payments(instance, wide, capex), paid], ignore_index=True)
@@ -157,6 +170,21 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
         bankable=_bankable(instance, streams, capex_parts, lives, cheaper),
         payments=payments[payments["amount_cny"] != 0.0].reset_index(drop=True),
     )
+
+
+def _as_paid(
+    parts: tuple[FloatArray, ...], actual: FloatArray, has_pv: NDArray[np.bool_]
+) -> tuple[FloatArray, ...]:
+    """Estimated CAPEX of PV, storage and hot water so that it sums to ``actual``, NaN: as estimated."""
+    total = sum(parts)
+    known = ~np.isnan(actual)
+    free = known & (total == 0)
+    scaled = [
+        np.where(known & ~free, part * actual / np.where(total > 0, total, 1.0), part) for part in parts
+    ]
+    scaled[0] = np.where(free & has_pv, actual, scaled[0])
+    scaled[2] = np.where(free & ~has_pv, actual, scaled[2])
+    return tuple(scaled)
 
 
 def fitting_kw(instance: Instance, wide: pd.DataFrame) -> FloatArray:
@@ -298,18 +326,27 @@ def _summed(payments: pd.DataFrame) -> pd.DataFrame:
 
 
 def _offer_money(
-    instance: Instance, wide: pd.DataFrame, life: FloatArray
-) -> tuple[pd.DataFrame, FloatArray, FloatArray]:
-    """Payments of the offers taken, their sum and the present value of their annuities."""
-    taken = wide.loc[wide["offer"] != "", ["site", "offer"]].assign(life=life[wide["offer"] != ""])
+    instance: Instance, wide: pd.DataFrame, life: FloatArray, actual_cny: FloatArray
+) -> tuple[pd.DataFrame, FloatArray, FloatArray, FloatArray]:
+    """Payments of the offers taken, their sum, the present value of their annuities, and that as offered.
+
+    ``actual_cny`` : what a contracted offer costs in fact, NaN: as offered; its payments go with it.
+    """
+    by_offer = (wide["offer"] != "").to_numpy()
+    taken = wide.loc[by_offer, ["site", "offer"]].assign(life=life[by_offer], actual=actual_cny[by_offer])
     paid = instance.offer_payments.merge(taken, on="offer", how="inner")
     built = paid["year"].to_numpy(np.int64) - instance.base_year
-    paid["present"] = _annuities(
-        instance, paid["amount_cny"].to_numpy(np.float64), paid["life"].to_numpy(np.float64), built
-    )
-    sums = paid.groupby("offer")[["amount_cny", "present"]].sum().reindex(wide["offer"]).fillna(0.0)
+    as_offered = paid["amount_cny"].to_numpy(np.float64)
+    total = paid.groupby("offer")["amount_cny"].transform("sum")
+    paid["amount_cny"] = (as_offered * paid["actual"] / total).where(paid["actual"].notna(), as_offered)
+    lives = paid["life"].to_numpy(np.float64)
+    paid["present"] = _annuities(instance, paid["amount_cny"].to_numpy(np.float64), lives, built)
+    paid["present_as_offered"] = _annuities(instance, as_offered, lives, built)
+    columns = ["amount_cny", "present", "present_as_offered"]
+    sums = paid.groupby("offer")[columns].sum().reindex(wide["offer"]).fillna(0.0)
     frame = _summed(paid[["site", "source", "year", "amount_cny"]])
-    return frame, sums["amount_cny"].to_numpy(np.float64), sums["present"].to_numpy(np.float64)
+    capex, assets, assets_as_offered = (sums[column].to_numpy(np.float64) for column in columns)
+    return frame, capex, assets, assets_as_offered
 
 
 def _energy(instance: Instance, wide: pd.DataFrame, kw, storage_kwh, of):  # type: ignore[no-untyped-def]

@@ -15,7 +15,7 @@ subsidies come from a fund outside these budgets and count as income.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from optimize.finance import annuity_factor, discount_factor, present_cost_of_as
 from optimize.pv_siting.energy import Energy
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import Layouts, gather
+from optimize.pv_siting.site_codes import positions
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -131,6 +132,46 @@ def derive_economics(instance: Instance, layouts: Layouts, energy: Energy) -> Ec
         heat_co2_kg_a=served
         * (instance.pv.hot_water_kg_co2_per_kwh - per_kwh * instance.grid_kg_co2_per_kwh),
     )
+
+
+def at_actual_costs(instance: Instance, layouts: Layouts, economics: Economics) -> Economics:
+    """The figures with the CAPEX of what is contracted as it is in fact; its parts share it as estimated.
+
+    Offers are not asked: their payments are their CAPEX (`offer_payments_cny`).
+    """
+    plan = instance.in_force
+    if plan is None:
+        return economics
+    row = np.where(layouts.offer < 0, plan.frozen_row(layouts.site), -1)
+    actual = np.where(row >= 0, plan.actual_capex_cny[row], np.nan)
+    known = np.flatnonzero(~np.isnan(actual))
+    in_base_year = actual[known] / (1.0 + instance.pv.capex_change_per_a) ** plan.year[row[known]]
+    estimated = economics.capex_cny[known].sum(axis=1)
+    capex = economics.capex_cny.copy()
+    # what is estimated to cost nothing has no shares: PV, or else the hot water, takes it all
+    main = np.where(layouts.kind[known] >= 0, 0, 2)
+    alone = np.zeros((len(known), capex.shape[1]))
+    alone[np.arange(len(known)), main] = 1.0
+    share = np.where(
+        estimated[:, None] > 0, capex[known] / np.where(estimated > 0, estimated, 1.0)[:, None], alone
+    )
+    capex[known] = share * in_base_year[:, None]
+    return replace(economics, capex_cny=capex)
+
+
+def offer_payments_cny(instance: Instance) -> FloatArray:
+    """Payments of the offers, shape (offer_payments,); a contracted offer's at its actual CAPEX."""
+    payments = instance.offer_payments
+    amount = payments["amount_cny"].to_numpy(np.float64)
+    plan = instance.in_force
+    if plan is None:
+        return amount
+    taken = np.flatnonzero((plan.offer >= 0) & ~np.isnan(plan.actual_capex_cny))
+    offer = positions(instance.offers["offer"], payments["offer"])
+    total = np.bincount(offer, amount, minlength=len(instance.offers))
+    factor = np.ones(len(instance.offers))
+    factor[plan.offer[taken]] = plan.actual_capex_cny[taken] / total[plan.offer[taken]]
+    return np.asarray(amount * factor[offer])
 
 
 def price_factor(instance: Instance, year: int) -> float:

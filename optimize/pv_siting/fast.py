@@ -16,9 +16,9 @@ from optimize.programme import SolveOptions
 from optimize.pv_siting.arrays import build_arrays
 from optimize.pv_siting.extraction import carried_over, extract_solution
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.limits import derive_limits
+from optimize.pv_siting.limits import MINIMISED, derive_limits
 from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options
-from optimize.pv_siting.recall import recall_options
+from optimize.pv_siting.recall import plan_to_begin_from
 from optimize.pv_siting.solution import Solution
 from optimize.pv_siting.stated import name_arrays
 from optimize.result import Result
@@ -43,7 +43,7 @@ def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
 
 def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Solve on arrays for ``options.goal``."""
-    maximise = options.goal[-1] != "cost"
+    maximise = options.goal[-1] not in MINIMISED
     watch = Watch(options, maximise)
     candidates = derive_options(instance)
     derived_s = watch.seconds()
@@ -53,10 +53,10 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     del candidates
     start = row_multipliers = None
     if options.warm_start is not None:
-        start = np.clip(np.zeros(programme.milp.num_columns), programme.milp.lower, programme.milp.upper)
-        recalled = recall_options(instance, keys, mix_names, options.warm_start.projects)
-        start[programme.chosen[recalled]] = 1.0
+        start = plan_to_begin_from(instance, programme, keys, mix_names, options.warm_start.projects)
         row_multipliers = options.warm_start.row_multipliers(programme.milp.row_names)
+    elif instance.in_force is not None:
+        start = plan_to_begin_from(instance, programme, keys, mix_names, instance.plan_in_force)
     built_s = watch.seconds()
     outcome = solve_goals(
         programme.milp,

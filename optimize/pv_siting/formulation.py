@@ -37,12 +37,15 @@ district_minimum             (P9) sum_{o in district, in time} kW x >= minimum
 installers                   (P10) sum_{o in year t} kW x <= capacity
 contracts                    (P11) [PV-EMC] sum contract_o x_o + shortfall >= n
 effects                      (P12) [PV-ENERGY], [PV-CO2] sum effect_o x_o + shortfall >= required
+contracts_stand              (P13) sum_{o in O(s)} x_o >= 1 where s is contracted or later
+changes_limited              (P13) [CITY-REVISE] c_0 + sum c_o x_o - shortfall <= required
 ===========================  =================================================================
 
 R is ``pv_siting.reference_capacity_kw``: one missing unit of share is worth R missing kW at leading
 sites.  A clause counts projects of years up to its deadline.  Effects (energy, CO2) are those of the
-year after the last investment year.  Goals: npv (less penalties), cost (plus penalties), energy,
-co2, capacity.
+year after the last investment year.  c_o is what an option changes of the plan in force, c_0 what they
+are when nothing is chosen (`changes`).  Goals: npv (less penalties and cancellation costs), cost (plus
+both), energy, co2, capacity, changes.
 """
 
 # mypy: allow-untyped-defs
@@ -64,6 +67,7 @@ from pyomo.environ import (
     minimize,
 )
 
+from optimize.clauses import REVISE
 from optimize.engine.pyomo_bridge import ElasticConstraint, elastic_budgets, solve_model
 from optimize.engine.stopping import Watch
 from optimize.milp import OTHER
@@ -77,6 +81,7 @@ from optimize.pv_siting.limits import (
     EFFECTS,
     FUND,
     LEAD,
+    MINIMISED,
     Limits,
     derive_limits,
 )
@@ -87,7 +92,7 @@ from optimize.result import Result
 
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Build the model and solve it for ``options.goal``."""
-    watch = Watch(options, maximise=options.goal[-1] != "cost")
+    watch = Watch(options, maximise=options.goal[-1] not in MINIMISED)
     candidates = derive_options(instance)
     limits = derive_limits(instance, candidates)
     model = build_model(instance, candidates, limits)
@@ -159,6 +164,12 @@ def _add_choice(m, instance, candidates, limits, total):
     def required_sites_get_one(m, k):
         return total(1.0, of_site[limits.required[k].site]) >= 1.0
 
+    @m.Constraint(
+        [s for s, members in enumerate(of_site) if limits.changes.frozen[members].any()], doc="(P13)"
+    )
+    def contracts_stand(m, s):
+        return total(1.0, of_site[s]) >= 1.0
+
     @m.Constraint(range(len(limits.together)), doc="(locks)")
     def together(m, k):
         a, b = limits.together[k]
@@ -177,6 +188,7 @@ _COMPONENT_OF_CLAUSE = {
     **dict.fromkeys(COUNTS, ("counts", "(P8)")),
     CONTRACTS: ("contracts", "(P11)"),
     **dict.fromkeys(EFFECTS, ("effects", "(P12)")),
+    REVISE: ("changes_limited", "(P13)"),
 }
 
 
@@ -253,7 +265,7 @@ def _add_order(m, instance, candidates, limits, total):
     @m.Constraint(range(instance.num_years) if share > 0 else [], doc="(P7)")
     def first_share(m, t):
         standing = candidates.year <= t
-        return total((limits.first - share) * candidates.kw * standing) >= 0.0
+        return total((limits.first - share) * candidates.kw * standing) >= limits.first_side_kw[t]
 
 
 def _add_capacities(m, instance, candidates, limits, total):
@@ -272,11 +284,15 @@ def _add_capacities(m, instance, candidates, limits, total):
 def _add_goals(m, candidates, limits, total):
     price = {r.target.id: r.target.penalty_cny_per_unit for r in limits.targets}
     penalty = sum(price[clause] * m.shortfall[clause] for clause in m.shortfall)
-    m.goal_npv = Objective(expr=total(candidates.npv_cny) - penalty, sense=maximize)
-    m.goal_cost = Objective(expr=total(candidates.cost_cny) + penalty, sense=minimize)
+    changes = limits.changes
+    owed = changes.owed_for_nothing_cny
+    npv, cost = candidates.npv_cny - changes.owed_cny, candidates.cost_cny + changes.owed_cny
+    m.goal_npv = Objective(expr=total(npv) - owed - penalty, sense=maximize)
+    m.goal_cost = Objective(expr=total(cost) + owed + penalty, sense=minimize)
     m.goal_energy = Objective(expr=total(candidates.energy_mwh), sense=maximize)
     m.goal_co2 = Objective(expr=total(candidates.co2_t), sense=maximize)
     m.goal_capacity = Objective(expr=total(candidates.kw), sense=maximize)
+    m.goal_changes = Objective(expr=total(changes.weight) + changes.weight_of_nothing, sense=minimize)
 
 
 def elastic_constraints(instance: Instance, m: ConcreteModel, limits: Limits) -> list[ElasticConstraint]:

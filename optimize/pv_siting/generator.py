@@ -7,6 +7,7 @@ import pandas as pd
 
 from optimize.errors import UsageError
 from optimize.pv_siting import catalogue
+from optimize.pv_siting.schema import PLAN_IN_FORCE
 from optimize.pv_siting.shanghai import build_shanghai
 from optimize.pv_siting.synthetic import draw_grid, draw_sites, draw_substations, potential_kw
 from optimize.schema import InstanceDraft
@@ -185,6 +186,8 @@ def example() -> InstanceDraft:
             "locks": pd.DataFrame(
                 {"kind": ["force_in", "earliest"], "id": ["school-1", "hospital-1"], "year": [0, 2025], "note": ["已立项", "扩建后"]}
             ),
+            # no plan is in force yet; the header tells how one is given
+            "plan_in_force": pd.DataFrame(columns=[column.name for column in PLAN_IN_FORCE.columns]),
             **_catalogues(),
         },
         parameters={

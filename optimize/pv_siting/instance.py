@@ -13,13 +13,14 @@ import pandas as pd
 
 from optimize.clauses import ClauseTarget
 from optimize.errors import Fault, InputFaults
-from optimize.pv_siting.schema import DAY_KINDS, EMC, HOURS
+from optimize.pv_siting.in_force import PlanInForce, derive_plan_in_force, find_in_force_faults
+from optimize.pv_siting.schema import DAY_KINDS, EMC, HOT_WATER_PROJECT, HOURS, OFFER, OWN_LEVEL
 from optimize.pv_siting.site_codes import SiteCodes, derive_site_codes
 from optimize.pv_siting.weather import read_weather_file
+from optimize.revision import ChangeWeights
 from optimize.schema import InstanceData
 
 _PAIRS = ("together", "not_together")
-HOT_WATER_PROJECT = "hot_water"  # project kind of an installation without PV
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Instance:
     carbon_cny_per_t: float
     budget_scale: float
     carry_over_share: float
+    first_open_year: int
+    change_weights: ChangeWeights
     pv: PvParameters
     targets: Mapping[str, ClauseTarget]
     districts: pd.DataFrame
@@ -84,6 +87,7 @@ class Instance:
     budgets: pd.DataFrame
     funding: pd.DataFrame
     locks: pd.DataFrame
+    plan_in_force: pd.DataFrame
 
     @property
     def years(self) -> range:
@@ -95,6 +99,18 @@ class Instance:
         """What sites, offers and locks refer to, looked up once."""
         names = ("sites", "districts", "feeders", "tariffs", "offers", "locks")
         return derive_site_codes({name: getattr(self, name) for name in names})
+
+    @cached_property
+    def mix_names(self) -> tuple[str, ...]:
+        """All mixes there can be."""
+        return (OWN_LEVEL, EMC, OFFER, *dict.fromkeys(self.funding["mix"]))
+
+    @cached_property
+    def in_force(self) -> PlanInForce | None:
+        """The plan that is being revised; None where there is none."""
+        if self.plan_in_force.empty:
+            return None
+        return derive_plan_in_force(self.plan_in_force, vars(self), self.mix_names, self.base_year)
 
     def deadline(self, clause: str) -> int:
         """Last calendar year that counts for ``clause``."""
@@ -125,6 +141,8 @@ def load(data: InstanceData) -> Instance:
         carbon_cny_per_t=float(value["prices.carbon_cny_per_t"]),
         budget_scale=float(value["budgets.scale"]),
         carry_over_share=float(value["budgets.carry_over_share"]),
+        first_open_year=int(value["revision.first_open_year"]),
+        change_weights=ChangeWeights.of(value),
         pv=PvParameters(**{path.replace(".", "_"): v for path, v in own.items()}),
         targets=dict(data.targets),
         **{name: frame.reset_index(drop=True) for name, frame in tables.items()},
@@ -142,6 +160,7 @@ def find_faults(data: InstanceData) -> list[Fault]:
         *_faults_of_weather(data),
         *_faults_of_locks(data),
         *_faults_of_targets(data),
+        *find_in_force_faults(data),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -81,7 +82,8 @@ def derive_layouts(
     A configuration fits when its surface gives at least the kind's smallest size after the hot
     water's share of the roof, the roof carries its dead load, the site has a hot-water demand where
     it serves one, and its hosting capacity is there on feeder and substation when it is alone.
-    A site with offers has no other layouts.
+    A site with offers has no other layouts.  A site whose project is contracted or later has that one only,
+    whether it would fit anew or not.
 
     Parameters
     ----------
@@ -90,11 +92,13 @@ def derive_layouts(
     """
     sites = np.arange(len(instance.sites)) if sites is None else sites
     room = derive_connection_room(instance) if connection_room_kw is None else connection_room_kw
-    own = sites[~instance.site_codes.offered[sites]]
+    plan = instance.in_force
+    frozen = np.zeros(len(sites), np.bool_) if plan is None else plan.is_frozen(sites)
+    own = sites[~instance.site_codes.offered[sites] & ~frozen]
     parts = [_of_configuration(instance, own, position) for position in range(len(instance.configurations))]
     parts = [part.take(part.hosting_kw <= room[part.site] * (1 + 1e-9)) for part in parts]
     if len(own) < len(sites) or not parts:
-        parts.append(_of_offers(instance, sites))
+        parts += [_of_offers(instance, sites[~frozen]), *_standing(instance, sites[frozen])]
     joined = Layouts(
         **{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Layouts)}
     )
@@ -102,8 +106,35 @@ def derive_layouts(
     return joined.take(np.argsort(joined.site, kind="stable"))
 
 
-def _of_configuration(instance: Instance, at: IntArray, position: int) -> Layouts:
-    """Layouts of one configuration at those of the sites ``at`` where it fits."""
+def _standing(instance: Instance, sites: IntArray) -> Iterator[Layouts]:
+    """What is contracted or later at the sites, with the capacity that is stated or else fits."""
+    plan = instance.in_force
+    if plan is None or not len(sites):
+        return
+    row = plan.frozen_row(sites)
+    offered = _of_offers(instance, sites)
+    yield _with_stated_kw(instance, offered.take(plan.offer[plan.of_site[offered.site]] == offered.offer))
+    for position in np.unique(plan.configuration[row]):
+        if position >= 0:
+            at = sites[plan.configuration[row] == position]
+            yield _with_stated_kw(instance, _of_configuration(instance, at, int(position), must_fit=False))
+
+
+def _with_stated_kw(instance: Instance, layouts: Layouts) -> Layouts:
+    assert instance.in_force is not None
+    stated = instance.in_force.kw[instance.in_force.of_site[layouts.site]]
+    return _assemble(
+        instance,
+        **{
+            name: getattr(layouts, name)
+            for name in ("site", "configuration", "offer", "kind", "storage", "hot_water")
+        },
+        kw=np.where(np.isnan(stated) | (layouts.kind < 0), layouts.kw, stated),
+    )
+
+
+def _of_configuration(instance: Instance, at: IntArray, position: int, must_fit: bool = True) -> Layouts:
+    """Layouts of one configuration at those of the sites ``at`` where it fits (or at all of them)."""
     row = instance.configurations.iloc[position]
     sites = instance.sites
     kind, storage, heat = (
@@ -140,6 +171,7 @@ def _of_configuration(instance: Instance, at: IntArray, position: int) -> Layout
             np.minimum(row["fill_share"] * free_m2 / pv["m2_per_kw"], largest), instance.pv.kw_step
         )
         fits &= (kw >= pv["min_kw"]) & (kw > 0)
+    fits |= not must_fit
     site = at[fits]
     return _assemble(
         instance,

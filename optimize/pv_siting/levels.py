@@ -12,8 +12,8 @@ from optimize.programme import Levels
 from optimize.pv_siting.arrays import Arrays, build_arrays, most_carried_over
 from optimize.pv_siting.extraction import carried_over, extract_solution
 from optimize.pv_siting.instance import Instance
-from optimize.pv_siting.limits import budgets_by_source, derive_limits
-from optimize.pv_siting.options import OptionKeys, derive_chosen_options, derive_options
+from optimize.pv_siting.limits import budgets_with_contracts, derive_limits
+from optimize.pv_siting.options import OptionKeys, Options, derive_chosen_options, derive_options
 from optimize.pv_siting.solution import Solution
 
 # No option depends on these: they only set sides of rows, or which rows there are.
@@ -28,7 +28,7 @@ def state_levels(instance: Instance, goal: str) -> Levels:
 
     def restate(other: Instance) -> Milp | None:
         if stated and _differ(stated[0][0], other) <= {"budget_scale"}:
-            return _with_budgets(other, *stated[0][1:])
+            return _with_budgets(other, candidates, *stated[0][1:])
         if not _differ(instance, other) <= _FREE:
             return None
         arrays = build_arrays(other, candidates, derive_limits(other, candidates), [goal])
@@ -46,10 +46,10 @@ def state_levels(instance: Instance, goal: str) -> Levels:
     return Levels(restate, None, plan_of)
 
 
-def _with_budgets(instance: Instance, arrays: Arrays, milp: Milp) -> Milp:
+def _with_budgets(instance: Instance, candidates: Options, arrays: Arrays, milp: Milp) -> Milp:
     """(P5) with the budgets of ``instance``."""
     assert isinstance(milp.row_names, BlockNames)
-    budget, share = budgets_by_source(instance), instance.carry_over_share
+    budget, share = budgets_with_contracts(instance, candidates), instance.carry_over_share
     pairs = arrays.carried_pairs
     side = np.array([budget[pair] for pair in pairs])
     row_upper, upper = milp.row_upper.copy(), milp.upper.copy()

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optimize.clauses import ClauseTarget
+from optimize.clauses import REVISE, ClauseTarget
+from optimize.pv_siting.changes import Changes, derive_changes
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import derive_hosting_left
 from optimize.pv_siting.options import Options, derive_site_type_flags, source_names
@@ -28,6 +29,8 @@ CAPACITY, LEAD, FUND = "PV-50MW", "PV-LEAD", "PV-FUND"
 COUNTS = ("PV-BIPV", "PV-CARPORT", "PV-HEAT", "PV-FLEX")
 CONTRACTS = "PV-EMC"
 EFFECTS = ("PV-ENERGY", "PV-CO2")
+# Goals of which less is better.
+MINIMISED = ("cost", "changes")
 
 
 @dataclass(frozen=True)
@@ -61,17 +64,19 @@ class Requirement:
 class Limits:
     """Attributes
 
-    budget_cny : shape (sources, years), inf: unlimited.
+    budget_cny : shape (sources, years), inf: unlimited; no less than what is contracted takes.
     limited_sources : sources that some option draws on and that are limited in some year.
     feeder, substation : position for each option, -1: none or never binding.
-    feeder_left_kw, substation_left_kw : by position.
-    installer_kw : shape (years,), inf: unlimited.
+    feeder_left_kw, substation_left_kw : by position, no less than what is contracted takes.
+    installer_kw : shape (years,), inf: unlimited; no less than what is contracted takes.
+    first_side_kw : shape (years,), right side of the order rule.
     minimum_district, minimum_kw, minimum_year : rows of (P9); year as investment year.
     district : district of each option.
     first : shape (n,), True for options at sites that go first.
     targets : rows of the clauses the instance asks for.
     required : sites that must get an option.
     together, not_together : pairs of site positions, shape (k, 2).
+    changes : what the options change of the plan in force.
     """
 
     budget_cny: FloatArray
@@ -81,6 +86,7 @@ class Limits:
     substation: CodeArray
     substation_left_kw: FloatArray
     installer_kw: FloatArray
+    first_side_kw: FloatArray
     minimum_district: IntArray
     minimum_kw: FloatArray
     minimum_year: IntArray
@@ -90,16 +96,29 @@ class Limits:
     required: tuple[Requirement, ...]
     together: IntArray
     not_together: IntArray
+    changes: Changes
 
 
 def derive_limits(instance: Instance, options: Options) -> Limits:
-    """All sides and coefficients of the rows."""
-    feeder_left, substation_left = derive_hosting_left(instance)
+    """All sides and coefficients of the rows.
+
+    What is contracted is a fact: where it alone takes more of a budget, a feeder, a substation or the
+    installers' year than there is, that much is there, and nothing for others.
+    """
+    changes = derive_changes(instance, options)
     feeder_of_site = instance.site_codes.feeder
     substation_of_feeder = np.append(
         positions(instance.substations["substation"], instance.feeders["substation"]), -1
     ).astype(np.int32)
-    budget = budgets_by_source(instance)
+    feeder_left, substation_left = derive_hosting_left(instance)
+    if changes.frozen.any():
+        taken = np.where(changes.frozen, options.hosting_kw, 0.0)
+        feeder = feeder_of_site[options.site]
+        feeder_left = np.maximum(feeder_left, _sum_by(feeder, taken, len(feeder_left)))
+        substation_left = np.maximum(
+            substation_left, _sum_by(substation_of_feeder[feeder], taken, len(substation_left))
+        )
+    budget = budgets_with_contracts(instance, options)
     minima = instance.district_minima
     by_year = minima["by_year"].to_numpy(np.int64)
     return Limits(
@@ -113,17 +132,26 @@ def derive_limits(instance: Instance, options: Options) -> Limits:
             options, substation_of_feeder[feeder_of_site], substation_left, feeder_of_site, feeder_left
         ),
         substation_left_kw=substation_left,
-        installer_kw=_installers(instance),
+        installer_kw=_installers(instance, options, changes),
+        first_side_kw=_first_sides(instance, options, changes),
         minimum_district=positions(instance.districts["district"], minima["district"]),
         minimum_kw=minima["capacity_kw"].to_numpy(np.float64),
         minimum_year=np.where(by_year > 0, by_year - instance.base_year, instance.num_years - 1),
         district=instance.site_codes.district[options.site],
         first=derive_site_type_flags(instance)[1][options.site],
-        targets=tuple(_target_row(instance, options, target) for target in instance.targets.values()),
+        targets=tuple(
+            _target_row(instance, options, changes, target) for target in instance.targets.values()
+        ),
         required=_requirements(instance),
         together=_pairs(instance, "together"),
         not_together=_pairs(instance, "not_together"),
+        changes=changes,
     )
+
+
+def _sum_by(group: CodeArray, values: FloatArray, size: int) -> FloatArray:
+    """Sums by group; -1 is no group."""
+    return np.asarray(np.bincount(group + 1, values, minlength=size + 1)[1:], dtype=np.float64)
 
 
 def budgets_by_source(instance: Instance) -> FloatArray:
@@ -139,11 +167,49 @@ def budgets_by_source(instance: Instance) -> FloatArray:
     return budget
 
 
-def _installers(instance: Instance) -> FloatArray:
+def budgets_with_contracts(instance: Instance, options: Options) -> FloatArray:
+    """`budgets_by_source` where what is contracted overruns none of them.
+
+    A year is granted what its contracts need beyond its own money and all that the years before could
+    leave it, were nothing else paid.
+    """
+    budget = budgets_by_source(instance)
+    plan = instance.in_force
+    if plan is None or not plan.frozen.any():
+        return budget
+    frozen = plan.is_frozen(options.site[options.payment_option])
+    contracted = np.zeros_like(budget)
+    np.add.at(
+        contracted,
+        (options.payment_source[frozen], options.payment_year[frozen]),
+        options.payment_cny[frozen],
+    )
+    kept = np.zeros(len(budget))
+    for t in range(instance.num_years):
+        granted = np.maximum(contracted[:, t] - budget[:, t] - kept, 0.0)
+        budget[:, t] += granted
+        left = budget[:, t] + kept - contracted[:, t]
+        kept = instance.carry_over_share * np.where(np.isfinite(left), left, 0.0)
+    return budget
+
+
+def _first_sides(instance: Instance, options: Options, changes: Changes) -> FloatArray:
+    """Contracts of years in which nothing can be begun anew may have broken the order."""
+    side = np.zeros(instance.num_years)
+    coefficient = (derive_site_type_flags(instance)[1][options.site] - instance.pv.first_share) * options.kw
+    for t in range(min(instance.num_years, max(instance.first_open_year - instance.base_year, 0))):
+        side[t] = min(0.0, float(coefficient[changes.frozen & (options.year <= t)].sum()))
+    return side
+
+
+def _installers(instance: Instance, options: Options, changes: Changes) -> FloatArray:
     capacity = np.full(instance.num_years, np.inf)
     rows = instance.installers[instance.installers["year"].isin(instance.years)]
     capacity[rows["year"].to_numpy(np.int64) - instance.base_year] = rows["capacity_kw"]
-    return capacity
+    contracted = np.bincount(
+        options.year[changes.frozen], options.kw[changes.frozen], minlength=instance.num_years
+    )
+    return np.asarray(np.maximum(capacity, contracted))
 
 
 def _where_it_can_bind(
@@ -173,7 +239,10 @@ def _where_it_can_bind(
     return np.where(binds[group_of_site], group_of_site, -1).astype(np.int32)[options.site]
 
 
-def _target_row(instance: Instance, options: Options, target: ClauseTarget) -> TargetRow:
+def _target_row(instance: Instance, options: Options, changes: Changes, target: ClauseTarget) -> TargetRow:
+    if target.id == REVISE:
+        coefficient, side, per_unit = changes.weight, target.required - changes.weight_of_nothing, 1.0
+        return _bounded(instance, options, target, coefficient, side, per_unit)
     in_time = options.year + instance.base_year <= instance.deadline(target.id)
     measure = _MEASURES[target.id](instance, options)
     if target.id == LEAD:
@@ -182,6 +251,17 @@ def _target_row(instance: Instance, options: Options, target: ClauseTarget) -> T
     else:
         coefficient = measure * in_time
         side, per_unit = target.required, 1.0
+    return _bounded(instance, options, target, coefficient, side, per_unit)
+
+
+def _bounded(
+    instance: Instance,
+    options: Options,
+    target: ClauseTarget,
+    coefficient: FloatArray,
+    side: float,
+    per_unit: float,
+) -> TargetRow:
     direction = -1.0 if target.clause.sense == "<=" else 1.0
     worst = np.zeros(len(instance.sites))
     np.minimum.at(worst, options.site, direction * coefficient)

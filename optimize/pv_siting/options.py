@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from optimize.finance import present_cost_of_asset
-from optimize.funding import mixes_of, split_capex
 from optimize.pv_siting import economics as money
 from optimize.pv_siting.energy import Curves, Energy, derive_energy
-from optimize.pv_siting.instance import HOT_WATER_PROJECT, Instance
+from optimize.pv_siting.in_force import weights_of
+from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import Layouts, derive_connection_room, derive_layouts
+from optimize.pv_siting.option_rows import Rows, built_in, offered, standing
 from optimize.pv_siting.schema import EMC
 from optimize.pv_siting.site_codes import positions
 
@@ -37,27 +37,6 @@ BoolArray = NDArray[np.bool_]
 
 # Sites whose options are derived at once: keeps what is needed on the way small.
 _SITES_PER_PART = 50_000
-
-OWN_LEVEL = "own"  # the mix when the funding table says nothing: the site's own level pays
-OFFER = "offer"
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Option columns, shape (n,); see `Options`."""
-
-    layout: IntArray
-    year: IntArray
-    mix: IntArray
-    municipal_cny: FloatArray
-    district_cny: FloatArray
-    owner_cny: FloatArray
-    capex_cny: FloatArray
-    npv_cny: FloatArray
-    cost_cny: FloatArray
-
-    def take(self, index: IntArray | BoolArray) -> _Rows:
-        return _Rows(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -154,30 +133,31 @@ def derive_options(instance: Instance, sites: IntArray | None = None) -> Options
         if len(starts) == 1:
             return part
         columns.append(part, len(sites) / min(len(sites), first + _SITES_PER_PART))
-    return columns.options(_mix_names(instance), source_names(instance))
+    return columns.options(instance.mix_names, source_names(instance))
 
 
 def _options_of_layouts(instance: Instance, layouts: Layouts, curves: Curves, num_before: int) -> Options:
     """Options of some sites; payments count them from ``num_before``."""
     energy = derive_energy(instance, layouts, curves)
     figures = money.derive_economics(instance, layouts, energy)
-    mix_names = _mix_names(instance)
-    own = np.flatnonzero(layouts.configuration >= 0)
+    figures = money.at_actual_costs(instance, layouts, figures)
+    open_to_change = layouts.configuration >= 0
+    if instance.in_force is not None:
+        open_to_change &= ~instance.in_force.is_frozen(layouts.site)
+    own = np.flatnonzero(open_to_change)
     rows = [
-        part
-        for year in range(instance.num_years)
-        for part in _built_in(instance, layouts, figures, own, year, mix_names)
+        part for year in range(instance.num_years) for part in built_in(instance, layouts, figures, own, year)
     ]
-    rows.append(_offered(instance, layouts, figures, mix_names))
-    joined = _Rows(
-        **{f.name: np.concatenate([getattr(part, f.name) for part in rows]) for f in fields(_Rows)}
-    )
+    rows += [*standing(instance, layouts, figures), offered(instance, layouts, figures)]
+    joined = Rows(**{f.name: np.concatenate([getattr(part, f.name) for part in rows]) for f in fields(Rows)})
     order = np.lexsort((joined.mix, joined.year, joined.layout))
     if len(instance.locks):
         order = order[_within_locked_years(instance, layouts, joined)[order]]
+    if instance.first_open_year > instance.base_year:
+        order = order[_open_or_in_force(instance, layouts, joined)[order]]
     joined = joined.take(order)
     joined = joined.take(~_dominated(instance, layouts, energy, figures, joined))
-    return _finish(instance, layouts, energy, figures, joined, mix_names, num_before)
+    return _finish(instance, layouts, energy, figures, joined, num_before)
 
 
 class _Columns:
@@ -220,10 +200,6 @@ def derive_site_type_flags(instance: Instance) -> tuple[BoolArray, BoolArray]:
     )
 
 
-def _mix_names(instance: Instance) -> tuple[str, ...]:
-    return (OWN_LEVEL, EMC, OFFER, *dict.fromkeys(instance.funding["mix"]))
-
-
 def _unlocked(instance: Instance, layouts: Layouts) -> Layouts:
     """Without sites forced out, and with what is fixed only, where something is fixed."""
     locks, site_of_lock = instance.locks, instance.site_codes.of_lock
@@ -234,13 +210,13 @@ def _unlocked(instance: Instance, layouts: Layouts) -> Layouts:
     fixed = locks[is_fix]
     configuration = positions(instance.configurations["configuration"], fixed["value"])
     offer = positions(instance.offers["offer"], fixed["value"])
-    for site, own, offered in zip(site_of_lock[is_fix], configuration, offer, strict=True):
-        wanted = (layouts.configuration == own) if own >= 0 else (layouts.offer == offered)
+    for site, own, tendered in zip(site_of_lock[is_fix], configuration, offer, strict=True):
+        wanted = (layouts.configuration == own) if own >= 0 else (layouts.offer == tendered)
         kept &= (layouts.site != site) | wanted
     return layouts.take(kept)
 
 
-def _within_locked_years(instance: Instance, layouts: Layouts, rows: _Rows) -> BoolArray:
+def _within_locked_years(instance: Instance, layouts: Layouts, rows: Rows) -> BoolArray:
     locks, site = instance.locks, instance.site_codes.of_lock
     first = np.zeros(len(instance.sites), dtype=np.int64)
     last = np.full(len(instance.sites), instance.num_years - 1, dtype=np.int64)
@@ -256,154 +232,31 @@ def _within_locked_years(instance: Instance, layouts: Layouts, rows: _Rows) -> B
     return np.asarray((rows.year >= first[at]) & (rows.year <= last[at]))
 
 
-def _built_in(
-    instance: Instance,
-    layouts: Layouts,
-    figures: money.Economics,
-    own: IntArray,
-    year: int,
-    mix_names: tuple[str, ...],
-) -> list[_Rows]:
-    lasting = own[_roof_lasts(instance, layouts, year)[own]]
-    capex = figures.capex_cny.sum(axis=1) * money.price_factor(instance, year)
-    cost = money.asset_cny(instance, figures, year) + money.operation_cny(instance, figures, year)
-    npv = money.benefit_cny(instance, figures, year) - cost
-    parts = []
-    for mix, members, paid in _funded(instance, layouts, capex, lasting):
-        parts.append(
-            _Rows(
-                layout=members,
-                year=np.full(len(members), year, dtype=np.int64),
-                mix=np.full(len(members), mix_names.index(mix), dtype=np.int64),
-                municipal_cny=paid[:, 0],
-                district_cny=paid[:, 1],
-                owner_cny=paid[:, 2],
-                capex_cny=capex[members],
-                npv_cny=npv[members],
-                cost_cny=cost[members],
-            )
-        )
-    if instance.pv.emc_allowed:
-        members = lasting[_may_be_contracted(instance, layouts, figures, year)[lasting]]
-        nothing = np.zeros(len(members))
-        parts.append(
-            _Rows(
-                layout=members,
-                year=np.full(len(members), year, dtype=np.int64),
-                mix=np.full(len(members), mix_names.index(EMC), dtype=np.int64),
-                municipal_cny=nothing,
-                district_cny=nothing,
-                owner_cny=nothing,
-                capex_cny=capex[members],
-                npv_cny=money.contract_value_cny(instance, figures, year)[members],
-                cost_cny=cost[members],
-            )
-        )
-    return parts
-
-
-def _roof_lasts(instance: Instance, layouts: Layouts, year: int) -> BoolArray:
-    on_roof = np.append((instance.kinds["surface"] == "roof").to_numpy(np.bool_), False)[layouts.kind]
-    on_roof |= layouts.hot_water >= 0
-    left = instance.sites["roof_residual_life_years"].to_numpy(np.float64)[layouts.site] - year
-    return np.asarray(~on_roof | (left >= instance.pv.min_roof_life_years))
-
-
-def _may_be_contracted(
-    instance: Instance, layouts: Layouts, figures: money.Economics, year: int
-) -> BoolArray:
-    allowed = np.append(instance.kinds["emc_allowed"].to_numpy(np.bool_), False)[layouts.kind]
+def _open_or_in_force(instance: Instance, layouts: Layouts, rows: Rows) -> BoolArray:
+    """Years from the first open one on, and the decisions in force in theirs."""
     return np.asarray(
-        allowed
-        & (layouts.hot_water < 0)
-        & (layouts.kw >= instance.pv.emc_min_kw)
-        & money.contract_is_bankable(instance, figures, year)
+        (rows.year + instance.base_year >= instance.first_open_year) | _in_force(instance, layouts, rows)
     )
 
 
-def _funded(
-    instance: Instance, layouts: Layouts, capex: FloatArray, members: IntArray
-) -> list[tuple[str, IntArray, FloatArray]]:
-    """Members of each mix with what municipal, district and owner pay."""
-    municipal = instance.site_codes.municipal[layouts.site]
-    project_kinds = [*instance.kinds["kind"], HOT_WATER_PROJECT]
-    found = []
-    for position, project_kind in enumerate(project_kinds):
-        of_kind = position if position < len(instance.kinds) else -1
-        chosen = members[layouts.kind[members] == of_kind]
-        if not len(chosen):
-            continue
-        mixes = mixes_of(instance.funding, project_kind)
-        for mix in mixes:
-            found.append((mix, chosen, split_capex(instance.funding, project_kind, mix, capex[chosen])))
-        if not mixes:
-            paid = np.zeros((len(chosen), 3))
-            paid[np.arange(len(chosen)), np.where(municipal[chosen], 0, 1)] = capex[chosen]
-            found.append((OWN_LEVEL, chosen, paid))
-    return found
-
-
-def _offered(
-    instance: Instance, layouts: Layouts, figures: money.Economics, mix_names: tuple[str, ...]
-) -> _Rows:
-    """Offers: their own payments are the CAPEX, annuitised from the year of each payment."""
-    members = np.flatnonzero(layouts.offer >= 0)
-    offer = layouts.offer[members]
-    stated_year = instance.offers["year"].to_numpy(np.int64)[offer]
-    year = np.where(stated_year > 0, stated_year - instance.base_year, 0)
-    payments = instance.offer_payments
-    paid_offer = positions(instance.offers["offer"], payments["offer"])
-    amount = payments["amount_cny"].to_numpy(np.float64)
-    life_of_offer = np.full(len(instance.offers), float(instance.horizon_years))
-    life_of_offer[offer] = np.where(
-        layouts.kind[members] >= 0,
-        figures.life_years[members, 0],
-        figures.life_years[members, 2],
-    )
-    present = amount * present_cost_of_asset(
-        instance.discount_rate,
-        life_of_offer[paid_offer],
-        payments["year"].to_numpy(np.float64) - instance.base_year,
-        float(instance.horizon_years),
-    )
-    capex = _floats(np.bincount(paid_offer, amount, minlength=len(instance.offers)))[offer]
-    assets = _floats(np.bincount(paid_offer, present, minlength=len(instance.offers)))[offer]
-    cost, npv = np.zeros(len(members)), np.zeros(len(members))
-    for t in np.unique(year):
-        now = np.flatnonzero(year == t)
-        at = members[now]
-        cost[now] = assets[now] + money.operation_cny(instance, figures, int(t))[at]
-        npv[now] = money.benefit_cny(instance, figures, int(t))[at] - cost[now]
-    stated = instance.offers["npv_cny"].to_numpy(np.float64)[offer]
-    nothing = np.zeros(len(members))
-    return _Rows(
-        layout=members,
-        year=year,
-        mix=np.full(len(members), mix_names.index(OFFER), dtype=np.int64),
-        municipal_cny=nothing,
-        district_cny=nothing,
-        owner_cny=nothing,
-        capex_cny=capex,
-        npv_cny=np.where(np.isnan(stated), npv, stated),
-        cost_cny=cost,
-    )
-
-
-def _floats(values: ArrayLike) -> FloatArray:
-    return np.asarray(values, dtype=np.float64)  # an empty bincount is of integers
+def _in_force(instance: Instance, layouts: Layouts, rows: Rows) -> BoolArray:
+    plan, at = instance.in_force, rows.layout
+    if plan is None:
+        return np.zeros(len(at), dtype=np.bool_)
+    return plan.holds(layouts.site[at], layouts.configuration[at], layouts.offer[at], rows.year, rows.mix)
 
 
 def _dominated(
-    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: _Rows
+    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: Rows
 ) -> BoolArray:
-    """Options another one replaces safely (module docstring); offers are left alone.
+    """Options another one replaces safely (module docstring); offers and what is in force are left alone.
 
     Options that agree in every figure keep the first.
     """
     rivals = np.flatnonzero(_has_rival(layouts)[rows.layout])
     result = np.zeros(len(rows.layout), dtype=np.bool_)
     result[rivals] = _beaten(instance, layouts, energy, figures, rows.take(rivals))
-    return result
+    return result & ~_in_force(instance, layouts, rows)
 
 
 def _has_rival(layouts: Layouts) -> BoolArray:
@@ -418,7 +271,7 @@ def _has_rival(layouts: Layouts) -> BoolArray:
 
 
 def _beaten(
-    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: _Rows
+    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: Rows
 ) -> BoolArray:
     layout = rows.layout
     site, kw = layouts.site[layout], layouts.kw[layout]
@@ -432,8 +285,9 @@ def _beaten(
         -rows.owner_cny,
         -layouts.hosting_kw[layout],
         *(flag[layout].astype(np.float64) for flag in counts),
+        *_little_changed(instance, layouts, rows),
     ]
-    key = (site * instance.num_years + rows.year) * len(_mix_names(instance)) + rows.mix
+    key = (site * instance.num_years + rows.year) * len(instance.mix_names) + rows.mix
     order = np.lexsort((layout, kw, key))
     keys = key[order]
     kw_sorted = kw[order]
@@ -459,8 +313,18 @@ def _beaten(
     return result
 
 
+def _little_changed(instance: Instance, layouts: Layouts, rows: Rows) -> list[FloatArray]:
+    """What a revision sees of an option, more is better: how little it counts as a change, costs spared."""
+    plan, at = instance.in_force, rows.layout
+    if plan is None:
+        return []
+    decision = (layouts.site[at], layouts.configuration[at], layouts.offer[at], rows.year, rows.mix)
+    same = plan.same_project(*decision[:3])
+    return [-weights_of(plan, instance.change_weights, *decision), same.astype(np.float64)]
+
+
 def _effects(
-    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: _Rows
+    instance: Instance, layouts: Layouts, energy: Energy, figures: money.Economics, rows: Rows
 ) -> tuple[FloatArray, FloatArray]:
     """Generation (MWh) and avoided CO2 (t) in the year after the last investment year."""
     layout = rows.layout
@@ -486,8 +350,7 @@ def _finish(
     layouts: Layouts,
     energy: Energy,
     figures: money.Economics,
-    rows: _Rows,
-    mix_names: tuple[str, ...],
+    rows: Rows,
     num_before: int,
 ) -> Options:
     layout = rows.layout
@@ -515,13 +378,13 @@ def _finish(
         carport=carport,
         heat=heat,
         flex=flex,
-        contract=rows.mix == mix_names.index(EMC),
+        contract=rows.mix == instance.mix_names.index(EMC),
         wrong_payer=_wrong_payer(instance, site, district, payment_option, source, amount),
         payment_option=(payment_option + num_before).astype(np.int32),
         payment_source=source.astype(np.int32),
         payment_year=payment_year.astype(np.int16),
         payment_cny=amount,
-        mix_names=mix_names,
+        mix_names=instance.mix_names,
         source_names=source_names(instance),
     )
 
@@ -532,7 +395,7 @@ def source_names(instance: Instance) -> tuple[str, ...]:
 
 
 def _payments(
-    instance: Instance, layouts: Layouts, rows: _Rows
+    instance: Instance, layouts: Layouts, rows: Rows
 ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     district = instance.site_codes.district[layouts.site[rows.layout]].astype(np.int64)
     owner = len(instance.districts) + 1
@@ -555,7 +418,7 @@ def _payments(
     option.append(of_payment.to_numpy()[present].astype(np.int64))
     source.append(positions(pd.Series(source_names(instance)), payments["source"])[present])
     year.append(payments["year"].to_numpy(np.int64)[present] - instance.base_year)
-    amount.append(payments["amount_cny"].to_numpy(np.float64)[present])
+    amount.append(money.offer_payments_cny(instance)[present])
     return np.concatenate(option), np.concatenate(source), np.concatenate(year), np.concatenate(amount)
 
 

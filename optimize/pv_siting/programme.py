@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
 from optimize.pv_siting.checker import check
+from optimize.pv_siting.checker_revision import change_tables
 from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
 from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
 from optimize.pv_siting.instance import Instance, find_faults, load
@@ -13,7 +16,8 @@ from optimize.pv_siting.recounted import recount_projects
 from optimize.pv_siting.report import summarise
 from optimize.pv_siting.restated import restate_options
 from optimize.pv_siting.schema import SCHEMA
-from optimize.pv_siting.solution import Solution, plan_tables, read_plan
+from optimize.pv_siting.solution import Solution, read_plan
+from optimize.pv_siting.solution import plan_tables as tables_of_plan
 from optimize.pv_siting.stated import state_arrays
 from optimize.result import Result
 
@@ -23,6 +27,7 @@ GOALS = (
     Goal("energy", True, "MWh/a", "年发电量", "yearly generation"),
     Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
     Goal("capacity", True, "kW", "装机容量", "new capacity"),
+    Goal("changes", False, "count", "调整项数", "changes to the plan in force"),
 )
 
 PROJECT_TABLES = (
@@ -56,6 +61,11 @@ FACTORS = (
     Factor("prices", columns=("tariffs.price_cny_per_kwh",)),
     Factor("demand", columns=("sites.annual_load_kwh", "sites.hot_water_kwh_per_a")),
 )
+
+
+def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan for people, and what it changes of the plan in force."""
+    return {**tables_of_plan(instance, solution), **change_tables(instance, solution.projects)}
 
 
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:

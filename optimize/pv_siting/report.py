@@ -6,8 +6,10 @@ import pandas as pd
 
 from optimize.checking import CheckReport
 from optimize.programme import Summary
+from optimize.pv_siting.checker_revision import find_changes
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.solution import Solution, plan_tables
+from optimize.revision import revision_words
 
 
 def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Summary:
@@ -17,12 +19,19 @@ def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Sum
     build = (
         f"{len(projects)} installations, {figures['capacity'] / 1000:.1f} MW ({_types(projects)})",
         f"{_kinds(instance, projects)}; {int((projects['mix'] == 'emc').sum())} under energy contracts",
+        *_revision(instance, solution),
     )
     effect = (
         f"+{figures['energy'] / 1000:.1f} GWh/a solar, {figures['used_on_site_share']:.0%} used on site · "
         f"−{figures['co2'] / 1000:.1f} kt CO2/a · NPV {figures['npv'] / 1e6:.1f} M CNY",
     )
     return Summary(build, effect)
+
+
+def _revision(instance: Instance, solution: Solution) -> tuple[str, ...]:
+    if instance.plan_in_force.empty:
+        return ()
+    return (revision_words(instance.plan_in_force, find_changes(instance, solution.projects)),)
 
 
 def _types(projects: pd.DataFrame) -> str:

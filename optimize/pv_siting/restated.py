@@ -12,14 +12,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.funding import mixes_of, split_capex
+from optimize.funding import split_capex
 from optimize.programme import OptionPayments, RestatedOptions
 from optimize.pv_siting import economics as money
 from optimize.pv_siting.energy import Curves, derive_energy
-from optimize.pv_siting.instance import HOT_WATER_PROJECT, Instance
+from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.layouts import Layouts, derive_layouts, gather
 from optimize.pv_siting.options import OptionKeys, Options, derive_options, source_names
-from optimize.pv_siting.schema import EMC
+from optimize.pv_siting.schema import EMC, HOT_WATER_PROJECT, OWN_LEVEL
 from optimize.warm_start import match_rows
 
 FloatArray = NDArray[np.float64]
@@ -76,7 +76,8 @@ class _Restated:
     def _economics(self, other: Instance) -> money.Economics:
         """Figures of the layouts, whatever year they are built in."""
         layouts = _refitted(other, self._layouts[0])
-        return money.derive_economics(other, layouts, derive_energy(other, layouts, self._curves))
+        figures = money.derive_economics(other, layouts, derive_energy(other, layouts, self._curves))
+        return money.at_actual_costs(other, layouts, figures)
 
     def _add_offers(self, other: Instance, npv: FloatArray) -> None:
         """Offers: few, and with payments of their own; derived whole."""
@@ -124,7 +125,7 @@ class _Restated:
     ) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         options, codes = self._options, self._instance.site_codes
         site = options.site[rows]
-        if mixes_of(other.funding, kind):
+        if mix != OWN_LEVEL:
             paid = split_capex(other.funding, kind, mix, capex_cny[rows])
         else:
             paid = np.zeros((len(rows), 3))
@@ -159,6 +160,9 @@ def _fitting_kw(other: Instance, layouts: Layouts, heat_kwh: FloatArray) -> Floa
     """Capacity beside the hot water on the same roof, kW; of all other layouts what it was."""
     on_roof = np.append((other.kinds["surface"] == "roof").to_numpy(np.bool_), False)[layouts.kind]
     shared = np.flatnonzero(on_roof & (layouts.hot_water >= 0) & (layouts.configuration >= 0))
+    if other.in_force is not None:  # a capacity that is contracted stays
+        row = other.in_force.frozen_row(layouts.site[shared])
+        shared = shared[np.isnan(np.where(row >= 0, other.in_force.kw[row], np.nan))]
     configuration = layouts.configuration[shared]
     per_kwh = gather(other.hot_water, "roof_m2_per_kwh", layouts.hot_water[shared])
     free_m2 = (

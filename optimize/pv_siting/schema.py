@@ -14,6 +14,7 @@ from optimize.schema import (
     Parameter,
     Schema,
     Table,
+    plan_in_force_table,
 )
 
 SITE_TYPES = ("school", "hospital", "office", "university", "care_home", "venue")
@@ -22,6 +23,9 @@ DAY_KINDS = ("weekday", "weekend")
 SURFACES = ("roof", "facade", "parking")
 HOURS = tuple(f"h{hour}" for hour in range(24))
 EMC = "emc"  # reserved name of the mix in which an investor pays under an energy contract
+OWN_LEVEL = "own"  # the mix when the funding table says nothing: the site's own level pays
+HOT_WATER_PROJECT = "hot_water"  # project kind of an installation without PV
+OFFER = "offer"  # the mix of a tendered offer, which says itself who pays
 
 SITES = Table(
     "sites",
@@ -269,6 +273,15 @@ OFFER_PAYMENTS = Table(
     zh="报价付款",
 )  # fmt: skip
 
+PLAN_IN_FORCE = plan_in_force_table(
+    Column("site", "str", "institution", key=True, zh="机构"),
+    Column("configuration", "str", "what is built; empty where an offer is taken", default="", zh="配置"),
+    Column("offer", "str", "offer taken; empty: none", default="", zh="报价"),
+    Column("year", "int", "calendar year it is built in", minimum=2000, maximum=2100, zh="年份"),
+    Column("mix", "str", "who pays (of an offer: those it names)", default=OWN_LEVEL, zh="资金组合"),
+    Column("kw", "float", "capacity contracted; empty: what fits", "kW", 0, 100_000, default=None, zh="容量"),
+)
+
 PARAMETERS = (
     Parameter("pv_siting.weather_file", "str", "EPW file, PVGIS typical year or PVGIS hourly series (horizontal, with components; CSV or JSON) in the instance folder, used instead of the weather table", default="", is_file=True),
     Parameter("pv_siting.latitude_deg", "float", "latitude for sun positions", "deg", -66, 66, default=31.23),
@@ -317,6 +330,7 @@ SCHEMA = Schema(
         BUDGETS,
         FUNDING,
         LOCKS,
+        PLAN_IN_FORCE,
     ),
     (*COMMON_PARAMETERS, *PARAMETERS),
     clauses_of("pv_siting"),

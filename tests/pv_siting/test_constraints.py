@@ -82,6 +82,22 @@ def wrong_payer() -> InstanceDraft:
     return asked(changed(simple_draft(), tables={"funding": funding}), PV_FUND=0)
 
 
+def in_force(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["site", "configuration", "year", "state"])
+
+
+def contracted() -> InstanceDraft:
+    """Nothing earns anything, but one project is contracted."""
+    plan = in_force(("school", "roof50", 2024, "contracted"))
+    return changed(worthless(simple_draft()), tables={"plan_in_force": plan})
+
+
+def few_changes() -> InstanceDraft:
+    """The plan in force is far from the best one."""
+    plan = in_force(("school", "air_heat", 2025, "proposed"), ("office", "carport", 2025, "budgeted"))
+    return asked(changed(simple_draft(), tables={"plan_in_force": plan}), CITY_REVISE=1)
+
+
 def contracts() -> InstanceDraft:
     return asked(
         changed(
@@ -134,6 +150,8 @@ CASES: dict[str, tuple[Callable[[], InstanceDraft], str]] = {
         "P10",
     ),
     "contracts": (contracts, "P11"),
+    "contracts_stand": (contracted, "P13"),
+    "changes_limited": (few_changes, "P13"),
     "effects": (lambda: asked(worthless(simple_draft()), PV_ENERGY=90, PV_CO2=40), "P12"),
 }
 

@@ -26,9 +26,13 @@ from optimize.pv_siting.limits import derive_limits
 from optimize.pv_siting.options import Options, derive_options
 from optimize.pv_siting.schema import SCHEMA, SITE_TYPES
 from optimize.result import StopReason
+from optimize.revision import ChangeWeights
 
-SEEDS = range(200)
-GOALS = (("npv",), ("cost",), ("energy",), ("co2",), ("capacity",), ("energy", "npv"), ("npv", "co2", "cost"))
+SEEDS = range(160)
+GOALS = (
+    ("npv",), ("cost",), ("energy",), ("co2",), ("capacity",), ("changes",), ("energy", "npv"), ("npv", "co2", "cost"),
+    ("changes", "npv"),
+)  # fmt: skip
 EXACT = {"gap": 0.0, "time_limit_s": 30.0}
 YEARS = (2024, 2025)
 NUM_SITES = 6
@@ -45,7 +49,7 @@ def random_instance(seed: int) -> Instance:
     rng = np.random.default_rng(seed)
     base = template()
     sites = _sites(rng, base)
-    return replace(
+    instance = replace(
         base,
         num_years=2,
         carry_over_share=float(rng.choice([0.0, 0.5])),
@@ -72,7 +76,48 @@ def random_instance(seed: int) -> Instance:
         ),
         budgets=_budgets(rng),
         locks=_locks(rng, base),
+        change_weights=ChangeWeights(*rng.choice([0.0, 0.5, 1.0, 2.0], 5)) if rng.random() < 0.3 else ChangeWeights(),
     )  # fmt: skip
+    return under_way(rng, instance) if rng.random() < 0.6 else instance
+
+
+def under_way(rng: np.random.Generator, instance: Instance) -> Instance:
+    """A plan in force: whatever options, also some that are no longer there."""
+    options = derive_options(instance)
+    rows = []
+    for site in range(NUM_SITES - 1):
+        own = np.flatnonzero(options.site == site)
+        if rng.random() < 0.3 or not len(own):
+            continue
+        o = rng.choice(own)
+        rows.append(
+            {
+                "site": f"s{site}" if rng.random() < 0.95 else "gone",
+                "configuration": instance.configurations["configuration"].iloc[options.configuration[o]],
+                "offer": "",
+                "year": int(options.year[o]) + YEARS[0] if rng.random() < 0.9 else 2023,
+                "mix": options.mix_names[options.mix[o]],
+                "kw": float(options.kw[o]) + 5.0 if rng.random() < 0.3 else np.nan,
+                "state": "proposed",
+                "actual_capex_cny": float(rng.uniform(1e5, 6e5)) if rng.random() < 0.5 else np.nan,
+                "cancellation_cost_cny": float(rng.choice([0.0, 3e4])),
+            }
+        )
+    locked = set(instance.locks["id"]) | {"gone"}
+    for row in rows:
+        if rng.random() < 0.4 and row["site"] not in locked and row["year"] in YEARS:
+            row["state"] = str(rng.choice(["contracted", "on_site", "accepted"]))
+    plan = pd.DataFrame(rows, columns=list(instance.plan_in_force.columns))
+    roofs = instance.sites["usable_roof_m2"].where(rng.random(NUM_SITES) < 0.7, 150.0)  # some fail
+    opened = int(rng.choice([0, 2024, 2025]))
+    return replace(
+        instance,
+        plan_in_force=plan.drop_duplicates("site", ignore_index=True),
+        first_open_year=opened,
+        sites=instance.sites.assign(usable_roof_m2=roofs),
+        # an offer of a closed year would leave the site that must have one none
+        offers=instance.offers.assign(year=max(opened, 2024)),
+    )
 
 
 def _sites(rng: np.random.Generator, base: Instance) -> pd.DataFrame:
@@ -101,7 +146,7 @@ def _targets(rng: np.random.Generator) -> dict[str, ClauseTarget]:
     required = {
         "PV-50MW": rng.uniform(50.0, 250.0), "PV-FUND": rng.integers(0, 2), "PV-LEAD": rng.uniform(0.1, 0.4),
         "PV-BIPV": 1, "PV-CARPORT": 1, "PV-HEAT": rng.integers(1, 3), "PV-FLEX": 1, "PV-EMC": 1,
-        "PV-ENERGY": rng.uniform(50.0, 250.0), "PV-CO2": rng.uniform(20.0, 100.0),
+        "PV-ENERGY": rng.uniform(50.0, 250.0), "PV-CO2": rng.uniform(20.0, 100.0), "CITY-REVISE": rng.integers(3, 8),
     }  # fmt: skip
     asked = [clause for clause in required if rng.random() < 0.6]
     return {
@@ -110,7 +155,7 @@ def _targets(rng: np.random.Generator) -> dict[str, ClauseTarget]:
             float(required[clause]),
             hard=bool(rng.random() < 0.3),
             penalty_cny_per_unit=float(rng.choice([0.0, 1e3, 1e5])),
-            deadline_year=int(rng.choice(YEARS)) if rng.random() < 0.3 else None,
+            deadline_year=int(rng.choice(YEARS)) if rng.random() < 0.3 and clause != "CITY-REVISE" else None,
         )
         for clause in asked
     }
@@ -212,7 +257,7 @@ def test_engine_equals_branch_and_cut(cases: list[Case]) -> None:
             assert_true_claims(c)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
-    assert sum(c.exact.x is not None for c in cases) > 100
+    assert sum(c.exact.x is not None for c in cases) > 80
 
 
 @pytest.mark.parametrize("first", range(4))
@@ -239,7 +284,7 @@ def test_every_row_is_in_use(cases: list[Case]) -> None:
         assert isinstance(names, BlockNames)
         seen.update(name for name in ROWS if len(names.members(name)))
         seen.update(f"{t.id} {'hard' if t.hard else 'soft'}" for t in c.instance.targets.values())
-    assert not {name: seen[name] for name in (*ROWS, *SOFT_AND_HARD) if seen[name] < 20}
+    assert not {name: seen[name] for name in (*ROWS, *SOFT_AND_HARD) if seen[name] < 15}
 
 
 ROWS = (
@@ -248,6 +293,6 @@ ROWS = (
 )  # fmt: skip
 SOFT_AND_HARD = [
     f"{c} {how}"
-    for c in ("PV-50MW", "PV-FUND", "PV-LEAD", "PV-BIPV", "PV-CARPORT", "PV-HEAT", "PV-FLEX", "PV-EMC", "PV-ENERGY", "PV-CO2")
+    for c in ("PV-50MW", "PV-FUND", "PV-LEAD", "PV-BIPV", "PV-CARPORT", "PV-HEAT", "PV-FLEX", "PV-EMC", "PV-ENERGY", "PV-CO2", "CITY-REVISE")
     for how in ("hard", "soft")
 ]  # fmt: skip
