@@ -50,7 +50,7 @@ def add_parsers(commands: Commands) -> None:
     command.add_argument("--cost", type=float, metavar="CNY", help="whole CAPEX as known now")
     command.add_argument("--paid", type=float, metavar="CNY", help="paid with this entry")
     command.add_argument("--cancellation-cost", type=float, metavar="CNY", help="owed if it is dropped")
-    command.add_argument("--source", default="", help="budget that paid (as the plan shares it)")
+    command.add_argument("--source", default="", help="budget that paid: municipal, a district, owner")
     command.add_argument("--who", default="", help="who says so (your user name)")
     command.add_argument("--note", default="", help="why")
 

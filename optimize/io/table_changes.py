@@ -139,8 +139,8 @@ class _Work:
             self._keep(~meant)
         if change.only:
             self._keep(meant)
-        for row in change.rows:
-            self._append(row)
+        if change.rows:
+            self._append(change.rows)
 
     def _fault(self, column: str, expected: str, found: str, mend: str = "", line: int | None = None) -> None:
         self.faults.append(Fault(self._path, column, expected, found, mend, line=line))
@@ -231,21 +231,25 @@ class _Work:
         self._cells = [cells[kept].reset_index(drop=True) for cells in self._cells]
         self._lines = self._lines[kept]
 
-    def _append(self, row: Mapping[str, Any]) -> None:
-        values: dict[int, str] = {}
-        for column, value in row.items():
-            found = self._find(column)
-            if found is None:
-                continue
-            place, factor = found
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            values[place] = _text(value * factor if is_number and factor != 1.0 else value)
+    def _append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        values: dict[int, list[str]] = {}
+        for number, row in enumerate(rows):
+            for column, value in row.items():
+                found = self._find(column)
+                if found is None:
+                    continue
+                place, factor = found
+                is_number = isinstance(value, int | float) and not isinstance(value, bool)
+                own = values.setdefault(place, [""] * len(rows))
+                own[number] = _text(value * factor if is_number and factor != 1.0 else value)
+        empty = [""] * len(rows)
         self._cells = [
-            pd.Series([*cells.astype(object), values.get(place, "")], dtype=object, name=cells.name)
+            pd.Series([*cells.astype(object), *values.get(place, empty)], dtype=object, name=cells.name)
             for place, cells in enumerate(self._cells)
         ]
         # a row that stands in no file is counted on from the last one
-        self._lines = np.append(self._lines, int(self._lines.max(initial=1)) + 1)
+        last = int(self._lines.max(initial=1))
+        self._lines = np.append(self._lines, np.arange(last + 1, last + 1 + len(rows)))
 
 
 def _among(number: NDArray[np.float64], wanted: Any) -> BoolArray:

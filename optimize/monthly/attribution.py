@@ -2,18 +2,30 @@
 
 The inputs of the two periods are compared cell by cell and the differences put into groups (prices, costs,
 budgets, targets, candidates, measurements, ledger, other).  Each group is then taken back by itself and the
-instance solved again from the new plan: what reverts with a group is put down to it.
+instance solved again: what reverts with a group is put down to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-GROUPS = ("prices", "costs", "budgets", "targets", "candidates", "measurements", "ledger", "other")
+from optimize.city.verify import is_city_run
+from optimize.errors import InputFaults
+from optimize.monthly.differences import GROUPS, Difference, Inputs, find_differences, write_without
+from optimize.programme import Programme
+from optimize.registry import PROGRAMMES
+from optimize.revision import FROZEN_STATES
+from optimize.studies.stored_runs import listed_projects, read_city_run, read_run
+
+_EXAMPLES = 5
+_BETWEEN = " · "
+Key = tuple[str, str, str]
+"""Programme, kind and id of a project."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,10 @@ class PlanView:
 
 
 SolveAgain = Callable[[Path], PlanView | None]
-"""Solves an instance folder from the period's own plan; None where no plan was found in time."""
+"""Solves an instance folder from the period's own plan; None where no plan was found in time.
+
+A gap as wide as the period's hides what a group does below it; a fifth of it is a good choice.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,7 @@ class ProjectChange:
     ----------
     kind : ``added``, ``dropped``, ``moved`` (another year, all else the same) or ``resized`` (done otherwise).
     before, after : decisions in words; "" where it is not in the plan.
-    capex_before_cny, capex_after_cny : CNY; NaN where the plan does not say.
+    capex_before_cny, capex_after_cny : CNY; 0 where it is not in the plan, NaN where the plan does not say.
     effects : by figure, the change from before to after.
     forced : nothing was chosen: the ledger or the tables leave no other way.
     causes : groups that bring the old decision back when they are taken back, by themselves; () where only
@@ -63,7 +78,7 @@ class ProjectChange:
     capex_after_cny: float
     effects: Mapping[str, float]
     forced: bool
-    causes: tuple[str, ...]
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,7 @@ class GroupEffect:
     objective_without : of the plan with the group taken back; None where none was found.
     effect : objective of the period minus ``objective_without``: what the group does to it.
     num_projects : changes put down to it.
+    remark : why there is no plan without it, in words.
     """
 
     group: str
@@ -86,43 +102,285 @@ class GroupEffect:
     bound_without: float | None
     effect: float | None
     num_projects: int
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class ChangeExplained:
     """The change from one period's plan to the next, and why.
 
-    ``stability`` is what staying near the old plan costs (`optimize.monthly.stability`), where it was asked.
+    Attributes
+    ----------
+    projects : that are not as they were, those of most money first.
+    groups : of inputs that differ, in the order of GROUPS.
     """
 
     period_before: str
     period: str
     goal: str
     goal_unit: str
+    maximise: bool
     objective_before: float
     objective: float
     bound: float | None
     projects: tuple[ProjectChange, ...]
-    groups: tuple[GroupEffect, ...]
-    words: tuple[tuple[str, str], ...]
+    groups: tuple[GroupEffect, ...] = ()
+
+    def count(self, kind: str) -> int:
+        """Changes of one kind."""
+        return sum(project.kind == kind for project in self.projects)
+
+
+@dataclass(frozen=True)
+class PeriodPlan:
+    """What a period planned.
+
+    Attributes
+    ----------
+    folder : its revised instance.
+    """
+
+    period: str
+    folder: Path
+    plan: PlanView
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the change is measured by."""
+
+    goal: str
+    unit: str
+    maximise: bool
+    measured: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
 
 
 def explain_change(
-    before: tuple[str, Path, PlanView],
-    now: tuple[str, Path, PlanView],
-    measured: Sequence[tuple[str, str, str]],
-    solve_again: SolveAgain,
-    scratch: Path,
-    *,
-    goal: str,
-    goal_unit: str,
+    before: PeriodPlan, now: PeriodPlan, asked: Asked, solve_again: SolveAgain | None, scratch: Path
 ) -> ChangeExplained:
     """Compare two periods' plans and put each change down to groups of changed inputs.
 
     Parameters
     ----------
-    before, now : period, folder of the revised instance and plan.
-    measured : (table, key, column) of values the ledger measured.
-    solve_again : called once for each group that differs, with a folder in ``scratch``.
+    asked : its ``measured`` are the values the ledger measured (`optimize.monthly.revise.Revision.measured`).
+    solve_again : called once for each group that differs, with a folder below ``scratch``, as long as a project
+        changed that had a choice; None: no causes are looked for.
     """
-    raise NotImplementedError("lands with the next commits")
+    names = [name for name in now.plan.projects if name in before.plan.projects]
+    old, new = Inputs.read(before.folder, names), Inputs.read(now.folder, names)
+    differences = find_differences(old, new, asked.measured)
+    projects = find_changes(before.plan, now.plan, new)
+    groups = {name: [d for d in differences if d.group == name] for name in GROUPS}
+    effects = []
+    decided = _decisions(before.plan)
+    causes: dict[Key, list[str]] = {_key(project): [] for project in projects}
+    for name, own in groups.items():
+        if not own:
+            continue
+        without, remark = None, ""
+        if solve_again is not None and projects:
+            folder = scratch / f"without-{name}"
+            try:
+                write_without(new, old, own, folder)
+                without = solve_again(folder)
+                remark = "" if without is not None else "no plan found"
+            except InputFaults as error:
+                remark = f"it cannot be taken back by itself: {error.faults[0]}"
+        reverted = [] if without is None else _reverted(projects, decided, _decisions(without))
+        for key in reverted:
+            causes[key].append(name)
+        effects.append(_effect(name, own, now.plan, without, len(reverted), remark))
+    explained = [
+        ProjectChange(**{**vars(project), "causes": tuple(causes[_key(project)])}) for project in projects
+    ]
+    return ChangeExplained(
+        period_before=before.period,
+        period=now.period,
+        goal=asked.goal,
+        goal_unit=asked.unit,
+        maximise=asked.maximise,
+        objective_before=before.plan.objective,
+        objective=now.plan.objective,
+        bound=now.plan.bound,
+        projects=tuple(explained),
+        groups=tuple(effects),
+    )
+
+
+def view_of_run(run: Path, objective: float | None = None) -> PlanView:
+    """The plan of a stored run, of one programme or joint."""
+    if is_city_run(run):
+        city = read_city_run(run, PROGRAMMES)
+        parts, summary = {part.programme.name: part.projects for part in city.parts}, city.summary
+    else:
+        stored = read_run(run, PROGRAMMES)
+        parts, summary = {stored.programme.name: stored.projects}, stored.summary
+    bound = summary["bound"]
+    reached = float(summary["objective"]) if objective is None else objective
+    return PlanView(parts, reached, None if bound is None else float(bound))
+
+
+def view_of_tables(
+    tables: Mapping[str, pd.DataFrame], programmes: Sequence[Programme], objective: float, bound: float | None,
+    *, joint: bool,
+) -> PlanView:  # fmt: skip
+    """The plan in tables of text cells, as a run's folder has them (of a joint plan ``programme.table``)."""
+    projects = {}
+    for programme in programmes:
+        prefix = f"{programme.name}." if joint else ""
+        own = [listed_projects(tables[f"{prefix}{t.name}"], t) for t in programme.project_tables]
+        projects[programme.name] = pd.concat(own, ignore_index=True)
+    return PlanView(projects, objective, bound)
+
+
+# --- what changed -----------------------------------------------------------------------------------
+
+
+def find_changes(before: PlanView, now: PlanView, inputs: Inputs | None) -> tuple[ProjectChange, ...]:
+    """Projects that are not as they were, those of most money first.
+
+    Parameters
+    ----------
+    inputs : of the present period, to tell what had no choice; None: that is left open.
+    """
+    found = []
+    for programme, frame in now.projects.items():
+        if programme not in before.projects:
+            continue
+        old, new = _rows(before.projects[programme]), _rows(frame)
+        effects = _effects(programme)
+        forced = _forced(programme, inputs)
+        for place in dict.fromkeys((*old, *new)):
+            a, b = old.get(place), new.get(place)
+            kind = _kind(a, b)
+            if kind is not None:
+                found.append(_change(programme, place, kind, a, b, effects, forced))
+    return tuple(sorted(found, key=lambda c: -_money(c.capex_before_cny) - _money(c.capex_after_cny)))
+
+
+def _rows(frame: pd.DataFrame) -> dict[tuple[str, str], Mapping[str, object]]:
+    records = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+    return {(str(row["kind"]), str(row["id"])): row for row in records}
+
+
+def _effects(programme: str) -> tuple[str, ...]:
+    known = next(p for p in PROGRAMMES if p.name == programme)
+    return tuple(dict.fromkeys(name for table in known.project_tables for name in table.effects))
+
+
+def _kind(a: Mapping[str, object] | None, b: Mapping[str, object] | None) -> str | None:
+    if a is None:
+        return "added"
+    if b is None:
+        return "dropped"
+    if a["decision"] == b["decision"]:
+        return None
+    return "moved" if _without_year(a) == _without_year(b) else "resized"
+
+
+def _without_year(row: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(part for part in str(row["decision"]).split(_BETWEEN) if part != str(row["year"]))
+
+
+def _change(
+    programme: str,
+    place: tuple[str, str],
+    kind: str,
+    a: Mapping[str, object] | None,
+    b: Mapping[str, object] | None,
+    effects: Sequence[str],
+    forced: Callable[[str, Mapping[str, object] | None], bool],
+) -> ProjectChange:
+    told = b if b is not None else a
+    assert told is not None
+    return ProjectChange(
+        programme=programme,
+        table=place[0],
+        project=place[1],
+        name_zh=str(told["name_zh"]),
+        name_en=str(told["name_en"]),
+        district=str(told["district"]),
+        kind=kind,
+        before="" if a is None else str(a["decision"]),
+        after="" if b is None else str(b["decision"]),
+        capex_before_cny=_number(a, "capex_cny"),
+        capex_after_cny=_number(b, "capex_cny"),
+        effects={name: _number(b, name) - _number(a, name) for name in effects},
+        forced=forced(place[1], b),
+    )
+
+
+def _number(row: Mapping[str, object] | None, name: str) -> float:
+    return 0.0 if row is None else float(str(row.get(name, "nan")))
+
+
+def _money(value: float) -> float:
+    return 0.0 if np.isnan(value) else value
+
+
+def _forced(programme: str, inputs: Inputs | None) -> Callable[[str, Mapping[str, object] | None], bool]:
+    """Whether a project that is now as in its row (None: not in the plan) had no choice."""
+    if inputs is None:
+        return lambda project, row: False
+    known, data = next(p for p in PROGRAMMES if p.name == programme), inputs.data[programme]
+    there = {str(name) for table, key in known.lockable for name in data.tables[table][key]}
+    locks = data.tables["locks"]
+    out = set(locks.loc[locks["kind"] == "force_out", "id"])
+    year, frozen = _in_force(data.tables.get("plan_in_force"), known.project_tables[0].id)
+
+    def had_none(project: str, row: Mapping[str, object] | None) -> bool:
+        if row is None:
+            return project in out or project not in there
+        if project in frozen:
+            return True
+        # what the ledger has put off is in force in its later year
+        return project in year and int(str(row["year"])) == year[project]
+
+    return had_none
+
+
+def _in_force(rows: pd.DataFrame | None, id_columns: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+    """Year of each project of the plan in force as the ledger has it, and those that are contracted."""
+    if rows is None or rows.empty or any(name not in rows for name in (*id_columns, "year")):
+        return {}, set()
+    names = [":".join(map(str, row)) for row in rows[list(id_columns)].itertuples(index=False)]
+    years = {name: int(year) for name, year in zip(names, rows["year"], strict=True)}
+    return years, {n for n, state in zip(names, rows["state"], strict=True) if state in FROZEN_STATES}
+
+
+# --- why --------------------------------------------------------------------------------------------
+
+
+def _key(project: ProjectChange) -> Key:
+    return project.programme, project.table, project.project
+
+
+def _decisions(plan: PlanView) -> dict[Key, str]:
+    return {
+        (programme, kind, name): str(row["decision"])
+        for programme, frame in plan.projects.items()
+        for (kind, name), row in _rows(frame).items()
+    }
+
+
+def _reverted(
+    projects: Sequence[ProjectChange], before: Mapping[Key, str], without: Mapping[Key, str]
+) -> list[Key]:
+    """Changes that are not there where a group is taken back."""
+    keys = [_key(project) for project in projects]
+    return [key for key in keys if without.get(key, "") == before.get(key, "")]
+
+
+def _effect(
+    name: str, own: Sequence[Difference], now: PlanView, without: PlanView | None, projects: int, remark: str
+) -> GroupEffect:
+    return GroupEffect(
+        group=name,
+        num_differences=len(own),
+        examples=tuple(difference.words for difference in own[:_EXAMPLES]),
+        objective_without=None if without is None else without.objective,
+        bound_without=None if without is None else without.bound,
+        effect=None if without is None else now.objective - without.objective,
+        num_projects=projects,
+        remark=remark,
+    )

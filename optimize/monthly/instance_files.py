@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.errors import ExitCode, OptimizeError, UsageError
@@ -81,3 +83,36 @@ def set_parameter(document: Any, key: str, value: Any) -> bool:
             return False
     node[leaf] = value
     return True
+
+
+def lay_over_toml(toml: Path, settings: Mapping[str, Any]) -> None:
+    """Set parameters in an ``instance.toml``, None taking one out; its comments stay where its form allows it."""
+    text = toml.read_text(encoding="utf-8-sig")
+    wanted = tomllib.loads(text)
+    _lay_over(wanted, settings)
+    try:
+        document = tomlkit.parse(text)
+        _lay_over(document, settings)
+        written = tomlkit.dumps(document)
+        if tomllib.loads(written) != wanted:
+            written = tomlkit.dumps(wanted)
+    except (TOMLKitError, ValueError):  # a form (an inline table) that takes no sections
+        written = tomlkit.dumps(wanted)
+    toml.write_text(written, encoding="utf-8")
+
+
+def _lay_over(document: Any, settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        if value is None:
+            _take_out(document, key)
+        else:
+            set_parameter(document, key, value)
+
+
+def _take_out(document: Any, key: str) -> None:
+    node, (*parents, leaf) = document, key.split(".")
+    for parent in parents:
+        node = node.get(parent, {})
+    node.pop(leaf, None)
+    if not node and len(parents) > 1 and parents[-2] == "clauses":  # a clause that asks for nothing is none
+        _take_out(document, ".".join(parents))

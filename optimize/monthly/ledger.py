@@ -51,7 +51,7 @@ TABLE = Table(
         Column("actual_cost_cny", "float", "whole CAPEX as known now; empty: as estimated", "CNY", 0, default=None, typical=1e6, zh="实际投资"),
         Column("paid_cny", "float", "paid with this entry", "CNY", 0, default=None, typical=1e6, zh="本次支付"),
         Column("cancellation_cost_cny", "float", "owed from now on if the project is dropped or changed in scale", "CNY", 0, default=None, typical=1e5, zh="取消代价"),
-        Column("source", "str", "budget that paid: `municipal`, a district id, `owner`; empty: as the plan shares it", default="", zh="资金来源"),
+        Column("source", "str", "budget that paid: `municipal`, a district id, `owner`; several that paid have an entry each", default="", zh="资金来源"),
         Column("who", "str", "who says so", default="", zh="记录人"),
         Column("note", "str", "why", default="", zh="备注"),
     ),

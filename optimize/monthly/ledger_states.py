@@ -19,7 +19,7 @@ from optimize.errors import Fault
 from optimize.io.table_changes import table_path
 from optimize.io.validation import nearest
 from optimize.monthly.ledger import ENDS, LADDER, Entry, Ledger
-from optimize.programme import Programme
+from optimize.programme import Programme, ProjectTable
 from optimize.registry import PROGRAMMES
 from optimize.schema import Column
 
@@ -38,6 +38,8 @@ _NEXT: Mapping[str, set[str]] = {
 }
 _MAY_BE_DELAYED = set(LADDER) - {"accepted"}
 _YEAR = "year"
+# Columns of a plan in force that have a column of their own in the ledger.
+_TOLD_ELSEWHERE = (_YEAR, "state", "actual_capex_cny", "cancellation_cost_cny", "table")
 
 Key: TypeAlias = tuple[str, str, str]
 """Programme, table of the plan and id of a project."""
@@ -45,7 +47,7 @@ Key: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Payment:
-    """Money that has left a budget; ``source`` is "" where the plan's shares say whose."""
+    """Money that has left a budget."""
 
     year: int
     source: str
@@ -243,12 +245,19 @@ def _subject_faults(entry: Entry) -> Iterable[_Found]:
         return
     if len(table.id) > 1 and entry.project.count(":") != len(table.id) - 1:
         yield "project", f"{':'.join(table.id)}", f'"{entry.project}"', ""
+    columns = _decision_columns(programme, table)
     for name in entry.decision:
         if name == _YEAR:
             yield "decision", "the year in its own column", "year", "write it in column year"
-        elif name not in table.decision:
-            columns = [column for column in table.decision if column != _YEAR]
+        elif name not in columns:
             yield "decision", f"one of {', '.join(columns)}", f'"{name}"', nearest(name, columns)
+
+
+def _decision_columns(programme: Programme, table: ProjectTable) -> list[str]:
+    """What may be said of a project: how the plan does it, and what else its plan in force holds (a capacity)."""
+    in_force = [c.name for t in programme.schema.tables if t.name == "plan_in_force" for c in t.columns]
+    columns = dict.fromkeys((*table.decision, *in_force))
+    return [name for name in columns if name not in (*table.id, *_TOLD_ELSEWHERE)]
 
 
 def _measured_faults(entry: Entry, programme: Programme) -> Iterable[_Found]:
@@ -282,6 +291,13 @@ def _content_faults(entry: Entry) -> Iterable[_Found]:
         yield "year", "the year to which it is delayed", "empty", ""
     if entry.event == "paid" and not entry.paid_cny:
         yield "paid_cny", "what was paid", "nothing", ""
+    if entry.paid_cny and not entry.source:
+        yield (
+            "source",
+            "the budget that paid: municipal, a district or owner",
+            "empty",
+            "one entry for each that paid",
+        )
     if entry.paid_cny and entry.event in ("measured", "idea"):
         yield "paid_cny", f"nothing for {entry.event}", f"{entry.paid_cny:g}", "enter it as paid"
     if entry.year and not 2000 <= entry.year <= 2100:

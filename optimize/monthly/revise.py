@@ -7,13 +7,33 @@ that folder afterwards (solving, checking, `optimize front`, `optimize verify`) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optimize.io.table_changes import TableChange
+import pandas as pd
+
+from optimize.clauses import REVISE
+from optimize.errors import Fault, InputFaults
+from optimize.io.instance_folder import LoadedProgramme, read_instance
+from optimize.io.table_changes import TableChange, change_tables, concerned
+from optimize.io.tables import RawTable, find_table, read_table
+from optimize.io.validation import TOML, nearest
+from optimize.monthly.in_force import Projects, in_force_rows, projects_of
+from optimize.monthly.instance_files import SCHEMAS, lay_over_toml, replace_table, written_at_once
 from optimize.monthly.ledger import Ledger
+from optimize.monthly.ledger_states import Standing, fold
+from optimize.monthly.sunk import less_sunk_money
+from optimize.programme import Programme
+from optimize.registry import PROGRAMMES
+from optimize.schema import Schema
+
+PLAN_IN_FORCE = "plan_in_force"
+FIRST_OPEN_YEAR = "revision.first_open_year"
+_LOCKS = "locks"
 
 
 @dataclass(frozen=True)
@@ -25,7 +45,7 @@ class RevisionRules:
     amendment_months : months (1–12) in which this year's list may be changed; in others nothing new starts
         before next year.  (): all.
     penalty_cny_per_change : what a change against the plan in force has to be worth; 0: nothing.
-    max_changes : at most so many; None: as many as are worth it.
+    max_changes : at most so many; None: as many as are worth it.  Where it is given there is no penalty.
     """
 
     amendment_months: tuple[int, ...] = ()
@@ -41,13 +61,13 @@ class Revision:
     ----------
     overrides : dotted parameter path -> value.
     changes : of tables, in order; each ``programme/table``.
-    groups : by position in ``changes``, ``ledger`` or ``measurements``.
+    measured : (``programme/table``, key of the row, column) of what was measured; of a parameter ("", "", path).
     words : (zh, en) of each thing a reader of the period's log should know.
     """
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     changes: tuple[TableChange, ...] = ()
-    groups: tuple[str, ...] = ()
+    measured: tuple[tuple[str, str, str], ...] = ()
     words: tuple[tuple[str, str], ...] = ()
 
 
@@ -60,17 +80,220 @@ def revise(
     ----------
     folder : the period's instance as read (`optimize.monthly.sources.read_source`).
     in_force : by programme, the run folder of the plan in force (a joint run for each of its programmes);
-        {}: the first period.
+        {}: the first period, in which all years are open.
     period : ``YYYY-MM``; entries of later periods do not count yet.
 
     Raises
     ------
-    InputFaults : ledger and instance contradict each other (a contracted project that the tables do not know,
-        a measured value of no column, sunk money above a budget ...), all at once.
+    InputFaults : ledger and instance contradict each other (a contracted project without a decision, a measured
+        value of no row, sunk money of no budget ...), all at once.
     """
-    raise NotImplementedError("lands with the next commits")
+    standing = fold(ledger, period)
+    named = {key[0] for key in standing.projects} | {path.split("/")[0] for path, _ in standing.measured}
+    wanted = [
+        p.name for p in PROGRAMMES if (p.name in in_force or p.name in named) and (folder / p.name).is_dir()
+    ]
+    work = _Work(standing)
+    for name in sorted(named - {p.name for p in PROGRAMMES if (folder / p.name).is_dir()}):
+        if any(p.name == name for p in PROGRAMMES):
+            work.fault(name, "a programme of the instance", "no tables of it")
+    if wanted:
+        loaded = read_instance(folder, PROGRAMMES, wanted)
+        for part in loaded.programmes:
+            work.lay_over(part, in_force.get(part.programme.name), period, rules)
+        work.take_measurements(loaded.programmes)
+        work.take_sunk_money(folder, loaded.programmes)
+    if work.faults:
+        raise InputFaults(work.faults)
+    return Revision(work.overrides, tuple(work.changes), tuple(work.measured), tuple(work.words))
+
+
+class _Work:
+    """A revision on its way; ``faults`` tell what cannot be."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+        self.overrides: dict[str, Any] = {}
+        self.changes: list[TableChange] = []
+        self.measured: list[tuple[str, str, str]] = []
+        self.words: list[tuple[str, str]] = []
+        self.faults: list[Fault] = []
+
+    def fault(self, column: str, expected: str, found: str, mend: str = "") -> None:
+        self.faults.append(Fault("ledger", column, expected, found, mend))
+
+    # --- projects ---------------------------------------------------------------------------------
+
+    def lay_over(self, part: LoadedProgramme, run: Path | None, period: str, rules: RevisionRules) -> None:
+        """What one programme's projects are bound to."""
+        programme = part.programme
+        own = self._standing.of(programme.name)
+        planned: Projects = {} if run is None else projects_of(run, programme)
+        tables = {table.name for table in programme.schema.tables}
+        if PLAN_IN_FORCE in tables:
+            rows, faults = in_force_rows(programme, planned, own)
+            self.faults += faults
+            path = f"{programme.name}/{PLAN_IN_FORCE}"
+            self.changes.append(TableChange(path, drop=True))
+            if rows:
+                self.changes.append(TableChange(path, rows=rows))
+                self._stay_near(programme, rules)
+        else:
+            frozen = sorted(key[2] for key, record in own.items() if record.frozen)
+            for name in frozen:
+                self.fault(
+                    name, f"a programme whose plans can be revised, not {programme.name}", "a contract"
+                )
+        if run is not None:
+            self._open_years(part, period, rules)
+        self._lock(part)
+
+    def _stay_near(self, programme: Programme, rules: RevisionRules) -> None:
+        """The clause that counts changes: at most so many, or each at a price."""
+        root = f"{programme.name}.clauses.{REVISE}"
+        if rules.max_changes is not None:
+            self.overrides |= {f"{root}.required": float(rules.max_changes), f"{root}.hard": True}
+        elif rules.penalty_cny_per_change > 0.0:
+            self.overrides |= {
+                f"{root}.required": 0.0,
+                f"{root}.hard": False,
+                f"{root}.penalty_cny_per_unit": rules.penalty_cny_per_change,
+            }
+
+    def _open_years(self, part: LoadedProgramme, period: str, rules: RevisionRules) -> None:
+        """From which year on something new may start: this one where its list may be changed, else the next."""
+        parameters = part.data.parameters
+        if FIRST_OPEN_YEAR not in parameters:
+            return
+        year, month = int(period[:4]), int(period[5:])
+        closed = bool(rules.amendment_months) and month not in rules.amendment_months
+        first, behind = (
+            int(parameters["base_year"]),
+            int(parameters["base_year"]) + int(parameters["num_years"]),
+        )
+        opened = min(year + closed, behind)
+        self.overrides[FIRST_OPEN_YEAR] = opened if opened > first else 0
+
+    def _lock(self, part: LoadedProgramme) -> None:
+        """Projects that were given up stay out; what is late does not start earlier."""
+        programme = part.programme
+        ids = {str(name) for table, key in programme.lockable for name in part.data.tables[table][key]}
+        locks = part.data.tables[_LOCKS]
+        path, rows = f"{programme.name}/{_LOCKS}", []
+        for (_, _, name), record in self._standing.of(programme.name).items():
+            if name not in ids:
+                continue  # withdrawn from the tables, or no candidate that a lock may name
+            there = locks[(locks["id"] == name) & (locks["other"] == "")]
+            kinds = set(there["kind"])
+            note = f"{record.state or 'delayed'} {record.since} {record.note}".strip()
+            if record.ended:
+                if kinds - {"force_out"}:  # what was asked of it is void
+                    self.changes.append(TableChange(path, where={"id": name}, drop=True))
+                if kinds != {"force_out"}:
+                    rows.append({"kind": "force_out", "id": name, "note": note})
+            elif record.delayed and not record.frozen:
+                if "earliest" in kinds:
+                    self.changes.append(TableChange(path, where={"id": name, "kind": "earliest"}, drop=True))
+                rows.append({"kind": "earliest", "id": name, "year": str(record.year), "note": note})
+        if rows:
+            self.changes.append(TableChange(path, rows=rows))
+
+    # --- measured values --------------------------------------------------------------------------
+
+    def take_measurements(self, parts: Iterable[LoadedProgramme]) -> None:
+        """What was measured stands instead of what was estimated."""
+        schemas = {part.programme.name: part for part in parts}
+        for (path, key), value in self._standing.measured.items():
+            if not key:
+                self.overrides[path] = _typed_value(value)
+                self.measured.append(("", "", path))
+                continue
+            table, _, column = path.rpartition(".")
+            part = schemas.get(table.split("/")[0]) or next(iter(schemas.values()))
+            declared = part.programme.schema.table(table.split("/")[-1])
+            where = dict(zip(declared.key, key.split(":"), strict=False))
+            if len(where) != len(declared.key) or len(key.split(":")) != len(declared.key):
+                self.fault(path, f"a key of {':'.join(declared.key)}", f'"{key}"')
+                continue
+            known = [":".join(map(str, row)) for row in part.data.tables[declared.name][list(declared.key)].itertuples(index=False)]  # fmt: skip
+            if key not in known:
+                self.fault(path, f"a row of {table}", f'"{key}"', nearest(key, known))
+                continue
+            self.changes.append(TableChange(table, where=where, set={column: value}))
+            self.measured.append((table, key, column))
+
+    # --- money ------------------------------------------------------------------------------------
+
+    def take_sunk_money(self, folder: Path, parts: Iterable[LoadedProgramme]) -> None:
+        """What was paid for projects that are given up is no longer in the budgets."""
+        changes, words, faults = less_sunk_money(folder, list(parts), self._standing)
+        self.changes += changes
+        self.words += words
+        self.faults += faults
+
+
+def _typed_value(text: str) -> Any:
+    """A parameter's value as TOML would have it."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+# --- the revised instance ---------------------------------------------------------------------------
 
 
 def write_revised(folder: Path, revision: Revision, out: Path) -> None:
-    """The instance in ``folder`` with the revision laid over it, as the folder ``out``; at once or not at all."""
-    raise NotImplementedError("lands with the next commits")
+    """The instance in ``folder`` with the revision laid over it, as the folder ``out``; at once or not at all.
+
+    Raises
+    ------
+    InputFaults : a change that its table cannot take.
+    """
+    faults: list[Fault] = []
+    with written_at_once(out) as place:
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+        for schema in SCHEMAS:
+            own = concerned(schema, revision.changes)
+            if own and (place / schema.programme).is_dir():
+                faults += _change(place, schema, own)
+        if faults:
+            raise InputFaults(faults)
+        if revision.overrides:
+            lay_over_toml(place / TOML, revision.overrides)
+
+
+def _change(place: Path, schema: Schema, changes: list[TableChange]) -> list[Fault]:
+    raws: dict[str, RawTable | None] = {}
+    faults: list[Fault] = []
+    for table in schema.tables:
+        file = find_table(place if table.shared else place / schema.programme, table.name)
+        raw = None if file is None else read_table(file, file.relative_to(place).as_posix())
+        if isinstance(raw, Fault):
+            faults.append(raw)
+            raw = None
+        raws[table.name] = raw
+    changed, found = change_tables(schema, raws, changes)
+    if faults or found:
+        return [*faults, *found]
+    for table in schema.tables:
+        after = changed[table.name]
+        if after is not None and after is not raws[table.name]:
+            name = table.name if table.shared else f"{schema.programme}/{table.name}"
+            write_raw(after, replace_table(place, name))
+    return []
+
+
+def write_raw(raw: RawTable, path: Path) -> None:
+    """A table's cells as CSV; nothing at all where it has no columns."""
+    if not raw.names:
+        return
+    frame = pd.DataFrame({name: _cells(raw, place) for place, name in enumerate(raw.names)})
+    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _cells(raw: RawTable, place: int) -> list[str]:
+    cells = raw.cells(place)
+    if isinstance(cells, Fault):
+        raise InputFaults([cells])
+    return ["" if cell is None or cell != cell else str(cell).strip() for cell in cells]

@@ -126,14 +126,15 @@ def _stored(
     place: Callable[[str], Path],
 ) -> StoredRun:  # fmt: skip
     """``place`` : the file of a table."""
-    parts = [_projects_of(read_text_table(place(t.name)), t) for t in programme.project_tables]
+    parts = [listed_projects(read_text_table(place(t.name)), t) for t in programme.project_tables]
     projects = pd.concat(parts, ignore_index=True)
     effects = tuple(dict.fromkeys(name for table in programme.project_tables for name in table.effects))
     payments = _payments_of(place("payments"), programme, projects)
     return StoredRun(folder, programme, summary, manifest, projects, effects, payments)
 
 
-def _projects_of(cells: pd.DataFrame, table: ProjectTable) -> pd.DataFrame:
+def listed_projects(cells: pd.DataFrame, table: ProjectTable) -> pd.DataFrame:
+    """The projects of one table of text cells, in the shape of `StoredRun.projects`."""
     columns: dict[str, Any] = {"kind": np.full(len(cells), table.kind, dtype=object)}
     columns["id"] = _joined(cells, table.id, ":")
     for name in _ABOUT:

@@ -125,7 +125,7 @@ def test_what_a_ledger_amounts_to() -> None:
         _entry("paid", "2024-03", paid_cny=2e5, source="East"),
         _entry("delayed", "2024-04", year=2025),
         _entry("contracted", "2024-05", actual_cost_cny=5.5e5),
-        _entry("cancelled", "2024-06", paid_cny=3e4),
+        _entry("cancelled", "2024-06", paid_cny=3e4, source="East"),
         _entry("measured", "2024-06", decision={"sites.annual_load_kwh": "4e5"}),
         _entry("measured", "2024-07", decision={"sites.annual_load_kwh": "5e5"}),
     )
@@ -151,7 +151,8 @@ def test_what_a_ledger_amounts_to() -> None:
 @settings(max_examples=60, deadline=None)
 def test_a_contracted_project_ends_or_goes_on_but_never_back(events: list[str]) -> None:
     entries = [
-        _entry(e, year=2025 if e == "delayed" else 0, paid_cny=1.0 if e == "paid" else None) for e in events
+        _entry(e, year=2025 if e == "delayed" else 0, paid_cny=1.0 if e == "paid" else None, source="East")
+        for e in events
     ]
     if _faults([], *entries):
         return
@@ -162,7 +163,9 @@ def test_a_contracted_project_ends_or_goes_on_but_never_back(events: list[str]) 
 
 
 def _add_one(path: str) -> None:
-    append_entries(Path(path), [Entry("2024-03", "pv_siting", "x", "paid", paid_cny=1.0)], entry_faults)
+    append_entries(
+        Path(path), [Entry("2024-03", "pv_siting", "x", "paid", paid_cny=1.0, source="owner")], entry_faults
+    )
 
 
 def test_two_who_append_at_once_wait_for_each_other(tmp_path: Path) -> None:
@@ -179,7 +182,8 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert main([*said, "--decision", "nonsense"]) == 2
     lot = tmp_path / "lot.csv"
     lot.write_text(
-        "period,programme,project,event,paid_wan_cny\n2024-04,pv_siting,school-1,paid,30\n", encoding="utf-8"
+        "period,programme,project,event,paid_wan_cny,source\n2024-04,pv_siting,school-1,paid,30,municipal\n",
+        encoding="utf-8",
     )
     assert main(["ledger", "add", path, "--from", str(lot)]) == 0
     assert read_ledger(Path(path)).entries[1].paid_cny == 3e5

@@ -1,0 +1,82 @@
+"""The explained change of a period as files: JSON, and in both languages text, a page and a workbook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jinja2
+
+from optimize.monthly.change_report import (
+    Report,
+    change_json,
+    change_lines,
+    counted,
+    effect_columns,
+    group_effect,
+    headline,
+    programme_name,
+    reason,
+    title_of,
+)
+from optimize.monthly.change_words import LANGUAGES, WORDS, Language, figure
+from optimize.monthly.stability import Stability
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_reports(report: Report, folder: Path) -> tuple[str, ...]:
+    """Write ``change.json`` and, in both languages, text, page and workbook into ``folder``; the files' names."""
+    from optimize.monthly.change_workbook import write_workbook  # openpyxl is loaded where it is written with
+
+    content = json.dumps(change_json(report), ensure_ascii=False, indent=2, allow_nan=False)
+    (folder / "change.json").write_text(content + "\n", encoding="utf-8")
+    names = ["change.json"]
+    for language in LANGUAGES:
+        stem = f"change.{language}"
+        text = "\n".join(change_lines(report, language)) + "\n"
+        (folder / f"{stem}.txt").write_text(text, encoding="utf-8")
+        (folder / f"{stem}.html").write_text(change_page(report, language), encoding="utf-8")
+        write_workbook(report, language, folder / f"{stem}.xlsx")
+        names += [f"{stem}.{ending}" for ending in ("txt", "html", "xlsx")]
+    return tuple(names)
+
+
+def change_page(report: Report, language: Language) -> str:
+    """One HTML page that needs nothing besides."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    other = next(known for known in LANGUAGES if known != language)
+    return environment.get_template("change.html").render(
+        words=WORDS[language],
+        language=language,
+        other=other,
+        change=report.change,
+        stability=report.stability,
+        headline=headline(report.change, language),
+        counted=counted(report.change, language),
+        figure=figure,
+        group_effect=group_effect,
+        reason=reason,
+        title_of=title_of,
+        effects=effect_columns(report.change),
+        programme_name=lambda name: programme_name(name, language),
+        curve=curve_points(report.stability),
+    )
+
+
+def curve_points(
+    stability: Stability | None, width: float = 560.0, height: float = 180.0
+) -> list[tuple[float, float]]:
+    """The curve's points in a drawing of this size; [] where there are fewer than two."""
+    points = () if stability is None else stability.curve
+    if len(points) < 2:
+        return []
+    xs, ys = [p.changes for p in points], [p.value for p in points]
+    wide, high = max(max(xs) - min(xs), 1e-9), max(max(ys) - min(ys), 1e-9)
+    return [
+        (round(width * (x - min(xs)) / wide, 1), round(height * (1.0 - (y - min(ys)) / high), 1))
+        for x, y in zip(xs, ys, strict=True)
+    ]

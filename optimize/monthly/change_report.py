@@ -1,0 +1,199 @@
+"""The explained change of a period as plain data and in words, Chinese and English."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optimize.monthly.attribution import ChangeExplained, GroupEffect, ProjectChange
+from optimize.monthly.change_words import WORDS, Language, figure
+from optimize.monthly.stability import Stability
+from optimize.programme import Programme
+from optimize.registry import PROGRAMMES
+
+KINDS = ("added", "dropped", "moved", "resized")
+_LISTED = 40
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is told of a period's change.
+
+    Attributes
+    ----------
+    stability : None where the price of stability was not asked for.
+    """
+
+    change: ChangeExplained
+    stability: Stability | None = None
+
+
+# --- plain data -------------------------------------------------------------------------------------
+
+
+def change_json(report: Report) -> dict[str, Any]:
+    """Everything as JSON-able data; what is not known is null."""
+    content: dict[str, Any] = _plain(dataclasses.asdict(report.change))
+    content["counts"] = {kind: report.change.count(kind) for kind in KINDS}
+    content["stability"] = None
+    if report.stability is not None:
+        low, high = report.stability.price
+        told = dataclasses.asdict(report.stability) | {"price_at_least": low, "price_at_most": high}
+        content["stability"] = _plain(told)
+    return content
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- text -------------------------------------------------------------------------------------------
+
+
+def headline(change: ChangeExplained, language: Language) -> str:
+    """The periods, the objective now and then."""
+    goal = next((g for p in PROGRAMMES for g in p.goals if g.name == change.goal), None)
+    name = change.goal if goal is None else (goal.zh if language == "zh" else goal.en)
+    gain = figure(change.objective - change.objective_before, change.goal_unit, language, signed=True)
+    now, was = (figure(v, change.goal_unit, language) for v in (change.objective, change.objective_before))
+    return f"{change.period_before} → {change.period} · {name} {now} ({WORDS[language]['was']} {was}, {gain})"
+
+
+def counted(change: ChangeExplained, language: Language) -> str:
+    """How many projects changed, by kind."""
+    words = WORDS[language]
+    if not change.projects:
+        return words["nothing"]
+    kinds = [f"{change.count(kind)} {words[kind]}" for kind in KINDS if change.count(kind)]
+    forced = sum(project.forced for project in change.projects)
+    told = f" ({forced} {words['no_choice']})" if forced else ""
+    return f"{len(change.projects)} {words['changed']}: {', '.join(kinds)}{told}"
+
+
+def change_lines(report: Report, language: Language) -> list[str]:
+    """The report for a terminal."""
+    change, words = report.change, WORDS[language]
+    lines = [headline(change, language), f"  {counted(change, language)}"]
+    if change.groups:
+        lines += [f"  {words['why']}", *(f"    {line}" for line in _group_lines(change, language))]
+    if change.projects:
+        lines += [f"  {words['projects']}"]
+        lines += [f"    {project_line(project, language)}" for project in change.projects[:_LISTED]]
+        more = len(change.projects) - _LISTED
+        lines += [f"    … {more}"] * (more > 0)
+    if report.stability is not None:
+        lines += [
+            f"  {words['stability']}",
+            *(f"    {line}" for line in stability_lines(report.stability, language)),
+        ]
+    return lines
+
+
+def _group_lines(change: ChangeExplained, language: Language) -> list[str]:
+    words = WORDS[language]
+    lines = []
+    for group in change.groups:
+        told = [f"{words[group.group]}: {group.num_differences} {words['differences']}"]
+        told += [group_effect(group, change.goal_unit, language)]
+        told += [f"{group.num_projects} {words['put_down']}"] * (group.num_projects > 0)
+        lines.append(" · ".join(part for part in told if part))
+        lines += [f"  {example}" for example in group.examples[:2]]
+    return lines
+
+
+def group_effect(group: GroupEffect, unit: str, language: Language) -> str:
+    """What the group did to the goal, or why that is not known."""
+    return group.remark if group.effect is None else figure(group.effect, unit, language, signed=True)
+
+
+def project_line(project: ProjectChange, language: Language) -> str:
+    words = WORDS[language]
+    name = title_of(project, language)
+    place = f" ({project.district})" if project.district else ""
+    how = " → ".join(part for part in (project.before, project.after) if part)
+    money = [
+        figure(value, "CNY", language)
+        for value, there in (
+            (project.capex_before_cny, project.before),
+            (project.capex_after_cny, project.after),
+        )
+        if there and not math.isnan(value)
+    ]
+    told = [f"{words[project.kind]} {project.project} {name}{place}", how]
+    told += [" → ".join(money)] * bool(money)
+    return " · ".join([*told, reason(project, language)])
+
+
+def title_of(project: ProjectChange, language: Language) -> str:
+    """The project's name in the language, or the one it has."""
+    names = (project.name_zh, project.name_en) if language == "zh" else (project.name_en, project.name_zh)
+    return next((name for name in names if name), "")
+
+
+def reason(project: ProjectChange, language: Language) -> str:
+    """Why it changed, in words."""
+    words = WORDS[language]
+    if project.forced:
+        return words["forced"]
+    if not project.causes:
+        return words["together"]
+    return f"{words['because']}: {', '.join(words[cause] for cause in project.causes)}"
+
+
+def stability_lines(stability: Stability, language: Language) -> list[str]:
+    words, unit = WORDS[language], stability.unit
+    lines = []
+    if stability.max_changes is not None:
+        lines.append(f"{words['most']}: {stability.max_changes}")
+    elif stability.penalty_cny_per_change:
+        lines.append(f"{words['penalty']} {figure(stability.penalty_cny_per_change, 'CNY', language)}")
+    for key, plan in (("held", stability.held), ("free", stability.free)):
+        lines.append(
+            f"{words[key]}: {figure(plan.value, unit, language)} · {plan.changes:g} {words['changes']}"
+        )
+    low, high = stability.price
+    most = "" if high is None else f", {words['at_most']} {figure(high, unit, language)}"
+    lines.append(f"{words['price']}: {words['at_least']} {figure(low, unit, language)}{most}")
+    for point in stability.curve:
+        bound = (
+            ""
+            if point.bound is None
+            else f" ({words['best_possible']} {figure(point.bound, unit, language)})"
+        )
+        lines.append(f"  {point.changes:g} {words['changes']}: {figure(point.value, unit, language)}{bound}")
+    return lines
+
+
+# --- what tables and pages need besides ---------------------------------------------------------------
+
+
+def programme_name(name: str, language: Language) -> str:
+    """The programme's title."""
+    programme = _programme(name)
+    return name if programme is None else programme.zh if language == "zh" else programme.en
+
+
+def effect_columns(change: ChangeExplained) -> list[tuple[str, str]]:
+    """Figures that some project changes, each with its unit."""
+    names = dict.fromkeys(name for project in change.projects for name in project.effects)
+    found = []
+    for name in names:
+        units = [g.unit for p in change.projects for g in _goals(p.programme) if g.name == name]
+        found.append((name, units[0] if units else ""))
+    return found
+
+
+def _programme(name: str) -> Programme | None:
+    return next((programme for programme in PROGRAMMES if programme.name == name), None)
+
+
+def _goals(name: str) -> Sequence[Any]:
+    programme = _programme(name)
+    return () if programme is None else programme.goals

@@ -1,0 +1,120 @@
+"""The explained change of a period as an Excel workbook: summary, projects, causes, stability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.worksheet import Worksheet
+
+from optimize.monthly.change_report import (
+    Report,
+    counted,
+    effect_columns,
+    group_effect,
+    headline,
+    programme_name,
+    reason,
+    stability_lines,
+    title_of,
+)
+from optimize.monthly.change_words import WORDS, Language
+
+_HEAD = PatternFill("solid", fgColor="DDEBF7")
+_MOST_WIDE = 60
+_LONGEST = 32_000
+
+
+def write_workbook(report: Report, language: Language, path: Path) -> None:
+    """Write the workbook; every cell is a value, none a formula."""
+    words, change = WORDS[language], report.change
+    book = openpyxl.Workbook()
+    summary = book.active
+    assert isinstance(summary, Worksheet)
+    summary.title = words["title"][:31]
+    for line in (words["title"], headline(change, language), counted(change, language)):
+        _append(summary, [line])
+    summary["A1"].font = Font(bold=True, size=14)
+    summary.column_dimensions["A"].width = 100
+    effects = effect_columns(change)
+    heading = [
+        "programme",
+        "project",
+        "name",
+        "district",
+        "what",
+        "before",
+        "after",
+        "capex_before",
+        "capex_after",
+    ]
+    rows: list[Sequence[Any]] = [
+        [
+            programme_name(p.programme, language), p.project, title_of(p, language), p.district, words[p.kind],
+            p.before, p.after, p.capex_before_cny, p.capex_after_cny,
+            *(p.effects.get(name) for name, _ in effects), reason(p, language),
+        ]
+        for p in change.projects
+    ]  # fmt: skip
+    titles = [words[name] for name in heading]
+    titles = [
+        f"{t} (CNY)" if name.startswith("capex") else t for name, t in zip(heading, titles, strict=True)
+    ]
+    titles += [f"{name} ({unit})" if unit else name for name, unit in effects]
+    _sheet(book, words["projects"], [*titles, words["because"]], rows)
+    _sheet(
+        book,
+        words["why"],
+        [words["group"], words["differences"], f"{words['effect']} ({change.goal_unit})", words["put_down"], words["examples"]],
+        [
+            [words[g.group], g.num_differences, group_effect(g, change.goal_unit, language) if g.effect is None else g.effect,
+             g.num_projects, "\n".join(g.examples)]
+            for g in change.groups
+        ],
+    )  # fmt: skip
+    if report.stability is not None:
+        for line in ["", words["stability"], *stability_lines(report.stability, language)]:
+            _append(summary, [line])
+        unit = report.stability.unit
+        curve = [[point.changes, point.value, point.bound] for point in report.stability.curve]
+        _sheet(
+            book, words["stability"], [words["changes"], unit, f"{words['best_possible']} ({unit})"], curve
+        )
+    book.save(path)
+
+
+def _sheet(
+    book: openpyxl.Workbook, title: str, heading: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    sheet = book.create_sheet(title[:31])
+    for row in (heading, *rows):
+        _append(sheet, row)
+    for cell in sheet[1]:
+        cell.font, cell.fill = Font(bold=True), _HEAD
+        cell.alignment = Alignment(wrap_text=True, vertical="top")
+    sheet.freeze_panes = "A2"
+    sheet.auto_filter.ref = sheet.dimensions
+    for place in range(1, len(heading) + 1):
+        longest = max((len(str(row[place - 1])) for row in (heading, *rows)), default=8)
+        sheet.column_dimensions[get_column_letter(place)].width = min(longest + 2, _MOST_WIDE)
+
+
+def _append(sheet: Worksheet, row: Sequence[Any]) -> None:
+    number = sheet.max_row + 1 if sheet.max_row > 1 or sheet["A1"].value is not None else 1
+    for place, value in enumerate(row, start=1):
+        cell = sheet.cell(number, place)
+        if isinstance(value, str):
+            # a text is never a formula, not even once somebody edits it
+            cell.value = ILLEGAL_CHARACTERS_RE.sub("", value)[:_LONGEST]
+            cell.data_type = "s"
+            cell.quotePrefix = value[:1] in ("=", "+", "-", "@")
+        elif value is not None and not (isinstance(value, float) and not math.isfinite(value)):
+            cell.value = value
+            if isinstance(value, float):
+                cell.number_format = "#,##0.00"
