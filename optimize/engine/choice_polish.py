@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from optimize.engine import choice_search_kernels as kernels
 from optimize.engine.choice_clusters import Clusters
 from optimize.engine.choice_patterns import PatternSearch, first_patterns, more_patterns
 from optimize.engine.choice_search import PlanSearch, Prices
 from optimize.engine.choice_structure import ChoiceStructure
 from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
-from optimize.milp import Milp
+from optimize.milp import Milp, MilpBuilder
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -28,6 +30,8 @@ _SHARE_OF_REPAIR = 0.15
 _FRUITLESS_ROUNDS = 3
 # Share of blocks with a local row from which the patterns' linear programme is worth its while.
 _LEAST_TIED = 0.3
+# What breaking a row costs against its multiplier while other columns are fitted to a choice.
+_BREAKING = 1e3
 
 
 class Polish:
@@ -57,8 +61,7 @@ class Polish:
 
     def quick_plan(self) -> FloatArray | None:
         """A plan by repair alone; None: not found."""
-        chosen = self._search.repaired_maximiser(self._others, self._shortly())
-        return None if chosen is None else self._offered(self._as_plan(chosen))
+        return self._repaired(self._search.maximiser, self._others)
 
     def first_plan(self) -> FloatArray | None:
         """A plan from the patterns' linear programme, rounded and exchanged; None: not found."""
@@ -75,8 +78,41 @@ class Polish:
 
     def mended(self, x: FloatArray) -> FloatArray | None:
         """A plan close to ``x``, which breaks rows (a plan of a similar programme); None: not found."""
-        chosen = self._search.repaired(self._chosen_of(x), self._others, self._shortly())
-        return None if chosen is None else self._offered(self._as_plan(chosen))
+        return self._repaired(self._chosen_of(x), x[self._s.others])
+
+    def _repaired(self, chosen: IntArray, others: FloatArray) -> FloatArray | None:
+        watch = self._shortly()
+        if len(self._s.others):
+            found = self._search.repaired_in_turns(chosen, others, self._fitted, watch)
+        else:
+            found = self._search.repaired(chosen, others, watch)
+        return None if found is None else self._offered(self._as_plan(found))
+
+    def _fitted(self, chosen: IntArray) -> FloatArray:
+        """The columns outside the groups, shape (o,), where the choice breaks rows least."""
+        s = self._s
+        use = kernels.use_of(chosen, s.link_start, s.link_row, s.link_coefficient, len(s.side))
+        link = sp.coo_array(s.others_link)
+        rows, row = np.unique(link.coords[0], return_inverse=True)
+        column = np.asarray(link.coords[1], dtype=np.int64)
+        side, equal = (s.side - use)[rows], s.equal[rows]
+        multipliers = self._prices.multipliers[rows]
+        price = _BREAKING * np.maximum(np.abs(multipliers), np.abs(multipliers).mean() + 1e-9)
+        builder = MilpBuilder(maximise=True)
+        others = builder.add_columns(
+            "others", len(s.others), lower=s.others_lower, upper=s.others_upper, cost=s.others_value
+        )
+        above = builder.add_columns("above", len(rows), cost=-price)
+        below = builder.add_columns("below", len(rows), upper=np.where(equal, np.inf, 0.0), cost=-price)
+        builder.add_rows(
+            "link",
+            len(rows),
+            [(row, others[column], link.data), (None, above, -1.0), (None, below, 1.0)],
+            lower=np.where(equal, side, -np.inf),
+            upper=side,
+        )
+        found = solve_lp(builder.build(), self._watch)
+        return self._others if found.x is None else found.x[others]
 
     def _shortly(self) -> Watch:
         return self._watch.child(seconds=_SHARE_OF_REPAIR * self._watch.remaining())

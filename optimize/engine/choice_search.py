@@ -14,6 +14,7 @@ multipliers) and priced slack (rows not filled to the brim).  `PlanSearch` works
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,10 @@ _NEAR_PER_GROUP = 24
 _REPAIR_STEPS = 2_000
 _REPAIR_STEPS_PER_GROUP = 20
 _REPAIR_ATTEMPTS = 3
+# A repair that gets stuck is told anew what the columns outside the groups leave room for.
+_STEPS_OF_TURN = 400
+_MOST_TURNS = 40
+_STUCK = 0.9
 _ROUNDING = 1e-9
 # Moves of a cluster that meet in pairs, and those of least regret that meet in triples.
 _PAIRED_MOVES = 2_000
@@ -159,9 +164,35 @@ class PlanSearch:
                 chosen = self.exchanged(repaired, others, first, wide_priced=True)
         return self.landed(chosen, others, watch)
 
-    def repaired_maximiser(self, others: FloatArray, watch: Watch) -> IntArray | None:
-        """The Lagrangian maximiser repaired and nothing more: a plan at once; None: no repair ended well."""
-        return self.repaired(self._prices.chosen, others, watch)
+    @property
+    def maximiser(self) -> IntArray:
+        """The Lagrangian maximiser, which may break rows."""
+        return self._prices.chosen
+
+    def repaired_in_turns(
+        self, chosen: IntArray, others: FloatArray, fit: Callable[[IntArray], FloatArray], watch: Watch
+    ) -> IntArray | None:
+        """``chosen`` repaired and the columns outside the groups fitted to it, in turns; None: rows stay broken.
+
+        Parameters
+        ----------
+        others : shape (o,), first values of the columns outside the groups.
+        fit : values of theirs, shape (o,), with which a choice breaks rows least.
+        """
+        found = chosen.copy()
+        slack, space, penalty = self._slack(found, others), self._space(found), self._first_penalty()
+        before = np.inf
+        for turn in range(_MOST_TURNS):
+            broken = self._repair(found, slack, space, penalty, _STEPS_OF_TURN, self._seed + turn)
+            if broken == 0:
+                return found
+            if watch.must_stop:
+                return None
+            is_stuck = broken > _STUCK * before
+            before = np.inf if is_stuck else broken
+            if is_stuck:
+                slack, penalty = self._slack(found, fit(found)), self._first_penalty()
+        return None
 
     def landed(self, chosen: IntArray, others: FloatArray, watch: Watch) -> IntArray | None:
         """A plan close to ``chosen``, which may break rows; None: not found.
@@ -185,26 +216,41 @@ class PlanSearch:
         self, chosen: IntArray, others: FloatArray, watch: Watch, *, keep_wide: bool = True
     ) -> IntArray | None:
         """``chosen`` with groups moved until every row (but the wide ones, if these need not) holds."""
-        s = self._s
-        typical = _typical(self.multipliers)
-        slices = 1 + _REPAIR_STEPS_PER_GROUP * s.num_groups // _REPAIR_STEPS
+        slices = 1 + _REPAIR_STEPS_PER_GROUP * self._s.num_groups // _REPAIR_STEPS
         for attempt in range(_REPAIR_ATTEMPTS):
             found = chosen.copy()
             slack, space = self._slack(found, others), self._space(found)
             if not keep_wide:
                 slack[self.wide] = _UNLIMITED
-            penalty = np.maximum(2.0 * self.multipliers, 0.25 * typical)
+            penalty = self._first_penalty()
             for number in range(slices):
-                broken = kernels.repair(
-                    self._near_start, self._near_column, self._row_start, self._row_group, self._block,
-                    s.weight, self._prices.regret, self._prices.idle_regret, *self._link_arrays, self._room,
-                    found, slack, space, penalty, _REPAIR_STEPS, self._seed + attempt + _REPAIR_ATTEMPTS * number,
-                )  # fmt: skip
-                if broken == 0:
+                seed = self._seed + attempt + _REPAIR_ATTEMPTS * number
+                if self._repair(found, slack, space, penalty, _REPAIR_STEPS, seed) == 0:
                     return found
                 if watch.must_stop:
                     return None
         return None
+
+    def _first_penalty(self) -> FloatArray:
+        return np.asarray(np.maximum(2.0 * self.multipliers, 0.25 * _typical(self.multipliers)))
+
+    def _repair(
+        self,
+        found: IntArray,
+        slack: FloatArray,
+        space: FloatArray,
+        penalty: FloatArray,
+        steps: int,
+        seed: int,
+    ) -> int:
+        """Move groups of ``found``, all arrays in place; the number of rows that are still broken."""
+        return int(
+            kernels.repair(
+                self._near_start, self._near_column, self._row_start, self._row_group, self._block,
+                self._s.weight, self._prices.regret, self._prices.idle_regret, *self._link_arrays, self._room,
+                found, slack, space, penalty, steps, seed,
+            )
+        )  # fmt: skip
 
     def exchanged(
         self,

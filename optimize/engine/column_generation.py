@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from optimize.engine.candidates import candidates_of
 from optimize.engine.choice import LagrangianBound, solve_from_multipliers
+from optimize.engine.choice_quick import quick_plan
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.column_plans import (
     better,
@@ -112,7 +113,10 @@ def _solve_relaxed(
         if best is None and not watch.must_stop:
             return solve_milp(milp, watch)
         return outcome_of(milp, watch, best)
-    best = search_undecided(milp, group, watch, relaxed, best)
+    quick = None if found.row_duals is None else quick_plan(milp, found.row_duals, relaxed.x, watch, best)
+    if quick is None or not few:
+        best = search_undecided(milp, group, watch, relaxed, best)
+    best = better(milp, quick, best)
     if best is not None and not watch.must_stop and not watch.gap_reached:
         part = watch.child(seconds=_SHARE_BEFORE_EXCHANGES * watch.remaining(), plans=True)
         part.offer_bound(relaxed.bound)

@@ -7,6 +7,7 @@ import pytest
 
 from optimize.engine import choice
 from optimize.engine.choice import LagrangianBound, solve_by_choice
+from optimize.engine.choice_quick import quick_plan
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.core import Relaxation
 from optimize.engine.goals import solve_goals
@@ -143,6 +144,25 @@ def test_same_seed_same_plan() -> None:
     assert plans[0] is not None and plans[1] is not None
     assert plans[0].x is not None and plans[1].x is not None
     assert plans[0].x.tolist() == plans[1].x.tolist()
+
+
+@pytest.mark.parametrize("saved", [0.0, 20.0])
+def test_a_plan_at_once_carries_money_over_as_it_needs_it(saved: float) -> None:
+    """Money lies in one year and is needed in another: with what is carried over held there is no plan."""
+    rng = np.random.default_rng(1)
+    b = MilpBuilder(maximise=True)
+    cost, year = rng.uniform(2, 4, (6, 3)), np.array([1, 1, 0])
+    x = b.add_columns("x", (6, 3), upper=1, cost=cost + rng.normal(0, 0.3, (6, 3)), integral=True)
+    b.add_rows("one", 6, [(np.arange(6)[:, None], x, 1.0)], lower=1, upper=1)
+    carry = b.add_columns("carry", 1, upper=20.0)
+    b.add_rows("first", 1, [(0, x[:, year == 0], cost[:, year == 0]), (0, carry, 1.0)], upper=20.0)
+    b.add_rows("later", 1, [(0, x[:, year == 1], cost[:, year == 1]), (0, carry, -1.0)], upper=0.0)
+    b.add_rows("in_first", 1, [(0, x[:, year == 0], 1.0)], lower=2.0, upper=2.0)
+    milp = b.build()
+    held = np.zeros(milp.num_columns)
+    held[carry] = saved
+    plan = quick_plan(milp, np.r_[np.zeros(6), 1.0, 1.0, 0.0], held, watch())
+    assert plan is not None and milp.violation(plan) <= 1e-7
 
 
 def test_a_programme_without_choices_is_declined() -> None:
