@@ -110,12 +110,28 @@ def _read_csv(text: str, shown_as: str) -> RawTable | Fault:
             "remove the surplus commas",
         )
     frame.columns = [str(name).strip() for name in frame.columns]
+    if _ends_within_a_row(body, len(frame.columns)):
+        mend = "is the file whole? End its last line, or give all its cells"
+        return Fault(
+            shown_as, "(file)", "a last line with as many cells as the header", "fewer, and no line end", mend
+        )
     frame = frame.fillna("")
     lines = np.arange(len(frame), dtype=np.int64) + skipped + 2
     filled = (frame != "").any(axis=1).to_numpy() if len(frame.columns) else np.zeros(0, np.bool_)
     if not filled.all():
         frame, lines = frame[filled].reset_index(drop=True), lines[filled]
     return RawTable.of_frame(shown_as, frame, lines)
+
+
+def _ends_within_a_row(body: str, num_columns: int) -> bool:
+    """Whether a file was cut off: its last line neither ends nor has a cell for every column."""
+    if body.endswith(("\n", "\r")):
+        return False
+    last = body.rsplit("\n", 1)[-1]
+    if last.count('"') % 2:  # the end of a quoted cell of several lines
+        return False
+    cells = next(csv.reader([last]), [])
+    return len(cells) < num_columns
 
 
 def _read_parquet(path: Path, shown_as: str) -> RawTable | Fault:

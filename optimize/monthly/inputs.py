@@ -63,7 +63,7 @@ def read_inputs(job: Job, place: Path, last: Period | None, log: Log, *, accept_
     loaded = read_instance(folder, PROGRAMMES, job.solving.programmes, job.solving.settings)
     rows = count_rows(loaded)
     if last is not None and not accept_lost_rows:
-        _refuse_truncated(rows, last, job.max_lost_rows)
+        refuse_truncated(folder, rows, last, job.max_lost_rows)
     if last is not None:
         share_unchanged(folder, last.folder / INPUTS)
     return Inputs(folder, read, ledger, rows)
@@ -131,14 +131,37 @@ def _copied_ledger(job: Job, place: Path) -> Ledger:
     return read_ledger(place / LEDGER)
 
 
-def _refuse_truncated(rows: Mapping[str, int], last: Period, most_lost: float) -> None:
+def refuse_truncated(folder: Path, rows: Mapping[str, int], last: Period, most_lost: float) -> None:
+    """Hold tables against those of the last period.
+
+    Raises
+    ------
+    InputFaults : a table has lost more than ``most_lost`` of its rows, or its file no longer ends its last line.
+    """
+    mend = "is the export whole? If it is, --accept-lost-rows takes it once"
     before: Mapping[str, Any] = last.manifest.get("rows", {})
     faults = []
     for table, then in before.items():
         now = rows.get(table, 0)
         if then > _SHORT_TABLE and now < (1.0 - most_lost) * then:
             expected = f"at least {1.0 - most_lost:.0%} of the {then} rows of {last.name}"
-            mend = "is the export complete? If it is, --accept-lost-rows takes it once, instance.max_lost_rows always"
-            faults.append(Fault(table, "(rows)", expected, str(now), mend))
+            faults.append(
+                Fault(table, "(rows)", expected, str(now), f"{mend}, instance.max_lost_rows always")
+            )
+    for path in sorted(folder.rglob("*.csv")):
+        name = path.relative_to(folder)
+        old = last.folder / INPUTS / name
+        if old.is_file() and _ends_its_last_line(old) and not _ends_its_last_line(path):
+            faults.append(
+                Fault(name.as_posix(), "(file)", f"an end of its last line, as in {last.name}", "none", mend)
+            )
     if faults:
         raise InputFaults(faults)
+
+
+def _ends_its_last_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) in (b"\n", b"\r")

@@ -117,6 +117,17 @@ def test_a_file_that_is_no_table_is_one_fault(folder: Path, programme: Programme
     assert (found[0].table, found[0].column) == (SITES, "(file)")
 
 
+def test_a_file_that_was_cut_off_within_a_row_is_a_fault(folder: Path, programme: Programme) -> None:
+    """Short rows within a file are filled with defaults; a last one that does not even end is no row."""
+    path = folder / SITES
+    content = path.read_text(encoding="utf-8").rstrip("\n")
+    path.write_text(content, encoding="utf-8")  # whole, but for the last line's end
+    read_instance(folder, [programme])
+    path.write_text(content[: content.rindex(",")], encoding="utf-8")
+    with pytest.raises(InputFaults, match="a last line with as many cells as the header"):
+        read_instance(folder, [programme])
+
+
 def test_missing_and_unknown_tables(folder: Path, programme: Programme) -> None:
     (folder / "pv_siting/budgets.csv").rename(folder / "pv_siting/budget.csv")
     found = {(f.table, f.found) for f in faults_of(folder, programme)}
