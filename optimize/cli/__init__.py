@@ -22,6 +22,7 @@ from optimize.cli import (
     run,
     runs,
     solve,
+    store,
     stress,
 )
 from optimize.cli.output import print_faults
@@ -29,7 +30,21 @@ from optimize.errors import ExitCode, InputFaults, OptimizeError
 from optimize.monthly.failures import STORAGE_ERRORS
 
 # One module each for a command or a group of them; each adds its own arguments.
-_COMMANDS = (solve, run, instances, runs, compare, explain, front, stress, robust, ledger, monthly, race)
+_COMMANDS = (
+    solve,
+    run,
+    instances,
+    runs,
+    compare,
+    explain,
+    front,
+    stress,
+    robust,
+    ledger,
+    monthly,
+    store,
+    race,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,13 +11,13 @@ from optimize.city.schema import CITY
 from optimize.city.verify import is_city_run, verify_city
 from optimize.cli.arguments import Commands
 from optimize.errors import ExitCode, UsageError
-from optimize.io.run_store import read_summary
+from optimize.io.run_store import SUMMARY, altered_files, folders_below, read_manifest, read_summary
 from optimize.registry import PROGRAMMES
 from optimize.report import text
 from optimize.report.city import city_json, city_lines
 from optimize.report.summary import json_line
 from optimize.report.verdict import verdict_json, verdict_lines
-from optimize.verification.run import verify_run
+from optimize.verification.run import Verdict, verify_run
 
 
 def add_parsers(commands: Commands) -> None:
@@ -30,7 +30,9 @@ def add_parsers(commands: Commands) -> None:
         "verify", help="check stored runs again from the raw tables and the stored multipliers"
     )
     command.set_defaults(run=_verify)
-    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="runs, published periods, or whole stores"
+    )
     command.add_argument(
         "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
     )
@@ -50,21 +52,77 @@ def _show(call: argparse.Namespace) -> int:
 
 
 def _verify(call: argparse.Namespace) -> int:
-    codes = []
-    for run in call.runs:
-        try:
-            verify = verify_city if is_city_run(run) else verify_run
-            verdict = verify(run, PROGRAMMES, call.instance)
-        except UsageError as error:
-            if call.json:
-                status = {"run": run.as_posix(), "status": "not verified", "error": str(error)}
-                print(json.dumps(status, ensure_ascii=False), flush=True)
-            print(f"optimize: {error}", file=sys.stderr)
+    if all((place / SUMMARY).is_file() or not place.is_dir() for place in call.runs):
+        return max(_verify_run(run, call) for run in call.runs)
+    return _verify_stores(call)
+
+
+def _verify_run(run: Path, call: argparse.Namespace) -> ExitCode:
+    verdict = _verdict(run, call)
+    if verdict is None:
+        return ExitCode.BAD_INPUT
+    if not call.json:
+        print("\n".join(verdict_lines(verdict)), flush=True)
+    return ExitCode.SOLVED if verdict.verified else ExitCode.FAILED_CHECK
+
+
+def _verify_stores(call: argparse.Namespace) -> int:
+    """Everything below the folders named: a line for what is not as it should be, and the sums."""
+    runs, sealed = [], []
+    for place in call.runs:
+        below = folders_below(place)
+        runs += below[0]
+        sealed += below[1]
+    if not runs and not sealed:
+        raise UsageError(f"{', '.join(map(str, call.runs))}: no run was found there")
+    codes = [_verify_sealed(folder, call) for folder in sealed]
+    for run in runs:
+        verdict = _verdict(run, call)
+        if verdict is None:
             codes.append(ExitCode.BAD_INPUT)
             continue
-        if call.json:
-            print(json.dumps(verdict_json(verdict), ensure_ascii=False, allow_nan=False), flush=True)
-        else:
-            print("\n".join(verdict_lines(verdict)), flush=True)
         codes.append(ExitCode.SOLVED if verdict.verified else ExitCode.FAILED_CHECK)
+        if not verdict.verified and not call.json:
+            print("\n".join(verdict_lines(verdict)), flush=True)
+    if not call.json:
+        words = f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
+        words += f" and {len(sealed)} period{'' if len(sealed) == 1 else 's'}" if sealed else ""
+        failed, unknown = codes.count(ExitCode.FAILED_CHECK), codes.count(ExitCode.BAD_INPUT)
+        print(
+            f"{words}: {len(codes) - failed - unknown} verified, {failed} failed, {unknown} could not be verified"
+        )
     return max(codes)
+
+
+def _verify_sealed(folder: Path, call: argparse.Namespace) -> ExitCode:
+    """A published period is as it was written, file by file; its runs are verified by themselves."""
+    manifest = read_manifest(folder)
+    faults = altered_files(folder, manifest)
+    if call.json:
+        record = {
+            "period": folder.as_posix(),
+            "status": "failed" if faults else "verified",
+            "failures": faults,
+        }
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+    elif faults:
+        print(
+            "\n".join([f"{folder.as_posix()}: FAILED", *(f"    ✘ {fault}" for fault in faults)]), flush=True
+        )
+    return ExitCode.FAILED_CHECK if faults else ExitCode.SOLVED
+
+
+def _verdict(run: Path, call: argparse.Namespace) -> Verdict | None:
+    """The verdict on a run, printed if as JSON; None where it cannot be had, which is told."""
+    try:
+        verify = verify_city if is_city_run(run) else verify_run
+        verdict = verify(run, PROGRAMMES, call.instance)
+    except UsageError as error:
+        if call.json:
+            status = {"run": run.as_posix(), "status": "not verified", "error": str(error)}
+            print(json.dumps(status, ensure_ascii=False), flush=True)
+        print(f"optimize: {error}", file=sys.stderr)
+        return None
+    if call.json:
+        print(json.dumps(verdict_json(verdict), ensure_ascii=False, allow_nan=False), flush=True)
+    return verdict

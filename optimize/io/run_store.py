@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -76,6 +77,25 @@ def read_text_table(path: Path) -> pd.DataFrame:
 def text_cells(frame: pd.DataFrame) -> pd.DataFrame:
     """A table as `read_text_table` gives it once it has been stored."""
     return pd.read_csv(io.StringIO(_csv_of(frame)), dtype=str, keep_default_na=False)
+
+
+def table_digest(frame: pd.DataFrame) -> str:
+    """SHA-256 of the file that a table is stored as."""
+    return hashlib.sha256(_csv_of(frame).encode("utf-8-sig")).hexdigest()
+
+
+def folders_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Runs below a folder, and sealed folders that are no runs (published periods); hidden ones are left out."""
+    runs, sealed = [], []
+    for found, names, files in os.walk(folder):  # follows no links
+        place = Path(found)
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        if SUMMARY in files:
+            runs.append(place)
+            names.clear()
+        elif MANIFEST in files:
+            sealed.append(place)
+    return runs, sealed
 
 
 def altered_files(run: Path, manifest: Mapping[str, Any]) -> list[str]:

@@ -38,7 +38,7 @@ def store(plan: Plan, place: Path, instance: Path, known_as: Path, started: date
     instance : folder of the revised instance; known_as : where that will lie once it is published.
     """
     found = plan.found
-    more: dict[str, Any] = {"kept": found.kept, "slices": found.slices}
+    more: dict[str, Any] = {"kept": found.kept, "slices": found.slices, "slice_s": found.slice_s}
     if found.start is not None:
         more["start"] = _stored_start(plan, found, place)
     summary = plan.subject.summary(found)

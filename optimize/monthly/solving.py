@@ -25,7 +25,6 @@ from optimize.errors import UnreadablePlan
 from optimize.io.run_store import text_cells
 from optimize.io.warm_starts import warm_start_of
 from optimize.monthly.checkpoints import Checkpoint, Checkpoints, question_key
-from optimize.monthly.log import Log
 from optimize.programme import Goal, Programme, SolveOptions
 from optimize.report.city import city_tables, summarise_city
 from optimize.report.stored import run_tables
@@ -51,6 +50,7 @@ class Found:
     status : of the run's summary (``solved``, ``infeasible``, ``no plan``, ``failed check``).
     figures : of the plan, as the checker recounts them.
     start : what the last slice began from; None: from nothing.
+    slice_s : time limit of the last slice.
     kept : the plan is the one in force, under the present inputs.
     """
 
@@ -60,9 +60,16 @@ class Found:
     options: SolveOptions
     seconds: float
     slices: int = 1
+    slice_s: float | None = None
     start: WarmStart | None = None
     kept: bool = False
     interrupted: bool = False
+
+
+class Teller(Protocol):
+    """Who is told what happens on the way (`optimize.monthly.log.Log`)."""
+
+    def tell(self, event: str, text: str, **facts: Any) -> None: ...
 
 
 class Subject(Protocol):
@@ -91,7 +98,7 @@ class Slices:
 
     first_s: float
     checkpoints: Checkpoints | None
-    log: Log
+    log: Teller
 
 
 @dataclass(frozen=True)
@@ -128,9 +135,10 @@ class ProgrammeSubject:
                 slices.checkpoints.keep(self.name, key, here)
             unfinished = solved.result.stop in (StopReason.TIME_LIMIT, StopReason.INTERRUPTED)
             if last or not unfinished or options.interrupt.is_set():
-                return _found(best, options, time.monotonic() - began, here.slices, begun_from)
+                found = _found(best, options, time.monotonic() - began)
+                return dataclasses.replace(found, slices=here.slices, slice_s=share, start=begun_from)
 
-    def _resumed(self, checkpoints: Checkpoints, key: str, log: Log) -> Checkpoint | None:
+    def _resumed(self, checkpoints: Checkpoints, key: str, log: Teller) -> Checkpoint | None:
         found, fault = checkpoints.find(self.name, key)
         if fault:
             log.tell(
@@ -261,17 +269,13 @@ def start_of(programme: Programme, solved: Solved) -> WarmStart:
     return warm_start_of(text_cells(tables["projects"]), text_cells(tables.get("multipliers", empty)))
 
 
-def _found(
-    solved: Solved, options: SolveOptions, seconds: float, slices: int, start: WarmStart | None
-) -> Found:
+def _found(solved: Solved, options: SolveOptions, seconds: float) -> Found:
     return Found(
         status=status_of(solved.result.stop, solved.check),
         figures={} if solved.check is None else solved.check.figures,
         solved=solved,
         options=options,
         seconds=seconds,
-        slices=slices,
-        start=start,
         interrupted=solved.result.stop is StopReason.INTERRUPTED,
     )
 

@@ -8,6 +8,7 @@ case that was lost with its worker is simply handed out again.
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import threading
 import traceback
@@ -156,6 +157,7 @@ class _Work:
         self._attempts: dict[int, int] = {}
         self._running: dict[Future[Answer], int] = {}
         self._places: dict[str, dict[str, Any]] = {}
+        self._started_from: dict[int, str] = {}
 
     def add(self, cases: Sequence[Case], fingerprints: Sequence[str], *, again: bool) -> None:
         """The cases of one programme."""
@@ -221,8 +223,10 @@ class _Work:
         """Plan and multipliers of the nearest neighbour that has some."""
         parent = self._parents[position]
         while parent is not None:
-            found = self._state.warm_start(self._done.get(self._keys[parent]))
-            if found is not None:
+            finished = self._done.get(self._keys[parent])
+            found = self._state.warm_start(finished)
+            if finished is not None and found is not None:
+                self._started_from[position] = finished.run
                 return found
             parent = self._parents[parent]
         return None
@@ -273,6 +277,9 @@ class _Work:
             "scenario": told,
             "case": self._keys[position],
         }
+        if position in self._started_from:
+            home = batch.results / case.programme / fingerprint
+            manifest["start"] = os.path.relpath(batch.results / self._started_from[position], home / "run")
         run = save_run(
             batch.results, case.programme, fingerprint, answer.tables,
             {**answer.summary, "scenario": told}, manifest,
