@@ -35,6 +35,9 @@ def add_parsers(commands: Commands) -> None:
     command.add_argument(
         "--accept-lost-rows", action="store_true", help="tables that have lost many rows are meant so"
     )
+    command.add_argument(
+        "--if-due", action="store_true", help="say nothing where the period is published already (cron)"
+    )
     command.add_argument("--verbose", action="store_true", help="print the log as it is written")
     command.add_argument("--json", action="store_true", help="one JSON object at the end")
 
@@ -60,6 +63,9 @@ def _monthly(call: argparse.Namespace) -> int:
         end = run_period(job, asked, clock_of(job), interrupt, echo, _warn)
     if call.json:
         print(json.dumps(_record(job, end), ensure_ascii=False))
+    elif end.outcome == "already":
+        if not call.if_due:
+            print("\n".join(end.lines))
     elif end.outcome != "kept" and echo is None:
         # nothing worth changing is nothing worth a mail from cron
         print("\n".join(end.lines))
