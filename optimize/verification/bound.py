@@ -117,7 +117,9 @@ def _groups(milp: Milp, binary: BoolArray, usable: BoolArray) -> tuple[IntArray,
     """Disjoint rows of which one column is chosen at most, and the position of each column's row."""
     matrix = milp.matrix
     counts = np.diff(matrix.indptr)
-    fits = usable & (milp.row_upper == 1) & ((milp.row_lower <= 0) | (milp.row_lower == 1)) & (counts > 1)
+    # a column that has to be chosen is a group too: what is decided counts, even where it costs
+    some = (milp.row_lower <= 0) & (counts > 1) | (milp.row_lower == 1) & (counts > 0)
+    fits = usable & (milp.row_upper == 1) & some
     odd = (matrix.data != 1.0) | ~binary[matrix.indices]
     before = np.concatenate([[0], np.cumsum(odd)])
     fits &= before[matrix.indptr[1:]] == before[matrix.indptr[:-1]]

@@ -167,3 +167,13 @@ def test_a_column_without_bound_proves_nothing_unless_its_price_is_right() -> No
     milp = builder.build()
     assert prove_bound(milp, np.array([0.25]), NO_BLOCKS).bound == np.inf
     assert prove_bound(milp, np.array([0.75]), NO_BLOCKS).bound == pytest.approx(4.5)
+
+
+def test_what_is_decided_already_counts_in_full() -> None:
+    """The one option of a contracted project is chosen whatever it costs."""
+    builder = MilpBuilder(maximise=True)
+    x = builder.add_columns("x", 3, upper=1, cost=np.array([-5.0, 3.0, 2.0]), integral=True)
+    builder.add_rows("decided", 1, [(np.zeros(1, np.int64), x[:1], 1.0)], lower=1.0, upper=1.0)
+    builder.add_rows("at_most_one", 1, [(np.zeros(2, np.int64), x[1:], 1.0)], upper=1.0)
+    proven = prove_bound(builder.build(), np.zeros(2), NO_BLOCKS)
+    assert proven.bound == pytest.approx(-2.0, abs=1e-12)
