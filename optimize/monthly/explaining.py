@@ -1,56 +1,41 @@
-"""What a period changes against the plan in force, what staying near it costs, and why it changed."""
+"""What a period changes against the plan in force, why, and what staying near it costs; with the report of it.
+
+Every question here is one more solve.  They share one time; what there is no time for is told as not known.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optimize.io.run_store import read_summary, text_cells
-from optimize.monthly.decide import Plan, Question, runs_by_programme, subjects_in, tables_in
-from optimize.monthly.inputs import Inputs
+from optimize.io.run_store import text_cells
+from optimize.monthly.attribution import (
+    Asked,
+    ChangeExplained,
+    PeriodPlan,
+    PlanView,
+    explain_change,
+    find_changes,
+    view_of_run,
+    view_of_tables,
+)
+from optimize.monthly.change_files import write_reports
+from optimize.monthly.change_report import Report
+from optimize.monthly.decide import Plan, Question, runs_by_programme, subjects_in
+from optimize.monthly.inputs import INSTANCE, Inputs
 from optimize.monthly.ledger_states import fold
-from optimize.monthly.periods import Name
-from optimize.monthly.revise import RevisionRules, revise, write_revised
-from optimize.monthly.solving import ProjectKey, Subject
+from optimize.monthly.periods import Name, Period
+from optimize.monthly.revise import Revision, RevisionRules, revise, write_revised
+from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Subject
+from optimize.monthly.stability import CHANGES, Planned, Stability, trace_changes
 
-_FREE = "free"
-
-
-@dataclass(frozen=True)
-class Changes:
-    """Projects that are not as in the plan in force."""
-
-    added: tuple[ProjectKey, ...] = ()
-    dropped: tuple[ProjectKey, ...] = ()
-    altered: tuple[ProjectKey, ...] = ()
-
-    @classmethod
-    def between(cls, before: Mapping[ProjectKey, str], now: Mapping[ProjectKey, str]) -> Changes:
-        return cls(
-            tuple(key for key in now if key not in before),
-            tuple(key for key in before if key not in now),
-            tuple(key for key, decision in now.items() if key in before and before[key] != decision),
-        )
-
-    @property
-    def all(self) -> tuple[ProjectKey, ...]:
-        return (*self.added, *self.dropped, *self.altered)
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.dropped) + len(self.altered)
-
-
-@dataclass(frozen=True)
-class Free:
-    """The plan without any stability: what it would be worth, and what it would change."""
-
-    status: str
-    objective: float | None
-    bound: float | None
-    changes: int | None
+REPORTS = "report"
+# Of the period's gap: what a group of inputs does is smaller than the whole.
+_FINER_GAP = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,107 +44,196 @@ class SubjectChange:
 
     Attributes
     ----------
-    objective_before : of the plan in force, as it was published; None: there was none.
-    objective_standing : of the plan in force under the present inputs; None: it breaks a rule of theirs.
+    objective : without what changes were fined.
+    objective_before : of the plan in force as it was published; None: there was none.
+    explained : None where there was no plan in force.
     frozen : changes to projects that the ledger has as contracted (there must be none).
-    free : None where it was not asked for.
+    stability : None where its price was not asked for, or no free plan was found in time.
     """
 
     subject: str
     goal: str
     unit: str
-    maximise: bool
     objective: float
-    objective_before: float | None
-    objective_standing: float | None
-    changes: Changes
-    frozen: int
-    free: Free | None
+    objective_before: float | None = None
+    explained: ChangeExplained | None = None
+    frozen: int = 0
+    stability: Stability | None = None
+
+    @property
+    def num_changes(self) -> int:
+        return 0 if self.explained is None else len(self.explained.projects)
+
+    def record(self) -> dict[str, Any]:
+        """In short, for the period's manifest; the rest stands in the report."""
+        counts = {} if self.explained is None else {
+            kind: self.explained.count(kind) for kind in ("added", "dropped", "moved", "resized")
+        }  # fmt: skip
+        stability = self.stability
+        free = (
+            None if stability is None else {"value": stability.free.value, "changes": stability.free.changes}
+        )
+        return {
+            "subject": self.subject, "goal": self.goal, "unit": self.unit, "objective": self.objective,
+            "objective_before": self.objective_before, "changes": self.num_changes, **counts,
+            "frozen": self.frozen, "free": free,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Explained:
-    """All of a period."""
+    """All of a period; ``inputs``: by group, how many cells and rows differ."""
 
     subjects: tuple[SubjectChange, ...]
     inputs: Mapping[str, int] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """As plain data for the manifest."""
-        told = []
-        for change in self.subjects:
-            content = dataclasses.asdict(change)
-            content["changes"] = {
-                kind: [":".join(key) for key in getattr(change.changes, kind)]
-                for kind in ("added", "dropped", "altered")
-            }
-            told.append(content)
-        return {"subjects": told, "inputs": dict(self.inputs)}
+        return {"subjects": [change.record() for change in self.subjects], "inputs": dict(self.inputs)}
 
 
 def explain_period(
-    question: Question, name: Name, read: Inputs, planned: list[Plan], scratch: Path
-) -> Explained:
-    """Count the changes of a period's plans, and plan once more without stability where the job asks what it costs."""
-    free_subjects = _free_subjects(question, name, read, scratch / _FREE)
-    frozen = {key for key, record in fold(read.ledger, name.month).projects.items() if record.frozen}
-    found = []
-    for plan in planned:
+    question: Question, name: Name, read: Inputs, revision: Revision, planned: Sequence[Plan],
+    runs: Mapping[str, Path], place: Path, scratch: Path,
+) -> Explained:  # fmt: skip
+    """Explain a staged period and write its reports into it.
+
+    Parameters
+    ----------
+    runs : folders of its runs.
+    place : the staged period; scratch : a folder for instances that are solved on the way.
+    """
+    work = _Work(question, name, read, revision, place, scratch)
+    found = tuple(work.explain(plan, runs[plan.subject.name]) for plan in planned)
+    inputs: dict[str, int] = {}
+    for change in found:
+        for group in () if change.explained is None else change.explained.groups:
+            inputs[group.group] = inputs.get(group.group, 0) + group.num_differences
+    return Explained(found, inputs)
+
+
+class _Work:
+    """Explaining one period, within the time there is for it."""
+
+    def __init__(
+        self, question: Question, name: Name, read: Inputs, revision: Revision, place: Path, scratch: Path
+    ) -> None:
+        self._question, self._name, self._read, self._revision = question, name, read, revision
+        self._place, self._scratch = place, scratch
+        self._deadline = time.monotonic() + question.job.solving.explain_s
+        self._free: dict[str, Subject] | None = None
+
+    def explain(self, plan: Plan, run: Path) -> SubjectChange:
+        """One plan against the one in force."""
         subject, goal = plan.subject, plan.found.options.goal[-1]
-        now = _projects(subject, subject.tables(plan.found))
-        run = question.run_in_force(subject)
-        before = None if run is None else subject.projects(tables_in(run))
-        changes = Changes() if before is None else Changes.between(before, now)
         known = next(known for known in subject.goals if known.name == goal)
-        free = free_subjects.get(subject.name)
-        found.append(
-            SubjectChange(
-                subject=subject.name,
-                goal=goal,
-                unit=known.unit,
-                maximise=known.maximise,
-                objective=plan.found.figures[goal],
-                objective_before=_published_objective(question, subject, goal),
-                objective_standing=None if plan.standing is None else plan.standing.figures[goal],
-                changes=changes,
-                frozen=len(frozen & set(changes.all)),
-                free=None if free is None or before is None else _freely(question, free, plan, before),
-            )
+        value = subject.unfined(plan.found)
+        change = SubjectChange(subject.name, goal, known.unit, value)
+        in_force = self._question.in_force
+        before_run = self._question.run_in_force(subject)
+        if in_force is None or before_run is None:
+            return change
+        then = _published_objective(in_force, subject.name)
+        before = PeriodPlan(str(in_force.name), in_force.folder / INSTANCE, view_of_run(before_run, then))
+        now = PeriodPlan(str(self._name), self._place / INSTANCE, view_of_run(run, value))
+        asked = Asked(goal, known.unit, known.maximise, self._revision.measured)
+        folder = self._scratch / subject.name
+        folder.mkdir(parents=True)
+        explained = explain_change(
+            before, now, asked, lambda again: self._solve_again(again, subject, plan), folder
         )
-    return Explained(tuple(found))
+        stability = self._stability(plan, before.plan)
+        reports = self._place / REPORTS / subject.name
+        reports.mkdir(parents=True)
+        write_reports(Report(explained, stability), reports)
+        contracted = {
+            key for key, record in fold(self._read.ledger, self._name.month).projects.items() if record.frozen
+        }
+        frozen = sum((c.programme, c.table, c.project) in contracted for c in explained.projects)
+        return dataclasses.replace(
+            change, objective_before=then, explained=explained, frozen=frozen, stability=stability
+        )
+
+    def _solve_again(self, folder: Path, subject: Subject, plan: Plan) -> PlanView | None:
+        """The plan of an instance with some inputs taken back."""
+        other = next(s for s in subjects_in(self._question.job, folder) if s.name == subject.name)
+        gap = _FINER_GAP * self._question.job.solving.gap
+        found = self._solve(other, plan, gap)
+        return None if found is None else _view(other, found)
+
+    def _solve(self, subject: Subject, plan: Plan, gap: float) -> Found | None:
+        """One more solve, from what the period's own began from, in the time that is left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0 or self._question.interrupt.is_set():
+            return None
+        options = self._question.options(subject)
+        asked = dataclasses.replace(
+            options, gap=gap, time_limit_s=min(options.time_limit_s, left), warm_start=plan.found.start
+        )
+        found = subject.solve(asked, dataclasses.replace(self._question.slices, checkpoints=None))
+        return found if found.status == "solved" else None
+
+    # --- stability --------------------------------------------------------------------------------
+
+    def _stability(self, plan: Plan, before: PlanView) -> Stability | None:
+        """The plan without anything that holds it near the one in force, beside the one that is held."""
+        rules = self._question.job.revising.rules
+        held = rules.max_changes is not None or rules.penalty_cny_per_change > 0
+        if not self._question.job.revising.price or not held:
+            return None
+        subject = self._free_subjects()[plan.subject.name]
+        found = self._solve(subject, plan, self._question.job.solving.gap)
+        if found is None:
+            return None
+        goal = next(g for g in subject.goals if g.name == found.options.goal[-1])
+        return Stability(
+            goal=goal.name,
+            unit=goal.unit,
+            maximise=goal.maximise,
+            held=_planned(_view(plan.subject, plan.found), before),
+            free=_planned(_view(subject, found), before),
+            penalty_cny_per_change=rules.penalty_cny_per_change,
+            max_changes=rules.max_changes,
+            curve=self._curve(subject, found),
+        )
+
+    def _curve(self, subject: Subject, found: Found) -> tuple[Any, ...]:
+        """The goal's value against the number of changes, where the job asks for it and there is time."""
+        points = self._question.job.revising.curve_points
+        left = self._deadline - time.monotonic()
+        counted = any(goal.name == CHANGES for goal in subject.goals)
+        if not points or not counted or left <= 0 or not isinstance(subject, ProgrammeSubject):
+            return ()
+        options = dataclasses.replace(found.options, time_limit_s=left, warm_start=None)
+        return trace_changes(subject.programme, subject.data, options.goal[-1], points, options)
+
+    def _free_subjects(self) -> dict[str, Subject]:
+        """The instance without anything that holds the plan in force, but for what is contracted."""
+        if self._free is None:
+            job, in_force = self._question.job, self._question.in_force
+            assert in_force is not None
+            free = RevisionRules(amendment_months=job.revising.rules.amendment_months)
+            runs = runs_by_programme(in_force)
+            revision = revise(self._read.folder, self._read.ledger, runs, self._name.month, free)
+            settings = {**job.solving.settings, **revision.overrides}
+            folder = self._scratch / "free"
+            write_revised(self._read.folder, dataclasses.replace(revision, overrides=settings), folder)
+            self._free = {subject.name: subject for subject in subjects_in(job, folder)}
+        return self._free
 
 
-def _free_subjects(question: Question, name: Name, read: Inputs, folder: Path) -> dict[str, Subject]:
-    """The instance as it is without anything that holds the plan in force, but for what is contracted."""
-    job, in_force = question.job, question.in_force
-    rules = job.revising.rules
-    held = rules.max_changes is not None or rules.penalty_cny_per_change > 0
-    if in_force is None or not job.revising.price or not held:
-        return {}
-    free = RevisionRules(amendment_months=rules.amendment_months)
-    revision = revise(read.folder, read.ledger, runs_by_programme(in_force), name.month, free)
-    settings = {**job.solving.settings, **revision.overrides}
-    write_revised(read.folder, dataclasses.replace(revision, overrides=settings), folder)
-    return {subject.name: subject for subject in subjects_in(job, folder)}
+def _view(subject: Subject, found: Found) -> PlanView:
+    tables = {name: text_cells(frame) for name, frame in subject.tables(found).items()}
+    joint = isinstance(subject, CitySubject)
+    return view_of_tables(
+        tables, subject.programmes, subject.unfined(found), found.solved.result.bound, joint=joint
+    )
 
 
-def _freely(question: Question, subject: Subject, plan: Plan, before: Mapping[ProjectKey, str]) -> Free:
-    """Solve without stability, from the plan just found."""
-    options = dataclasses.replace(question.options(subject), warm_start=plan.found.start)
-    found = subject.solve(options, dataclasses.replace(question.slices, checkpoints=None))
-    if found.status != "solved":
-        return Free(found.status, None, None, None)
-    changes = Changes.between(before, _projects(subject, subject.tables(found)))
-    return Free(found.status, found.figures[options.goal[-1]], found.solved.result.bound, len(changes))
+def _planned(view: PlanView, before: PlanView) -> Planned:
+    return Planned(view.objective, view.bound, len(find_changes(before, view, None)))
 
 
-def _projects(subject: Subject, tables: Mapping[str, Any]) -> dict[ProjectKey, str]:
-    return subject.projects({name: text_cells(frame) for name, frame in tables.items()})
-
-
-def _published_objective(question: Question, subject: Subject, goal: str) -> float | None:
-    run = question.run_in_force(subject)
-    if run is None:
-        return None
-    value = read_summary(run)["figures"].get(goal)
-    return None if value is None else float(value)
+def _published_objective(period: Period, subject: str) -> float:
+    """Of the plan in force, without what its changes were fined when it was made."""
+    told = next(row for row in period.manifest["changes"]["subjects"] if row["subject"] == subject)
+    return float(told["objective"])

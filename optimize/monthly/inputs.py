@@ -23,7 +23,7 @@ from optimize.registry import PROGRAMMES
 
 T = TypeVar("T")
 
-INPUTS, LEDGER = "inputs", "ledger.csv"
+INPUTS, INSTANCE, LEDGER = "inputs", "instance", "ledger.csv"
 # Tables so short may lose most of their rows for good reasons.
 _SHORT_TABLE = 20
 # What a network folder answers when it is the network, not the file.

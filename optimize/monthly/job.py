@@ -39,6 +39,7 @@ class Solving:
     threads: int
     seed: int
     checkpoint_s: float
+    explain_s: float
     settings: Mapping[str, Any]
 
 
@@ -52,12 +53,14 @@ class Revising:
     rules : amendment months, what a change has to be worth, how many there may be.
     min_gain : what all changes together have to be worth, in the goal's unit.
     price : also plan without stability, to tell what it costs.
+    curve_points : of the curve of the goal's value against the number of changes; 0: it is not drawn.
     """
 
     ledger: Path | None = None
     rules: RevisionRules = field(default_factory=RevisionRules)
     min_gain: float = 0.0
     price: bool = False
+    curve_points: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ class _Reader:
             solving=Solving(
                 tuple(value["plan.programmes"]), bool(value["plan.joint"]), self._goal(),
                 float(value["solve.gap"]), float(value["solve.time_limit_s"]), int(value["solve.threads"]),
-                int(value["solve.seed"]), float(value["solve.checkpoint_s"]), self._free["set"],
+                int(value["solve.seed"]), float(value["solve.checkpoint_s"]), float(value["solve.explain_s"]), self._free["set"],
             ),
             revising=Revising(
                 self._beside(ledger) if ledger else None,
@@ -176,6 +179,7 @@ RevisionRules(
                 ),
                 float(value["revise.min_gain"]),
                 bool(value["revise.price"]),
+                int(value["revise.curve_points"]),
             ),
             keeping=Keeping(int(value["keep.periods"]), bool(value["keep.yearly"]), int(value["keep.failures"])),
             telling=Telling(

@@ -20,7 +20,7 @@ from optimize.errors import ExitCode, OptimizeError
 from optimize.monthly import decide, failures, inputs, keeping, record, telling
 from optimize.monthly.checkpoints import Checkpoints
 from optimize.monthly.due import Asked, find_due
-from optimize.monthly.explaining import explain_period
+from optimize.monthly.explaining import REPORTS, explain_period
 from optimize.monthly.job import Job
 from optimize.monthly.lock import held
 from optimize.monthly.log import Echo, Log
@@ -39,7 +39,6 @@ from optimize.monthly.revise import revise, write_revised
 from optimize.monthly.solving import Slices
 
 LOG = "log.jsonl"
-INSTANCE = "instance"
 
 
 @dataclass(frozen=True)
@@ -157,9 +156,8 @@ class _Run:
         keeping.tidy(self.job, self.log)
         shown = "" if newest == due.name else f" (it stays at {newest})"
         self.log.tell("published", f"current → {newest}{shown} · {planned}", outcome=planned)
-        report = (
-            f" · report {period.folder / record.REPORT}" if (period.folder / record.REPORT).is_file() else ""
-        )
+        pages = sorted((period.folder / REPORTS).rglob("*.zh.html"))
+        report = f" · report {', '.join(map(str, pages))}" if pages else ""
         last = f"checked: passed · current → {newest}{shown}{report}"
         return End(planned, period, (*lines, telling.stamped(self.now(), last)))
 
@@ -178,22 +176,22 @@ class _Run:
         runs = {} if in_force is None else decide.runs_by_programme(in_force)
         revision = revise(read.folder, read.ledger, runs, name.month, job.revising.rules)
         settings = {**job.solving.settings, **revision.overrides}
-        write_revised(read.folder, dataclasses.replace(revision, overrides=settings), place / INSTANCE)
+        write_revised(read.folder, dataclasses.replace(revision, overrides=settings), place / inputs.INSTANCE)
         for words in revision.words:
             log.tell("revised", words[1])
-        inputs.share_unchanged(place / INSTANCE, read.folder)
+        inputs.share_unchanged(place / inputs.INSTANCE, read.folder)
         slices = Slices(job.solving.checkpoint_s, Checkpoints(job.home / record.CHECKPOINTS), log)
         question = decide.Question(job, self.interrupt, slices, in_force)
-        planned = [question.plan(subject) for subject in decide.subjects_in(job, place / INSTANCE)]
+        planned = [question.plan(subject) for subject in decide.subjects_in(job, place / inputs.INSTANCE)]
         self._refuse_unplanned(planned)
-        known_as = job.home / str(name) / INSTANCE
+        known_as = job.home / str(name) / inputs.INSTANCE
         runs_now = {
-            plan.subject.name: record.store(plan, place, place / INSTANCE, known_as, self.started)
+            plan.subject.name: record.store(plan, place, place / inputs.INSTANCE, known_as, self.started)
             for plan in planned
         }
-        record.verify(runs_now, place / INSTANCE)
+        record.verify(runs_now, place / inputs.INSTANCE)
         outcome = "kept" if in_force is not None and all(plan.found.kept for plan in planned) else "changed"
-        explained = explain_period(question, name, read, planned, scratch)
+        explained = explain_period(question, name, read, revision, planned, runs_now, place, scratch)
         content = record.manifest(
             job, name, in_force, outcome, read, planned, runs_now, explained, self.now()
         )

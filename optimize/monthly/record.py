@@ -27,7 +27,6 @@ from optimize.verification.run import verify_run
 
 CHECKPOINTS = "checkpoints"
 RUNS, STARTS = "runs", "start"
-REPORT = "report.html"
 
 
 def store(plan: Plan, place: Path, instance: Path, known_as: Path, started: datetime) -> Path:
@@ -93,7 +92,7 @@ def manifest(
     now: datetime,
 ) -> dict[str, Any]:
     """What a period's manifest says beside the hashes of its files."""
-    programmes = {part for plan in planned for part in _programmes(plan)}
+    programmes = {programme.name for plan in planned for programme in plan.subject.programmes}
     return plain_mapping(
         {
             "job": job.name,
@@ -129,11 +128,13 @@ def _stored_start(plan: Plan, found: Found, place: Path) -> str:
 def _told(plan: Plan) -> dict[str, Any]:
     summary = plan.subject.summary(plan.found)
     keys = ("programme", "status", "stop_reason", "goal", "goal_unit", "objective", "bound", "gap", "seconds")
-    return {**{key: summary[key] for key in keys}, "kept": plan.found.kept, "slices": plan.found.slices}
-
-
-def _programmes(plan: Plan) -> Sequence[str]:
-    return plan.subject.city.names if isinstance(plan.subject, CitySubject) else (plan.subject.name,)
+    value = plan.subject.unfined(plan.found)
+    return {
+        **{key: summary[key] for key in keys},
+        "value": value,
+        "kept": plan.found.kept,
+        "slices": plan.found.slices,
+    }
 
 
 def _who() -> dict[str, str]:

@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -25,6 +25,7 @@ from optimize.errors import UnreadablePlan
 from optimize.io.run_store import text_cells
 from optimize.io.warm_starts import warm_start_of
 from optimize.monthly.checkpoints import Checkpoint, Checkpoints, question_key
+from optimize.monthly.stability import CHANGES, without_fines
 from optimize.programme import Goal, Programme, SolveOptions
 from optimize.report.city import city_tables, summarise_city
 from optimize.report.stored import run_tables
@@ -36,9 +37,6 @@ from optimize.warm_start import WarmStart
 
 # What is left of the time after a slice is added to it where it is less than this share of the slice.
 _LEAST_SHARE = 0.5
-
-ProjectKey: TypeAlias = tuple[str, str, str]
-"""Programme, table and id of a project, as the ledger names it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,9 @@ class Subject(Protocol):
     @property
     def goals(self) -> tuple[Goal, ...]: ...
 
+    @property
+    def programmes(self) -> tuple[Programme, ...]: ...
+
     def solve(self, options: SolveOptions, slices: Slices) -> Found: ...
 
     def keep(self, found: Found, tables: Mapping[str, pd.DataFrame]) -> Found | None: ...
@@ -89,7 +90,7 @@ class Subject(Protocol):
 
     def tables(self, found: Found) -> dict[str, pd.DataFrame]: ...
 
-    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]: ...
+    def unfined(self, found: Found) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,10 @@ class ProgrammeSubject:
     @property
     def goals(self) -> tuple[Goal, ...]:
         return self.programme.goals
+
+    @property
+    def programmes(self) -> tuple[Programme, ...]:
+        return (self.programme,)
 
     def solve(self, options: SolveOptions, slices: Slices) -> Found:
         """Solve in slices from ``options.warm_start``, or from the checkpoint of this very question."""
@@ -186,9 +191,10 @@ class ProgrammeSubject:
     def tables(self, found: Found) -> dict[str, pd.DataFrame]:
         return run_tables(self.programme, found.solved)
 
-    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]:
-        """What is done at every project of a plan's text tables."""
-        return _decisions(self.programme, tables, "")
+    def unfined(self, found: Found) -> float:
+        """The last goal of a plan without what its changes were fined."""
+        goal = found.options.goal[-1]
+        return without_fines(goal, found.figures[goal], found.figures.get(CHANGES, 0.0), self.data)
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,10 @@ class CitySubject:
     def goals(self) -> tuple[Goal, ...]:
         known = city_goals(self.city)
         return tuple(goal for goal in self.city.parts[0].programme.goals if goal.name in known)
+
+    @property
+    def programmes(self) -> tuple[Programme, ...]:
+        return tuple(part.programme for part in self.city.parts)
 
     def solve(self, options: SolveOptions, slices: Slices) -> Found:
         began = time.monotonic()
@@ -242,24 +252,14 @@ class CitySubject:
     def tables(self, found: Found) -> dict[str, pd.DataFrame]:
         return city_tables(found.solved)
 
-    def projects(self, tables: Mapping[str, pd.DataFrame]) -> dict[ProjectKey, str]:
-        """As `ProgrammeSubject.projects`, of all programmes."""
-        found: dict[ProjectKey, str] = {}
+    def unfined(self, found: Found) -> float:
+        """As `ProgrammeSubject.unfined`; each programme fines its own changes."""
+        goal = found.options.goal[-1]
+        value = found.figures[goal]
         for part in self.city.parts:
-            found |= _decisions(part.programme, tables, f"{part.programme.name}.")
-        return found
-
-
-def _decisions(
-    programme: Programme, tables: Mapping[str, pd.DataFrame], prefix: str
-) -> dict[ProjectKey, str]:
-    found: dict[ProjectKey, str] = {}
-    for table in programme.project_tables:
-        cells = tables[f"{prefix}{table.name}"]
-        for row in cells[[*table.id, *table.decision]].itertuples(index=False, name=None):
-            key = (programme.name, table.name, ":".join(row[: len(table.id)]))
-            found[key] = " · ".join(row[len(table.id) :])
-    return found
+            changes = found.solved.check.parts[part.programme.name].figures.get(CHANGES, 0.0)
+            value = without_fines(goal, value, changes, part.data)
+        return value
 
 
 def start_of(programme: Programme, solved: Solved) -> WarmStart:

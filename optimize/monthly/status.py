@@ -110,7 +110,7 @@ def status_lines(status: Status) -> list[str]:
 
 
 def _plan_line(plan: Mapping[str, Any]) -> str:
-    value = amount(plan["objective"], plan["goal_unit"])
+    value = amount(plan["value"], plan["goal_unit"])
     return (
         f"{plan['programme']} {plan['goal'][-1]} {value} · gap {percent(plan['gap'])} · {plan['stop_reason']}"
     )

@@ -51,14 +51,15 @@ def _plan_words(job: Job, plan: Plan, change: SubjectChange) -> str:
         return f"plan: {change.goal} {amount(change.objective, change.unit)}{proof}"
     most = job.revising.rules.max_changes
     limit = "" if most is None else f" (limit {most})"
-    number = len(change.changes)
+    number = change.num_changes
     words = (
         f"plan: {number} change{'' if number == 1 else 's'}{limit}, {change.frozen} to contracted projects"
     )
     words += f", {change.goal} {_difference(change.objective - change.objective_before, change)}"
-    if change.free is not None and change.free.objective is not None:
-        free = _difference(change.free.objective - change.objective_before, change)
-        words += f" (without stability {free}, {change.free.changes} changes)"
+    if change.stability is not None:
+        free = change.stability.free
+        words += f" (without stability {_difference(free.value - change.objective_before, change)}"
+        words += f", {free.changes:g} changes)"
     return words + proof
 
 
