@@ -107,7 +107,10 @@ def explain_period(
     inputs: dict[str, int] = {}
     for change in found:
         for group in () if change.explained is None else change.explained.groups:
-            inputs[group.group] = inputs.get(group.group, 0) + group.num_differences
+            if group.group != "ledger":  # the plan in force is among its rows: not news
+                inputs[group.group] = inputs.get(group.group, 0) + group.num_differences
+    if question.in_force is not None:
+        inputs["ledger entries"] = len(read.ledger.entries) - question.in_force.manifest["ledger"]["entries"]
     return Explained(found, inputs)
 
 

@@ -26,7 +26,7 @@ SCHEMAS: tuple[Schema, ...] = (*(programme.schema for programme in PROGRAMMES), 
 class SourceUnavailable(OptimizeError):
     """The source cannot be reached now (a server, a network folder): worth another try, unlike wrong input."""
 
-    exit_code = ExitCode.BAD_INPUT
+    exit_code = ExitCode.UNAVAILABLE
 
 
 def known_tables() -> dict[str, Path]:
