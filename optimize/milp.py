@@ -58,9 +58,9 @@ class Milp:
             (x, self.lower, self.upper),
         ):
             for excess, side in ((low - values, low), (values - high, high)):
-                finite = np.isfinite(side)
-                if finite.any():
-                    scaled = excess[finite] / np.maximum(1.0, np.abs(side[finite]))
+                broken = np.flatnonzero(excess > 0)
+                if len(broken):
+                    scaled = excess[broken] / np.maximum(1.0, np.abs(side[broken]))
                     worst = max(worst, float(scaled.max()))
         return worst
 

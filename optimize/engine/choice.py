@@ -36,12 +36,19 @@ from optimize.result import Certificate, StopReason
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+# The first multipliers come from a linear programme over so many columns; from many more of them
+# the cutting-plane model is begun on every n-th block, where a round costs so much less.
 _SAMPLE_COLUMNS = 50_000
+_STAGED_FROM = 3_000_000
+_STAGE = 10
+_SHARE_OF_STAGE = 0.25
 # Parts of the cutting-plane model by linking row: more of them need fewer rounds, each of which costs more.
 _PARTS_PER_ROW = 0.75
 _FEWEST_PARTS = 150
 _MOST_PARTS = 400
 _MAX_ROUNDS = 150
+# Half width of the first box by size of the multiplier: a stage leaves little to mend.
+_BOX, _BOX_AFTER_STAGE = 0.3, 0.02
 _ROUND_TOLERANCE = 1e-6
 _FEASIBLE = 1e-6
 # Blocks are solved on several threads from this many columns.
@@ -201,7 +208,8 @@ class LagrangianBound:
         s = self.structure
         m = len(s.side)
         self.threads = watch.options.threads
-        best = _sample_multipliers(s, self.clusters, watch) if start is None else start
+        staged = start is None and len(s.columns) >= _STAGED_FROM
+        best = _first_multipliers(s, self.clusters, watch) if start is None else start
         evaluation = self.evaluate(best)
         if evaluation is None:
             return None
@@ -212,7 +220,7 @@ class LagrangianBound:
         master = self._master(watch)
         floor = np.where(s.equal, -np.inf, 0.0)
         scale = np.maximum(np.abs(best), 0.05 * _typical(np.abs(best), s))
-        width = 0.3 * scale
+        width = (_BOX_AFTER_STAGE if staged else _BOX) * scale
         columns = np.arange(m, dtype=np.int32)
         tolerance = max(_ROUND_TOLERANCE, _SHARE_OF_GAP * watch.gap)
         for _ in range(_MAX_ROUNDS):
@@ -366,61 +374,54 @@ def _typical(multipliers: FloatArray, s: ChoiceStructure) -> float:
     return float(np.median(np.abs(s.value))) if len(s.value) else 1.0
 
 
-def _sample_multipliers(s: ChoiceStructure, clusters: Clusters, watch: Watch) -> FloatArray:
-    """Multipliers of the linear relaxation over some blocks of every part, sides scaled to their use."""
+def _first_multipliers(s: ChoiceStructure, clusters: Clusters, watch: Watch) -> FloatArray:
+    """Multipliers of a sample: of the linear relaxation over few columns, or first over many more."""
     m = len(s.side)
     if m == 0 or not len(s.columns):
         return np.zeros(m)
-    first = s.block_start[:-1]
-    order = np.argsort(clusters.part_of_group[first], kind="stable")
-    in_block = np.zeros(s.num_blocks, dtype=np.bool_)
-    in_block[order[:: max(1, len(s.columns) // _SAMPLE_COLUMNS)]] = True
-    columns = np.flatnonzero(in_block[s.block_of_group[s.group_of_column]])
-    if not len(columns):
-        return np.zeros(m)
-    link = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(m, len(s.columns)))
-    linked = link[:, columns].tocoo()
-    use = np.bincount(s.link_row, np.abs(s.link_coefficient), m)
-    share = np.bincount(linked.row, np.abs(linked.data), m) / np.where(use > 0, use, 1.0)
-    fraction = len(columns) / len(s.columns)
-    share = np.where(use > 0, share, fraction)
+    if len(s.columns) >= _STAGED_FROM:
+        some = s.part(_spread_blocks(s, clusters, _STAGE))
+        limits = watch.child(seconds=_SHARE_OF_STAGE * watch.remaining())
+        multipliers = LagrangianBound(some).minimise(limits)
+        return np.zeros(m) if multipliers is None else multipliers
+    return _linear_multipliers(s.part(_spread_blocks(s, clusters, len(s.columns) // _SAMPLE_COLUMNS)), watch)
+
+
+def _spread_blocks(s: ChoiceStructure, clusters: Clusters, step: int) -> IntArray:
+    """Every ``step``-th block of every part, ascending."""
+    order = np.argsort(clusters.part_of_group[s.block_start[:-1]], kind="stable")
+    return np.sort(order[:: max(1, step)])
+
+
+def _linear_multipliers(s: ChoiceStructure, watch: Watch) -> FloatArray:
+    """Multipliers of the linking rows in the linear relaxation."""
+    m = len(s.side)
     builder = MilpBuilder(maximise=True)
-    x = builder.add_columns("x", len(columns), upper=1, cost=s.value[columns])
-    group = np.unique(s.group_of_column[columns], return_inverse=True)
-    must = s.must_choose[group[0]]
-    builder.add_rows("choose", len(must), [(group[1], x, 1.0)], lower=np.where(must, 1.0, -np.inf), upper=1)
-    of_column = s.block_of_group[s.group_of_column[columns]]
-    bounded = np.isfinite(s.capacity)
-    local = bounded[of_column]
-    if local.any():
-        block = np.unique(of_column[local], return_inverse=True)
-        builder.add_rows(
-            "local",
-            len(block[0]),
-            [(block[1], x[local], s.weight[columns][local])],
-            upper=s.capacity[block[0]],
-        )
-    # Rare columns may be missing from the sample: rows give way at a price no sound multiplier reaches.
+    x = builder.add_columns("x", len(s.columns), upper=1, cost=s.value)
+    lower = np.where(s.must_choose, 1.0, -np.inf)
+    builder.add_rows("choose", s.num_groups, [(s.group_of_column, x, 1.0)], lower=lower, upper=1)
+    block = s.block_of_group[s.group_of_column]
+    builder.add_rows("local", s.num_blocks, [(block, x, s.weight)], upper=s.capacity)
+    # Rare columns may be missing from a sample: rows give way at a price no sound multiplier reaches.
     dear = 20.0 * float(np.quantile(np.abs(s.value), 0.99)) + 1.0
     slack = builder.add_columns("slack", m, cost=-dear)
     surplus = builder.add_columns("surplus", m, upper=np.where(s.equal, np.inf, 0.0), cost=-dear)
     others = builder.add_columns(
-        "others", len(s.others), lower=s.others_lower * fraction, upper=s.others_upper * fraction,
-        cost=s.others_value,
-    )  # fmt: skip
+        "others", len(s.others), lower=s.others_lower, upper=s.others_upper, cost=s.others_value
+    )
     other = s.others_link.tocoo()
-    side = s.side * share
+    column = np.repeat(x, np.diff(s.link_start))
     rows = builder.add_rows(
         "link",
         m,
         [
-            (linked.row, x[linked.col], linked.data),
+            (s.link_row, column, s.link_coefficient),
             (other.row, others[other.col], other.data),
             (None, slack, -1.0),
             (None, surplus, 1.0),
         ],
-        lower=np.where(s.equal, side, -np.inf),
-        upper=side,
+        lower=np.where(s.equal, s.side, -np.inf),
+        upper=s.side,
     )
     outcome = solve_lp(builder.build(), watch.child(seconds=0.25 * watch.remaining()))
     if outcome.row_duals is None:

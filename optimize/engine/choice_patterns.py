@@ -83,7 +83,10 @@ def list_patterns(s: ChoiceStructure, prices: Prices, link: sp.csc_array) -> Pat
     )  # fmt: skip
     start = np.concatenate([[0], np.cumsum(count)])
     pattern = np.repeat(np.arange(len(lost)), np.diff(first))
-    chosen = sp.csr_array((np.ones(len(column)), column, first), shape=(len(lost), len(s.columns)))
+    # indices as wide as those of ``link``, or scipy copies all of them
+    index = link.indices.dtype
+    parts = (np.ones(len(column)), column.astype(index), first.astype(index))
+    chosen = sp.csr_array(parts, shape=(len(lost), len(s.columns)))
     return Patterns(
         start=start,
         block=np.repeat(np.arange(s.num_blocks), count),
@@ -152,12 +155,17 @@ class PatternSearch:
         chosen = self._with_patterns(self._prices.chosen, np.concatenate([decided, largest]))
         return chosen, outcome.x[others]
 
-    def improved(self, chosen: IntArray, others: FloatArray, patterns: int) -> tuple[IntArray, float]:
-        """One round: some blocks of every cluster chosen anew by branch and cut; the plan, and what it gained."""
+    def improved(
+        self, chosen: IntArray, others: FloatArray, patterns: int, enough: float = np.inf
+    ) -> tuple[IntArray, float]:
+        """One round: some blocks of every cluster chosen anew by branch and cut; the plan, and what it gained.
+
+        The round ends when the groups are worth ``enough``.
+        """
         threads = self._watch.options.threads
-        gained, parts = 0.0, self._neighbourhoods()
+        gained, parts, worth = 0.0, self._neighbourhoods(), self._worth(chosen)
         for position in range(0, len(parts), threads):
-            if self._watch.must_stop or self._watch.gap_reached:
+            if self._watch.must_stop or worth + gained >= enough:
                 break
             slack = self._s.side - self._use_of(chosen) - self._s.others_link @ others
             # what rows of several clusters have left is split between those solved side by side
@@ -222,8 +230,8 @@ class PatternSearch:
         place[blocks] = np.arange(len(blocks))
         now = chosen[np.isin(s.block_of_group, blocks) & (chosen >= 0)]
         of_now = place[s.block_of_group[s.group_of_column[now]]]
-        taken = sp.csr_array((np.ones(len(now)), (of_now, now)), shape=(len(blocks), len(s.columns)))
-        held = sp.csr_array(taken @ self._link.T)
+        used = self._link[:, now].tocoo()
+        held = sp.csr_array((used.data, (of_now[used.col], used.row)), shape=(len(blocks), len(s.side)))
         use = sp.vstack([p.use[candidates], held]).tocoo()
         value = np.concatenate([p.value[candidates], np.bincount(of_now, s.value[now], len(blocks))])
         rows, row = np.unique(use.col, return_inverse=True)

@@ -141,9 +141,9 @@ class Polish:
 
     def exchanged_in_turns(self, x: FloatArray, enough: float) -> FloatArray:
         """The same by the most rewarding exchanges only, and only until the objective is ``enough``."""
-        s = self._s
-        of_groups = s.sign * (enough - s.offset) - float(s.others_value @ x[s.others])
-        chosen = self._search.exchanged_in_turns(self._chosen_of(x), x[s.others], self._watch, of_groups)
+        chosen = self._search.exchanged_in_turns(
+            self._chosen_of(x), x[self._s.others], self._watch, self._of_groups(enough, x)
+        )
         found = self._as_plan(chosen)
         if found is None or not self.better(found, x):
             return x
@@ -156,12 +156,16 @@ class Polish:
         for _ in range(_MOST_ROUNDS):
             if watch.must_stop or watch.gap_reached:
                 break
-            chosen, gained = self._patterns.improved(self._chosen_of(best), best[self._s.others], patterns)
+            chosen, gained = self._patterns.improved(
+                self._chosen_of(best), best[self._s.others], patterns, self._enough(best)
+            )
             found = self._as_plan(chosen) if gained > 0.0 else None
             if found is not None and self.better(found, best):
-                self._offered(found)
-                best = self.exchanged(found)
+                best = found
                 self._offered(best)
+                if not watch.gap_reached:
+                    best = self.exchanged(best)
+                    self._offered(best)
             if gained > _FRUITFUL * max(watch.gap, _LEAST_GAP) * abs(self._worth(best)):
                 fruitless = 0
                 continue
@@ -171,6 +175,15 @@ class Polish:
                 break
             patterns = more or patterns
         return best
+
+    def _enough(self, x: FloatArray) -> float:
+        """What the groups have to be worth beside the other columns of ``x`` for the wanted gap."""
+        bound = self._watch.bound
+        return np.inf if bound is None else self._of_groups(self._watch.within_gap(bound), x)
+
+    def _of_groups(self, objective: float, x: FloatArray) -> float:
+        s = self._s
+        return s.sign * (objective - s.offset) - float(s.others_value @ x[s.others])
 
     def _chosen_of(self, x: FloatArray) -> IntArray:
         s = self._s

@@ -56,6 +56,7 @@ _LAST_PREMIUM = 3.0
 _PREMIUM_GROWTH = 3.0
 # Share of the time left for the exchanges before landing.
 _SHARE_BEFORE_LANDING = 0.4
+_LARGEST_INT32 = np.iinfo(np.int32).max
 _UNLIMITED = 1e300
 
 
@@ -128,7 +129,7 @@ class PlanSearch:
         self._room = _ROUNDING * np.maximum(1.0, np.abs(self._side))
         # Where every row is wide, all rows are kept from the start.
         self.wide = np.zeros(len(self._side), dtype=np.bool_)
-        if clusters.number > 1 and len(clusters.wide) < np.count_nonzero(self._row_sizes()):
+        if clusters.number > 1 and len(clusters.wide) < np.count_nonzero(s.row_use):
             self.wide[clusters.wide] = True
             self.wide[len(s.side) :] = self.wide[self._mirrored]
         self._capacity = np.where(np.isfinite(s.capacity), s.capacity, _UNLIMITED)
@@ -358,9 +359,6 @@ class PlanSearch:
         )  # fmt: skip
         return float(gained)
 
-    def _row_sizes(self) -> IntArray:
-        return np.bincount(self._s.link_row, minlength=len(self._s.side))
-
     def _slack(self, chosen: IntArray, others: FloatArray) -> FloatArray:
         s = self._s
         use = kernels.use_of(chosen, s.link_start, s.link_row, s.link_coefficient, len(s.side))
@@ -400,8 +398,9 @@ class PlanSearch:
 
     def _least_moves(self, entries: _Entries, chosen: IntArray, number: int) -> tuple[IntArray, IntArray]:
         """Group and new column of the ``number`` moves that lose least against ``chosen``, least first."""
-        loss = entries.regret - self._regret_of(chosen)[entries.group]
-        moving = np.flatnonzero(chosen[entries.group] != entries.column)
+        held = chosen[entries.group]
+        loss = entries.regret - self._regret_of(held, entries.group)
+        moving = np.flatnonzero(held != entries.column)
         loss = loss[moving]
         if len(moving) > number:
             nearest = np.argpartition(loss, number)[:number]
@@ -409,14 +408,17 @@ class PlanSearch:
         moving = moving[np.argsort(loss, kind="stable")]
         return entries.group[moving], entries.column[moving]
 
-    def _regret_of(self, chosen: IntArray) -> FloatArray:
-        regret = self._prices.regret[chosen] if len(self._prices.regret) else np.zeros(len(chosen))
-        return np.where(chosen >= 0, regret, self._prices.idle_regret)
+    def _regret_of(self, column: IntArray, group: IntArray) -> FloatArray:
+        """Regret of columns of some groups, -1 for nothing."""
+        regret = self._prices.regret[column] if len(self._prices.regret) else np.zeros(len(column))
+        return np.where(column >= 0, regret, self._prices.idle_regret[group])
 
 
 def _with_mirror_images(s: ChoiceStructure) -> sp.csc_array:
     """Linking rows, then each equation once more with its sign turned: all are ``use <= side``."""
-    link = sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(len(s.side), len(s.columns)))
+    # scipy takes the wider of both index types, and would copy all rows for it
+    start = s.link_start.astype(s.link_row.dtype) if len(s.link_row) <= _LARGEST_INT32 else s.link_start
+    link = sp.csc_array((s.link_coefficient, s.link_row, start), shape=(len(s.side), len(s.columns)))
     if not s.equal.any():
         return link
     return sp.csc_array(sp.vstack([link, -link.tocsr()[np.flatnonzero(s.equal)]], format="csc"))

@@ -6,7 +6,7 @@ groups tied together by one local knapsack row; *linking rows* are all other row
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,8 @@ BoolArray = NDArray[np.bool_]
 # A row that ties at most this many groups is solved exactly inside its block.
 _LOCAL_GROUPS = 24
 _MAX_LINKING_ROWS = 20_000
+# Entries summed at a time: what numpy needs beside them is a small part of a large structure.
+_ENTRIES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,61 @@ class ChoiceStructure:
     @cached_property
     def block_of_group(self) -> IntArray:
         return np.repeat(np.arange(self.num_blocks), np.diff(self.block_start))
+
+    @cached_property
+    def row_use(self) -> FloatArray:
+        """Sum of the absolute coefficients of the choice columns in each linking row, shape (m,)."""
+        total = np.zeros(len(self.side))
+        for first in range(0, len(self.link_row), _ENTRIES_AT_ONCE):
+            entries = slice(first, first + _ENTRIES_AT_ONCE)
+            total += np.bincount(
+                self.link_row[entries], np.abs(self.link_coefficient[entries]), minlength=len(total)
+            )
+        return total
+
+    def part(self, blocks: IntArray) -> ChoiceStructure:
+        """The choice among some ``blocks`` (ascending), sides and other columns scaled to their share of the use.
+
+        Its best multipliers are close to those of the whole where the blocks are like the others.
+        """
+        groups = _inside(self.block_start, blocks)
+        own = _inside(self.group_start, groups)
+        entries = _inside(self.link_start, own)
+        some = replace(
+            self,
+            columns=self.columns[own],
+            local_rows=self.local_rows[blocks[blocks < len(self.local_rows)]],
+            group_start=_starts(self.group_start, groups),
+            must_choose=self.must_choose[groups],
+            block_start=_starts(self.block_start, blocks),
+            weight=self.weight[own],
+            capacity=self.capacity[blocks],
+            value=self.value[own],
+            link_start=_starts(self.link_start, own),
+            link_row=self.link_row[entries],
+            link_coefficient=self.link_coefficient[entries],
+        )
+        fraction = len(own) / max(len(self.columns), 1)
+        share = np.where(
+            self.row_use > 0, some.row_use / np.where(self.row_use > 0, self.row_use, 1.0), fraction
+        )
+        return replace(
+            some,
+            side=self.side * share,
+            others_lower=self.others_lower * fraction,
+            others_upper=self.others_upper * fraction,
+        )
+
+
+def _inside(start: IntArray, picked: IntArray) -> IntArray:
+    """Positions ``start[p]`` to ``start[p + 1]`` of each of ``picked``, one after the other."""
+    first = _starts(start, picked)
+    return np.arange(first[-1]) + np.repeat(start[picked] - first[:-1], np.diff(first))
+
+
+def _starts(start: IntArray, picked: IntArray) -> IntArray:
+    """The array of starts that is left of ``start`` when only ``picked`` stay."""
+    return np.concatenate([[0], np.cumsum(start[picked + 1] - start[picked])]).astype(np.int64)
 
 
 def find_structure(milp: Milp) -> ChoiceStructure | None:

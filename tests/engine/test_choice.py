@@ -56,6 +56,40 @@ def programme(seed: int, groups: int = 24, options: int = 4, maximise: bool = Tr
     return b.build()
 
 
+def test_a_part_keeps_what_its_blocks_use_and_their_share_of_the_sides() -> None:
+    s = find_structure(programme(4))
+    assert s is not None
+    whole = s.part(np.arange(s.num_blocks))
+    assert np.array_equal(whole.link_coefficient, s.link_coefficient)
+    assert whole.side == pytest.approx(s.side)
+    blocks = np.arange(0, s.num_blocks, 2)
+    some, rest = s.part(blocks), s.part(np.setdiff1d(np.arange(s.num_blocks), blocks))
+    assert some.row_use + rest.row_use == pytest.approx(s.row_use)
+    used = s.row_use > 0
+    assert (some.side + rest.side)[used] == pytest.approx(s.side[used])
+    for number, block in enumerate(blocks):
+        own = slice(*s.group_start[s.block_start[[block, block + 1]]])
+        assert np.array_equal(
+            some.columns[slice(*some.group_start[some.block_start[[number, number + 1]]])], s.columns[own]
+        )
+    assert np.array_equal(some.capacity, s.capacity[blocks])
+
+
+def test_multipliers_begun_on_some_blocks_prove_the_same_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    milp = programme(6, groups=48)
+    bounds = []
+    for staged_from in (10**9, 100):
+        monkeypatch.setattr(choice, "_STAGED_FROM", staged_from)
+        monkeypatch.setattr(choice, "_STAGE", 2)
+        s = find_structure(milp)
+        assert s is not None
+        clock = watch()
+        assert LagrangianBound(s).minimise(clock) is not None
+        assert clock.bound is not None
+        bounds.append(clock.bound)
+    assert bounds[1] == pytest.approx(bounds[0], rel=1e-4)
+
+
 @pytest.mark.parametrize("maximise", [True, False])
 @pytest.mark.parametrize("seed", range(25))
 def test_bound_optimum_and_plan_agree(seed: int, maximise: bool) -> None:

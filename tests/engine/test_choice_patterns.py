@@ -100,3 +100,7 @@ def test_branch_and_cut_over_patterns_mends_a_poor_plan() -> None:
     chosen[free[np.argmax(s.value[chosen[free]])]] = -1
     _, gained = search.improved(chosen, quick[s.others], 40)
     assert gained > 0
+    kept, gained = search.improved(
+        chosen, quick[s.others], 40, enough=float(s.value[chosen[chosen >= 0]].sum())
+    )
+    assert gained == 0 and np.array_equal(kept, chosen)
