@@ -45,7 +45,7 @@ class ClauseTarget:
 
 REVISE = "CITY-REVISE"
 EVERY_PROGRAMME = "*"  # a clause that every programme which can be revised may set
-_REVISED = ("pv_siting",)
+_REVISED = ("datacenter", "pv_siting")
 
 _ALL = (
     Clause("DC-PUE", "datacenter", "PUE≥1.7存量数据中心提标改造比例", "share of centres with PUE at or above the threshold upgraded or closed", "share", ">="),

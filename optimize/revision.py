@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 STATES = ("proposed", "budgeted", "tendered", "contracted", "on_site", "accepted")
 # From here on a project is a fact: it stays as it is, at what it costs in fact.
@@ -30,6 +32,93 @@ class ChangeWeights:
         return cls(**{kind: float(parameters[f"revision.weight_{kind}"]) for kind in CHANGES})
 
 
+@dataclass(frozen=True)
+class Decision:
+    """Columns that say what is decided of a project: ``what`` is built, ``when``, and who ``pays``."""
+
+    id: str
+    what: tuple[str, ...]
+    when: tuple[str, ...]
+    pays: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.what, *self.when, *self.pays]
+
+
+def find_changes(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    decision: Decision,
+    weights: ChangeWeights,
+    can_stay: Callable[[Sequence[str]], NDArray[np.bool_]],
+    years_to_payment: int,
+    discount_rate: float,
+) -> pd.DataFrame:
+    """What the projects ``after`` change of the plan in force ``before``, one row a changed project.
+
+    Parameters
+    ----------
+    can_stay : whether projects in force, by their ids, could be decided as they are; asked of changed ones.
+    years_to_payment : from the base year to when cancellations are paid.
+
+    Returns
+    -------
+    the id; ``change``, its kinds joined by ``+``; ``forced``: it could not stay, and so does not count;
+    ``weight``, what it counts; ``cancellation_cost_cny``, present value; each decision ``_before``, ``_after``.
+    """
+    both = before.merge(
+        after[[decision.id, *decision.columns]],
+        on=decision.id, how="outer", suffixes=("_before", "_after"), indicator=True,
+    )  # fmt: skip
+    added, dropped = both["_merge"] == "right_only", both["_merge"] == "left_only"
+
+    def differ(columns: Sequence[str]) -> pd.Series:
+        found = pd.Series(False, index=both.index)
+        for name in columns:
+            found |= both[f"{name}_before"] != both[f"{name}_after"]
+        return found & ~added & ~dropped
+
+    kinds = {
+        "added": added,
+        "dropped": dropped,
+        "resized": differ(decision.what),
+        "moved": differ(decision.when),
+        "refunded": differ(decision.pays),
+    }
+    changed = pd.concat(kinds, axis=1).any(axis=1)
+    both = both[changed]
+    is_kind = {kind: flag[changed].to_numpy(np.bool_) for kind, flag in kinds.items()}
+    unfrozen = ~is_kind["added"] & ~both["state"].isin(FROZEN_STATES).to_numpy(np.bool_)
+    forced = np.zeros(len(both), dtype=np.bool_)
+    forced[unfrozen] = ~can_stay(list(both[decision.id][unfrozen]))
+    weight = np.max([getattr(weights, kind) * is_kind[kind] for kind in CHANGES], axis=0)
+    lost = unfrozen & (is_kind["dropped"] | is_kind["resized"])
+    owed = both["cancellation_cost_cny"].to_numpy(np.float64) * (1.0 + discount_rate) ** -years_to_payment
+    found = {
+        decision.id: both[decision.id],
+        "change": ["+".join(kind for kind in CHANGES if is_kind[kind][row]) for row in range(len(both))],
+        "forced": forced,
+        "weight": np.where(forced, 0.0, weight),
+        "cancellation_cost_cny": np.where(lost, owed, 0.0),
+        **{
+            f"{name}_{side}": both[f"{name}_{side}"]
+            for side in ("before", "after")
+            for name in decision.columns
+        },
+    }
+    return pd.DataFrame(found).reset_index(drop=True)
+
+
+def change_figures(changes: pd.DataFrame) -> dict[str, float]:
+    """Changes as they count, those that were forced, and what is owed for cancelled projects."""
+    return {
+        "changes": float(changes["weight"].sum()),
+        "forced_changes": float(changes["forced"].sum()),
+        "cancellation_cost": float(changes["cancellation_cost_cny"].sum()),
+    }
+
+
 def revision_words(plan_in_force: pd.DataFrame, changes: pd.DataFrame) -> str:
     """What has become of the plan in force, in a line for a person.
 
@@ -38,7 +127,7 @@ def revision_words(plan_in_force: pd.DataFrame, changes: pd.DataFrame) -> str:
     changes : a row a changed project, with ``change`` (kinds joined by ``+``) and ``forced``.
     """
     contracted = int(plan_in_force["state"].isin(FROZEN_STATES).sum())
-    first = changes.loc[~changes["forced"], "change"].str.split("+").str[0]
+    first = changes.loc[~changes["forced"], "change"].astype(str).str.split("+").str[0]
     kinds = [f"{number} {kind}" for kind in CHANGES if (number := int((first == kind).sum()))]
     words = f"of {len(plan_in_force)} projects in force {contracted} contracted, {len(first)} changes"
     words += f" ({', '.join(kinds)})" if kinds else ""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optimize.milp import BlockNames, FloatArray, IntArray
+from optimize.milp import BlockNames, FloatArray, IntArray, Milp
 
 AnyIntArray = NDArray[np.integer[Any]]
 
@@ -77,3 +77,26 @@ def _mixed(columns: Sequence[AnyIntArray]) -> IntArray:
     for column in columns:
         key = key * np.int64(1_000_003) + column.astype(np.int64)
     return key
+
+
+def with_amounts(
+    milp: Milp, x: FloatArray, shortfalls: Sequence[tuple[int, int]], carried: Sequence[tuple[int, int]]
+) -> FloatArray:
+    """A plan's projects with what soft clauses then lack and purses then keep, shape (n,).
+
+    Parameters
+    ----------
+    x : shape (n,), the chosen columns are 1.
+    shortfalls, carried : column and row that bounds it, one each; money in the order of years.
+    """
+    x = x.copy()
+    for column, row in (*shortfalls, *carried):
+        entries = slice(milp.matrix.indptr[row], milp.matrix.indptr[row + 1])
+        columns, amounts = milp.matrix.indices[entries], milp.matrix.data[entries]
+        own = columns == column
+        taken, per_unit = float(amounts[~own] @ x[columns[~own]]), float(amounts[own].sum())
+        # money is kept as far as its row lets it, a clause lacks what its row asks for
+        is_cap = np.isfinite(milp.row_upper[row])
+        side = milp.row_upper[row] if is_cap else milp.row_lower[row]
+        x[column] = np.clip((side - taken) / per_unit, milp.lower[column], milp.upper[column])
+    return x

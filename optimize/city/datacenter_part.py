@@ -38,7 +38,7 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
     money, rest = split_budgets(city, elastic, "budget")
     group = np.full(milp.num_columns, NONE)
     group[: len(options)] = options.centre
-    objectives = {goal.name: goal for goal in objectives_of(options, tuple(goals), penalty)}
+    objectives = {goal.name: goal for goal in objectives_of(instance, options, tuple(goals), penalty)}
     public = instance.centres["owner_kind"].isin(PUBLIC_OWNERS).to_numpy()[options.centre]
 
     def read_plan(x: FloatArray) -> Solution:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from optimize.datacenter import linking
+from optimize.datacenter.changes import derive_changes
 from optimize.datacenter.instance import FloatArray, Instance
 from optimize.datacenter.kinds import NONE
 from optimize.datacenter.measures import BoolArray, IntArray
@@ -16,6 +17,7 @@ from optimize.funding import elastic_budgets
 from optimize.milp import OTHER, ElasticRows, Milp, MilpBuilder, Objective
 
 MONEY_GOALS = ("npv", "cost")
+MINIMISED = ("cost", "changes")
 _ROOM = 1e-6
 
 
@@ -157,7 +159,7 @@ def _add_clause(
     """(R8-R12) a target or cap, with a priced shortfall where it is soft."""
     target = clause.target
     is_cap = target.clause.sense == "<="
-    side = target.required * clause.scale
+    side = clause.side
     zeros = np.zeros(len(clause.option), dtype=np.int64)
     terms: list[tuple[IntArray, IntArray, FloatArray]] = [(zeros, clause.option, clause.amount)]
     if not target.hard:
@@ -191,7 +193,7 @@ def _add_clause(
 def _most_short(clause: linking.ClauseRow, is_cap: bool) -> float:
     """No plan misses the clause by more, in its own unit."""
     reach = np.where(clause.amount > 0, clause.amount, 0.0) if is_cap else np.minimum(clause.amount, 0.0)
-    side = clause.target.required * clause.scale
+    side = clause.side
     return float(max(reach.sum() - side if is_cap else side - reach.sum(), 0.0) / clause.scale)
 
 
@@ -207,20 +209,28 @@ def _add_pair_locks(builder: MilpBuilder, instance: Instance, options: Options) 
         )
 
 
-def objectives_of(options: Options, goals: tuple[str, ...], penalty: FloatArray) -> list[Objective]:
-    """The goals on the columns; money goals pay the penalties of soft clauses."""
+def objectives_of(
+    instance: Instance, options: Options, goals: tuple[str, ...], penalty: FloatArray
+) -> list[Objective]:
+    """The goals on the columns; money goals pay the penalties of soft clauses and cancellation costs."""
+    changes = derive_changes(instance, options)
     values = {
-        "npv": (options.npv_cny, True),
-        "cost": (options.cost_cny, False),
-        "energy": (options.energy_mwh, True),
-        "co2": (options.co2_t, True),
+        "npv": options.npv_cny,
+        "cost": options.cost_cny,
+        "energy": options.energy_mwh,
+        "co2": options.co2_t,
+        "changes": changes.weight,
     }
     objectives = []
     for goal in goals:
-        value, maximise = values[goal]
+        maximise = goal not in MINIMISED
         cost = np.zeros(len(penalty))
-        cost[: len(value)] = value
+        cost[: len(options)] = values[goal]
+        offset = changes.weight_of_nothing if goal == "changes" else 0.0
         if goal in MONEY_GOALS:
-            cost += -penalty if maximise else penalty
-        objectives.append(Objective(goal, cost, maximise))
+            paid = -1.0 if maximise else 1.0
+            cost += paid * penalty
+            cost[: len(options)] += paid * changes.owed_cny
+            offset = paid * changes.owed_for_nothing_cny
+        objectives.append(Objective(goal, cost, maximise, offset))
     return objectives

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport, ClauseOutcome, Violation
-from optimize.clauses import ClauseTarget
+from optimize.clauses import REVISE, ClauseTarget
+from optimize.datacenter.checker_revision import DECISION, contracts_of, figures_of_changes, in_one_order
 from optimize.datacenter.instance import Instance, rows_of
 from optimize.datacenter.recount import Project, Recount, Stage
 from optimize.datacenter.solution import Solution
@@ -55,15 +57,19 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
         {str(name): value for name, value in row.items()} for row in solution.projects.to_dict("records")
     ]
     projects = [recount.project(row) for row in rows]
+    contracted = set(contracts_of(instance)["centre"])
+    due = [project for project in projects if project.centre in contracted]
+    _check_revision(findings, instance, solution.projects)
     _check_projects(findings, recount, rows, projects)
     _check_payments(findings, recount, solution, projects)
-    money = _check_budgets(findings, instance, projects)
-    _check_weeks(findings, instance, projects)
-    _check_works(findings, instance, recount, projects)
-    _check_hosts(findings, instance, projects)
-    _check_heat(findings, recount, rows, projects)
+    money = _check_budgets(findings, instance, projects, due)
+    _check_weeks(findings, instance, projects, due)
+    _check_works(findings, instance, recount, projects, due)
+    _check_hosts(findings, instance, projects, due)
+    _check_heat(findings, recount, rows, projects, contracted)
     _check_locks(findings, instance, rows)
-    clauses = _clauses(instance, recount, projects)
+    changes = figures_of_changes(instance, solution.projects)
+    clauses = _clauses(instance, recount, projects, changes["changes"])
     penalty = 0.0
     for outcome in clauses:
         target = outcome.target
@@ -77,10 +83,30 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     return CheckReport(
         violations=tuple(findings.violations),
         clauses=tuple(clauses),
-        figures=_figures(recount, rows, projects, penalty),
+        figures=_figures(recount, rows, projects, penalty, changes),
         money=money,
         num_rows_checked=findings.rows,
     )
+
+
+# --- revision ---------------------------------------------------------------------------------------------
+
+
+def _check_revision(findings: _Findings, instance: Instance, projects: pd.DataFrame) -> None:
+    """(R13) what is contracted is in the plan as it is; before the first open year begins nothing else."""
+    opened = int(instance.parameters["revision.first_open_year"])
+    if instance.plan_in_force.empty and not opened:
+        return
+    columns = ["centre", *DECISION.columns]
+    projects = in_one_order(projects)
+    planned = set(projects[columns].itertuples(index=False, name=None))
+    before = set(in_one_order(instance.plan_in_force)[columns].itertuples(index=False, name=None))
+    for contract in in_one_order(contracts_of(instance))[columns].itertuples(index=False, name=None):
+        findings.expect(contract in planned, "R13", str(contract[0]), "as contracted", "not so")
+    for project in projects.loc[projects["year"] < opened, columns].itertuples(index=False, name=None):
+        findings.expect(
+            project in before, "R13", str(project[0]), f"nothing new before {opened}", str(project)
+        )
 
 
 # --- projects ----------------------------------------------------------------------------------------
@@ -129,12 +155,18 @@ def _check_payments(
         findings.expect_equal("R3", where, reported.get(key, 0.0), due.get(key, 0.0))
 
 
-def _check_budgets(findings: _Findings, instance: Instance, projects: list[Project]) -> pd.DataFrame:
+def _check_budgets(
+    findings: _Findings, instance: Instance, projects: list[Project], due: list[Project]
+) -> pd.DataFrame:
     """(R3) spending within budget and carried-over money; the largest carry-over is the best."""
     spent: dict[tuple[str, int], float] = defaultdict(float)
     for project in projects:
         for key, amount in project.payments.items():
             spent[key] += amount
+    by_contract: dict[tuple[str, int], float] = defaultdict(float)
+    for project in due:
+        for key, amount in project.payments.items():
+            by_contract[key] += amount
     scale = float(instance.parameters["budgets.scale"])
     share = float(instance.parameters["budgets.carry_over_share"])
     given = {(b.source, b.year): b.amount_cny * scale for b in rows_of(instance.budgets)}
@@ -142,7 +174,7 @@ def _check_budgets(findings: _Findings, instance: Instance, projects: list[Proje
     sources = dict.fromkeys([*(s for s, _ in given), *(s for s, _ in spent)])
     table = []
     for source in sources:
-        carried = 0.0
+        carried = most_carried = 0.0
         for year in range(instance.num_years):
             calendar = year + instance.base_year
             amount = spent.get((source, year), 0.0)
@@ -150,76 +182,108 @@ def _check_budgets(findings: _Findings, instance: Instance, projects: list[Proje
                 table.append((source, calendar, amount, np.nan))
                 continue
             budget = given.get((source, calendar), 0.0)
-            findings.expect_at_most("R3", f"budget {source} {calendar}", amount, budget + carried, "CNY")
+            # contracts are paid, whatever the budget: what they lack at best is there, for nothing else
+            lacking = max(by_contract.get((source, year), 0.0) - budget - most_carried, 0.0)
+            there = budget + lacking
+            most_carried = share * (there + most_carried - by_contract.get((source, year), 0.0))
+            findings.expect_at_most("R3", f"budget {source} {calendar}", amount, there + carried, "CNY")
             table.append((source, calendar, amount, budget))
-            carried = share * max(budget + carried - amount, 0.0)
+            carried = share * max(there + carried - amount, 0.0)
     outside = [key for key in spent if not 0 <= key[1] < instance.num_years]
     findings.expect(not outside, "R3", "payments", "in the programme's years", str(outside[:3]))
     return pd.DataFrame(table, columns=["source", "year", "spent_cny", "budget_cny"])
 
 
+def _summed(parts: Iterable[Mapping[tuple[str, int], float]]) -> dict[tuple[str, int], float]:
+    total: dict[tuple[str, int], float] = defaultdict(float)
+    for part in parts:
+        for key, amount in part.items():
+            total[key] += amount
+    return total
+
+
 # --- physical limits -------------------------------------------------------------------------------------
 
 
-def _check_weeks(findings: _Findings, instance: Instance, projects: list[Project]) -> None:
+def _check_weeks(
+    findings: _Findings, instance: Instance, projects: list[Project], due: list[Project]
+) -> None:
     """(R4) contractor weeks by trade and year."""
-    used: dict[tuple[str, int], float] = defaultdict(float)
-    for project in projects:
-        for key, weeks in project.weeks.items():
-            used[key] += weeks
+    used, needed = (_summed(p.weeks for p in some) for some in (projects, due))
     given = {(t.trade, t.year - instance.base_year): t.weeks for t in rows_of(instance.trades)}
     for key in sorted(set(used) | set(given)):
         where = f"{key[0]} {key[1] + instance.base_year}"
-        findings.expect_at_most("R4", where, used.get(key, 0.0), given.get(key, 0.0), "weeks")
+        limit = max(given.get(key, 0.0), needed.get(key, 0.0))
+        findings.expect_at_most("R4", where, used.get(key, 0.0), limit, "weeks")
 
 
-def _check_works(findings: _Findings, instance: Instance, recount: Recount, projects: list[Project]) -> None:
+def _check_works(
+    findings: _Findings, instance: Instance, recount: Recount, projects: list[Project], due: list[Project]
+) -> None:
     """(R5) IT load under works by zone, redundancy partners apart."""
-    under_works: dict[tuple[str, int], float] = defaultdict(float)
-    partners: dict[tuple[str, int], int] = defaultdict(int)
-    for project in projects:
-        for year in project.works:
-            centre = recount.centres[project.centre]
-            under_works[centre["zone"], year] += centre["it_load_kw"]
-            partners[centre["redundancy_group"], year] += 1
+    under_works, partners = _under_works(recount, projects)
+    due_works, due_partners = _under_works(recount, due)
     total = instance.centres.groupby("zone")["it_load_kw"].sum()
     for zone in rows_of(instance.zones):
         for year in range(instance.num_years):
             limit = zone.max_share_under_works * float(total.get(zone.zone, 0.0))
+            limit = max(limit, due_works.get((zone.zone, year), 0.0))
             where = f"zone {zone.zone} {year + instance.base_year}"
             findings.expect_at_most("R5", where, under_works.get((zone.zone, year), 0.0), limit, "kW")
     for (group, year), count in partners.items():
         if group:
             where = f"redundancy group {group} {year + instance.base_year}"
-            findings.expect_at_most("R5", where, float(count), 1.0, "centres")
+            most = max(1.0, float(due_partners.get((group, year), 0)))
+            findings.expect_at_most("R5", where, float(count), most, "centres")
 
 
-def _check_hosts(findings: _Findings, instance: Instance, projects: list[Project]) -> None:
-    """(R6) moved load within what the host has left, in every year."""
-    moved: dict[tuple[str, int], float] = defaultdict(float)
+def _under_works(
+    recount: Recount, projects: list[Project]
+) -> tuple[dict[tuple[str, int], float], dict[tuple[str, int], int]]:
+    """IT load by zone and year, and centres by redundancy group and year."""
+    load_kw: dict[tuple[str, int], float] = defaultdict(float)
+    partners: dict[tuple[str, int], int] = defaultdict(int)
     for project in projects:
-        for key, load in project.moved_kw.items():
-            moved[key] += load
+        for year in project.works:
+            centre = recount.centres[project.centre]
+            load_kw[centre["zone"], year] += centre["it_load_kw"]
+            partners[centre["redundancy_group"], year] += 1
+    return load_kw, partners
+
+
+def _check_hosts(
+    findings: _Findings, instance: Instance, projects: list[Project], due: list[Project]
+) -> None:
+    """(R6) moved load within what the host has left, in every year."""
+    moved, due_moved = (_summed(p.moved_kw for p in some) for some in (projects, due))
     given = {(c.host, c.year): c.capacity_kw for c in rows_of(instance.host_capacity)}
     for host in rows_of(instance.hosts):
         for year in range(instance.num_years):
             calendar = year + instance.base_year
             own = host.own_load_kw * (1 + host.own_growth_per_year) ** year
-            room = max(given.get((host.host, calendar), 0.0) - own, 0.0)
+            room = max(
+                given.get((host.host, calendar), 0.0) - own, due_moved.get((host.host, year), 0.0), 0.0
+            )
             where = f"host {host.host} {calendar}"
             findings.expect_at_most("R6", where, moved.get((host.host, year), 0.0), room, "kW")
 
 
 def _check_heat(
-    findings: _Findings, recount: Recount, rows: list[dict[str, object]], projects: list[Project]
+    findings: _Findings,
+    recount: Recount,
+    rows: list[dict[str, object]],
+    projects: list[Project],
+    contracted: set[str],
 ) -> None:
     """(R7) heat delivered within what the sink takes, month by month."""
     delivered: dict[tuple[str, int], float] = defaultdict(float)
+    due: dict[tuple[str, int], float] = defaultdict(float)
     for row, project in zip(rows, projects, strict=True):
         for month, heat in enumerate(project.heat_kwh, start=1):
             delivered[str(row["sink"]), month] += heat
+            due[str(row["sink"]), month] += heat if project.centre in contracted else 0.0
     for (sink, month), heat in delivered.items():
-        limit = recount.month_heat.get((sink, month), 0.0)
+        limit = max(recount.month_heat.get((sink, month), 0.0), due[sink, month])
         findings.expect_at_most("R7", f"heat sink {sink} month {month}", heat, limit, "kWh")
 
 
@@ -266,9 +330,13 @@ def _is_fixed(row: dict[str, object] | None, value: str) -> bool:
 # --- clauses and figures ----------------------------------------------------------------------------------------
 
 
-def _clauses(instance: Instance, recount: Recount, projects: list[Project]) -> list[ClauseOutcome]:
+def _clauses(
+    instance: Instance, recount: Recount, projects: list[Project], changes: float
+) -> list[ClauseOutcome]:
     return [
-        ClauseOutcome(target, _reached(target, instance, recount, projects))
+        ClauseOutcome(
+            target, changes if target.id == REVISE else _reached(target, instance, recount, projects)
+        )
         for target in instance.targets.values()
     ]
 
@@ -335,8 +403,13 @@ def _share_or_count(clause: str, recount: Recount, states: dict[str, Stage | Non
 
 
 def _figures(
-    recount: Recount, rows: list[dict[str, object]], projects: list[Project], penalty: float
+    recount: Recount,
+    rows: list[dict[str, object]],
+    projects: list[Project],
+    penalty: float,
+    changes: dict[str, float],
 ) -> dict[str, float]:
+    owed = changes.get("cancellation_cost", 0.0)
     actions = [row["action"] for row in rows]
     treated = [
         (recount.centres[p.centre], p.stages[-1].pue)
@@ -347,8 +420,8 @@ def _figures(
     before = sum(c["it_load_kw"] * recount.pue_before(c) for c, _ in treated)
     after = sum(c["it_load_kw"] * pue for c, pue in treated)
     return {
-        "npv": sum(p.npv_cny for p in projects) - penalty,
-        "cost": sum(p.cost_cny for p in projects) + penalty,
+        "npv": sum(p.npv_cny for p in projects) - penalty - owed,
+        "cost": sum(p.cost_cny for p in projects) + penalty + owed,
         "energy": sum(p.energy_mwh for p in projects),
         "co2": sum(p.co2_t for p in projects),
         "penalty_cny": penalty,
@@ -362,4 +435,5 @@ def _figures(
         "num_heat_links": float(sum(bool(p.heat_kwh) for p in projects)),
         "pue_before_of_treated": before / weight if weight else float("nan"),
         "pue_after_of_treated": after / weight if weight else float("nan"),
+        **changes,
     }

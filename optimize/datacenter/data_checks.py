@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.datacenter.heat import derive_heat_links
+from optimize.datacenter.in_force import find_in_force_faults
 from optimize.datacenter.instance import Instance, load, rows_of, split_list
 from optimize.datacenter.measures import derive_eligibility, enumerate_masks
 from optimize.datacenter.schema import CLOSING, COOLING_TYPES, OWNER_KINDS
@@ -30,6 +31,7 @@ def find_faults(data: InstanceData) -> list[Fault]:
         *_years_outside(data),
         *_funding_faults(data),
         *_lock_faults(data),
+        *find_in_force_faults(data),
     ]
 
 

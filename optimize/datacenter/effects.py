@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from optimize.datacenter.heat import HOURS_PER_DAY, HeatLinks
-from optimize.datacenter.instance import Instance
-from optimize.datacenter.kinds import CLOSE, OFFER, STAGED
+from optimize.datacenter.in_force import PlanInForce
+from optimize.datacenter.instance import FloatArray, Instance
+from optimize.datacenter.kinds import CLOSE, NOTHING, OFFER, STAGED
 from optimize.datacenter.measures import IntArray
 from optimize.datacenter.packages import KG_PER_T, L_PER_M3, LoadPath, Packages, value_per_kwh
-from optimize.finance import capital_recovery_factor
+from optimize.finance import capital_recovery_factor, discount_factor
 
 KWH_PER_MWH = 1000.0
 DAYS_PER_YEAR = 365.0
@@ -24,8 +25,9 @@ def derive_effects(
     packages: Packages,
     links: HeatLinks,
     path: LoadPath,
+    plan: PlanInForce | None,
 ) -> Effects:
-    """Value, cost, yearly effect, CAPEX and works of every option."""
+    """Value, cost, yearly effect, CAPEX and works of every option; of what is contracted at its actual CAPEX."""
     size = len(columns["centre"])
     names = ("npv_cny", "cost_cny", "energy_mwh", "co2_t", "water_m3", "capex_first_cny", "capex_second_cny")
     effects = {name: np.zeros(size) for name in names}
@@ -34,6 +36,8 @@ def derive_effects(
     _add_heat(effects, instance, columns, packages, links, path)
     _add_closures(effects, instance, columns, path)
     _add_offers(effects, instance, columns)
+    if plan is not None:
+        _take_actual_capex(effects, instance, columns, packages, links, path, plan)
     return effects
 
 
@@ -150,3 +154,67 @@ def _add_offers(effects: Effects, instance: Instance, columns: dict[str, IntArra
     effects["energy_mwh"][rows] = saved_kwh / KWH_PER_MWH
     effects["co2_t"][rows] = saved_kwh * _grid_factor(instance)
     effects["works_first"][rows] = offers["year"].to_numpy() > 0
+
+
+def _take_actual_capex(
+    effects: Effects,
+    instance: Instance,
+    columns: dict[str, IntArray],
+    packages: Packages,
+    links: HeatLinks,
+    path: LoadPath,
+    plan: PlanInForce,
+) -> None:
+    """What is contracted and says what it costs: annuities, and O&M that is a share of CAPEX, go with it."""
+    row = plan.frozen_row[columns["centre"]]
+    actual = np.where(row >= 0, plan.actual_capex_cny[row], np.nan)
+    known = np.flatnonzero(~np.isnan(actual) & (columns["kind"] != NOTHING))
+    own = known[columns["kind"][known] != OFFER]
+    paid = effects["capex_first_cny"][own] + effects["capex_second_cny"][own]
+    bound = _bound_to_capex(effects, instance, columns, packages, links, path, own)
+    # what is estimated to cost nothing is written off over the horizon
+    free = paid == 0
+    factor = np.where(free, 1.0, actual[own] / np.where(free, 1.0, paid))
+    recovery = capital_recovery_factor(
+        instance.discount_rate, np.full(len(own), float(instance.horizon_years))
+    )
+    more = np.where(free, actual[own] * recovery * path.annuity[columns["year"][own]], (factor - 1.0) * bound)
+    effects["capex_second_cny"][own] *= factor
+    effects["capex_first_cny"][own] = np.where(free, actual[own], factor * effects["capex_first_cny"][own])
+    effects["cost_cny"][own] += more
+    effects["npv_cny"][own] -= more
+    offers = known[columns["kind"][known] == OFFER]
+    names = instance.offers["offer"].to_numpy()[columns["offer"][offers]]
+    for option, name in zip(offers.tolist(), names, strict=True):
+        payments = instance.offer_payments[instance.offer_payments["offer"] == name]
+        amount = payments["amount_cny"].to_numpy(np.float64)
+        years = payments["year"].to_numpy(np.float64) - instance.base_year
+        present = float(amount @ discount_factor(instance.discount_rate, years))
+        dearer = (actual[option] / amount.sum() - 1.0) * present
+        effects["cost_cny"][option] += dearer
+        effects["npv_cny"][option] -= dearer
+
+
+def _bound_to_capex(
+    effects: Effects,
+    instance: Instance,
+    columns: dict[str, IntArray],
+    packages: Packages,
+    links: HeatLinks,
+    path: LoadPath,
+    rows: IntArray,
+) -> FloatArray:
+    """Present value of the annuities and of the O&M of these options that are no offers."""
+    first, second = columns["first"][rows], columns["second"][rows]
+    year, late = columns["year"][rows], columns["second_year"][rows]
+    annual = np.append(packages.annual_cny, 0.0)
+    begins = path.annuity[year]
+    later = np.where(second >= 0, path.annuity[late], 0.0)
+    bound = annual[first] * (begins - later) + annual[second] * later
+    link = columns["link"][rows]
+    at_once = np.append(packages.heat, False)[first]
+    bound += np.append(links.annual_cny, 0.0)[link] * np.where(at_once, begins, later)
+    closing = columns["kind"][rows] == CLOSE
+    life = np.append(instance.hosts["migration_life_years"].to_numpy(np.float64), 1.0)[columns["host"][rows]]
+    recovery = capital_recovery_factor(instance.discount_rate, life)
+    return np.asarray(bound + closing * effects["capex_first_cny"][rows] * recovery * begins)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from optimize.datacenter.schema import PLAN_IN_FORCE
 from optimize.schema import InstanceDraft
 
 BASE_YEAR, NUM_YEARS = 2022, 3
@@ -38,6 +39,8 @@ def example() -> InstanceDraft:
                     ("not_together", "B1", "B2", "", 0, "one of the pair is kept as it is"),
                 ],
             ),
+            # no plan is in force yet; the header tells how one is given
+            "plan_in_force": _frame([column.name for column in PLAN_IN_FORCE.columns], []),
             "centres": _centres(),
             "measures": _measures(),
             "measure_trades": _frame(

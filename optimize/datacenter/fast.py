@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimize.datacenter.arrays import build_milp, derive_budget_use, impossible_options, objectives_of
+from optimize.datacenter.arrays import (
+    MINIMISED,
+    build_milp,
+    derive_budget_use,
+    impossible_options,
+    objectives_of,
+)
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NONE, NOTHING
 from optimize.datacenter.options import derive_options
 from optimize.datacenter.plan import plan_from_choice
-from optimize.datacenter.recall import recall_options
+from optimize.datacenter.recall import plan_to_begin_from
 from optimize.datacenter.solution import Solution
 from optimize.datacenter.stated import name_arrays
 from optimize.engine.goals import solve_goals
@@ -33,23 +39,25 @@ def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
 
 def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Derive arrays, solve by relaxation and core, return the plan."""
-    watch = Watch(options, options.goal[-1] != "cost")
+    watch = Watch(options, options.goal[-1] not in MINIMISED)
     choices = derive_options(instance, options.goal)
     budget = derive_budget_use(instance, choices)
     milp, elastic, penalty = build_milp(instance, choices, budget)
-    objectives = objectives_of(choices, options.goal, penalty)
+    objectives = objectives_of(instance, choices, options.goal, penalty)
     derived = watch.seconds()
     group = np.full(milp.num_columns, NONE)
     group[: len(choices)] = choices.centre
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, choices, budget))] = 0.0
+    bounded = milp.with_bounds(milp.lower, upper)
     start = row_multipliers = None
     if options.warm_start is not None:
-        start = np.clip(np.zeros(milp.num_columns), milp.lower, upper)
-        start[recall_options(instance, choices, options.warm_start.projects)] = 1.0
+        start = plan_to_begin_from(instance, choices, bounded, options.warm_start.projects)
         row_multipliers = options.warm_start.row_multipliers(milp.row_names)
+    elif len(instance.plan_in_force):
+        start = plan_to_begin_from(instance, choices, bounded, instance.plan_in_force)
     outcome = solve_goals(
-        milp.with_bounds(milp.lower, upper),
+        bounded,
         objectives,
         options,
         elastic=elastic,
@@ -61,7 +69,6 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     )
     solution = prices = None
     if outcome.certificate is not None:
-        bounded = milp.with_bounds(milp.lower, upper)
         stated = name_arrays(instance, choices, bounded, elastic, objectives)
         prices = derive_prices(stated, outcome.certificate, options.goal)
     if outcome.x is not None:

@@ -30,10 +30,11 @@ Equations
 (R8-R12) target_met[c]              sum_o counts[o,c] chosen[o] + scale shortfall[c] >= scale required[c]
          cap_kept[c]                sum_o counts[o,c] chosen[o] - scale shortfall[c] <= scale required[c]
          R8 DC-GREEN, DC-BATT, DC-TECH; R9 DC-PUE, DC-CLOSE; R10 DC-LIMIT; R11 DC-ENERGY, DC-CO2,
-         and DC-HEAT; R12 DC-WATER
+         and DC-HEAT; R12 DC-WATER; R13 CITY-REVISE, less what the changes are where nothing is done
 (lock) together_both_or_none, not_together_at_most_one; the other locks bound ``chosen``
 
-Goals: npv = sum npv chosen - penalties (max); cost = sum cost chosen + penalties (min); energy, co2 (max).
+What is contracted has one option, and "nothing" is not allowed (R13).  Goals: npv = sum npv chosen - penalties -
+cancellation costs (max); cost = sum cost chosen + both (min); energy, co2 (max); changes (min).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ import pyomo.environ as pyo
 from pyomo.core.expr import LinearExpression
 
 from optimize.datacenter import linking
+from optimize.datacenter.changes import derive_changes
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NOTHING
 from optimize.datacenter.options import Options, derive_options
@@ -159,7 +161,7 @@ def _clauses(model, instance, options):
         return _sum(m, rows[c].option, rows[c].amount)
 
     def side(c):
-        return rows[c].scale * rows[c].target.required
+        return rows[c].side
 
     targets = [name for name, clause in rows.items() if clause.target.clause.sense == ">="]
     caps = [name for name in rows if name not in targets]
@@ -194,11 +196,16 @@ def _pair_locks(model, instance, options):
 def _goals(model, instance, options):
     everything = np.arange(len(options))
     penalties = pyo.quicksum(model.penalty_cny[c] * model.shortfall[c] for c in model.penalty_cny)
+    changes = derive_changes(instance, options)
+    owed = _sum(model, everything, changes.owed_cny) + changes.owed_for_nothing_cny
     model.goal_npv = pyo.Objective(
-        expr=_sum(model, everything, options.npv_cny) - penalties, sense=pyo.maximize
+        expr=_sum(model, everything, options.npv_cny) - owed - penalties, sense=pyo.maximize
     )
     model.goal_cost = pyo.Objective(
-        expr=_sum(model, everything, options.cost_cny) + penalties, sense=pyo.minimize
+        expr=_sum(model, everything, options.cost_cny) + owed + penalties, sense=pyo.minimize
+    )
+    model.goal_changes = pyo.Objective(
+        expr=_sum(model, everything, changes.weight) + changes.weight_of_nothing, sense=pyo.minimize
     )
     model.goal_energy = pyo.Objective(expr=_sum(model, everything, options.energy_mwh), sense=pyo.maximize)
     model.goal_co2 = pyo.Objective(expr=_sum(model, everything, options.co2_t), sense=pyo.maximize)
@@ -241,7 +248,7 @@ def elastic_constraints(model: pyo.ConcreteModel) -> list[ElasticConstraint]:
 
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """Build the Pyomo model, solve it, return the plan."""
-    watch = Watch(options, options.goal[-1] != "cost")
+    watch = Watch(options, options.goal[-1] not in ("cost", "changes"))
     choices = derive_options(instance, options.goal)
     model = build_model(instance, choices)
     built = watch.seconds()

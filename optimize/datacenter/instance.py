@@ -42,6 +42,7 @@ class Instance:
     sink_months: pd.DataFrame
     offers: pd.DataFrame
     offer_payments: pd.DataFrame
+    plan_in_force: pd.DataFrame
     parameters: Mapping[str, Any]
     targets: Mapping[str, ClauseTarget]
 

@@ -37,7 +37,7 @@ def state_levels(instance: Instance, goal: str) -> Levels:
             return None
         if not (stated and _differ_in_budgets_only(stated[0][0], other)):
             milp, _, penalty = build_milp(other, options)
-            objective = objectives_of(options, (goal,), penalty)[0]
+            objective = objectives_of(other, options, (goal,), penalty)[0]
             stated[:] = [(other, milp.with_objective(objective.cost, objective.maximise, objective.offset))]
         budget = linking.budget_use(other, payments)
         milp = _with_budgets(other, stated[0][1], budget.limit)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from optimize.clauses import ClauseTarget
+from optimize.clauses import REVISE, ClauseTarget
+from optimize.datacenter.changes import derive_changes
 from optimize.datacenter.instance import FloatArray, Instance, rows_of
 from optimize.datacenter.kinds import CLOSE, NONE, NOTHING, OFFER, STAGED
 from optimize.datacenter.measures import (
@@ -45,7 +46,7 @@ class Use:
 
 @dataclass(frozen=True)
 class ClauseRow:
-    """A clause as a row: ``amount @ chosen`` against ``scale * required``; see `ClauseTarget`.
+    """A clause as a row: ``constant + amount @ chosen`` against ``scale * required``; see `ClauseTarget`.
 
     ``scale`` is the size of one unit of the clause in the row (a share of n centres: n).
     """
@@ -54,6 +55,12 @@ class ClauseRow:
     option: IntArray
     amount: FloatArray
     scale: float
+    constant: float = 0.0
+
+    @property
+    def side(self) -> float:
+        """Right side of the row over the options."""
+        return self.scale * self.target.required - self.constant
 
 
 # --- R3 -----------------------------------------------------------------------------------------
@@ -78,14 +85,38 @@ def budget_use(instance: Instance, payments: Payments) -> Use:
     place[sources] = np.arange(len(sources))
     entries = place[payments.source] >= 0
     row = place[payments.source[entries]] * years + payments.year[entries]
+    amount = payments.amount_cny[entries]
+    due = np.bincount(row, np.where(payments.contracted[entries], amount, 0.0), len(sources) * years)
     return Use(
         keys=_keys([payments.sources[s] for s in sources], instance),
         row=row,
         option=payments.option[entries],
-        amount=payments.amount_cny[entries],
-        limit=limit[sources].ravel(),
+        amount=amount,
+        limit=_granting(
+            instance, limit[sources], due.astype(np.float64).reshape(len(sources), years)
+        ).ravel(),
         unit="CNY",
     )
+
+
+def _granting(instance: Instance, limit: FloatArray, due: FloatArray) -> FloatArray:
+    """Budgets, shape (sources, years), that what is contracted does not overrun.
+
+    A year is granted what its contracts need beyond its own money and all that the years before could
+    leave it, were nothing else paid.
+    """
+    share = float(instance.parameters["budgets.carry_over_share"])
+    granted, kept = limit.copy(), np.zeros(len(limit))
+    for t in range(limit.shape[1]):
+        granted[:, t] += np.maximum(due[:, t] - limit[:, t] - kept, 0.0)
+        kept = share * (granted[:, t] + kept - due[:, t])
+    return granted
+
+
+def _allowing_contracts(options: Options, use: Use) -> Use:
+    """What is contracted is a fact: where it takes more than there is, that much is there, and no more."""
+    due = np.bincount(use.row, use.amount * options.contracted[use.option], minlength=len(use.limit))
+    return replace(use, limit=np.maximum(use.limit, due))
 
 
 def _keys(names: list[str], instance: Instance) -> list[tuple[str, int]]:
@@ -125,7 +156,7 @@ def trade_use(instance: Instance, options: Options) -> Use:
     for row in rows_of(instance.trades):
         if 0 <= row.year - instance.base_year < years:
             limit[trades.index(row.trade), row.year - instance.base_year] = row.weeks
-    return Use(
+    use = Use(
         keys=_keys(trades, instance),
         row=_join(rows),
         option=_join(taken),
@@ -133,6 +164,7 @@ def trade_use(instance: Instance, options: Options) -> Use:
         limit=limit.ravel(),
         unit="week",
     )
+    return _allowing_contracts(options, use)
 
 
 def _join(parts: list[IntArray]) -> IntArray:
@@ -162,7 +194,7 @@ def zone_use(instance: Instance, options: Options) -> Use:
     zone = of_centre[options.centre[option]]
     option, year, zone = option[zone >= 0], year[zone >= 0], zone[zone >= 0]
     share = zones["max_share_under_works"].to_numpy(np.float64)
-    return Use(
+    use = Use(
         keys=_keys(names, instance),
         row=zone * instance.num_years + year,
         option=option,
@@ -170,6 +202,7 @@ def zone_use(instance: Instance, options: Options) -> Use:
         limit=np.repeat(load * share, instance.num_years),
         unit="kW",
     )
+    return _allowing_contracts(options, use)
 
 
 def partner_use(instance: Instance, options: Options) -> Use:
@@ -182,7 +215,7 @@ def partner_use(instance: Instance, options: Options) -> Use:
     option, year = _works(options)
     group = of_centre[options.centre[option]]
     option, year, group = option[group >= 0], year[group >= 0], group[group >= 0]
-    return Use(
+    use = Use(
         keys=_keys(names, instance),
         row=group * instance.num_years + year,
         option=option,
@@ -190,6 +223,7 @@ def partner_use(instance: Instance, options: Options) -> Use:
         limit=np.ones(len(names) * instance.num_years),
         unit="count",
     )
+    return _allowing_contracts(options, use)
 
 
 # --- R6, R7 ---------------------------------------------------------------------------------------
@@ -215,7 +249,7 @@ def host_use(instance: Instance, options: Options) -> Use:
             capacity[names.index(row.host), row.year - instance.base_year] = row.capacity_kw
     growth = 1.0 + hosts["own_growth_per_year"].to_numpy(np.float64)
     own = hosts["own_load_kw"].to_numpy(np.float64)[:, None] * growth[:, None] ** np.arange(years)
-    return Use(
+    use = Use(
         keys=_keys(names, instance),
         row=_join(rows),
         option=_join(taken),
@@ -223,6 +257,7 @@ def host_use(instance: Instance, options: Options) -> Use:
         limit=np.maximum(capacity - own, 0.0).ravel(),
         unit="kW",
     )
+    return _allowing_contracts(options, use)
 
 
 def sink_use(instance: Instance, options: Options) -> Use:
@@ -235,7 +270,7 @@ def sink_use(instance: Instance, options: Options) -> Use:
     capacity = np.zeros((len(sinks), 12))
     for row in rows_of(instance.sink_months):
         capacity[sinks.index(row.sink), row.month - 1] = row.capacity_kwh
-    return Use(
+    use = Use(
         keys=[(sink, month) for sink in sinks for month in range(1, 13)],
         row=options.links.sink[link][entry] * 12 + month,
         option=linked[entry],
@@ -243,6 +278,7 @@ def sink_use(instance: Instance, options: Options) -> Use:
         limit=capacity.ravel(),
         unit="kWh",
     )
+    return _allowing_contracts(options, use)
 
 
 # --- R8-R12: clauses --------------------------------------------------------------------------------
@@ -257,6 +293,12 @@ def clause_rows(instance: Instance, options: Options) -> list[ClauseRow]:
     rows = []
     for target in instance.targets.values():
         if target.id == "DC-SAFE":
+            continue
+        if target.id == REVISE:
+            changes = derive_changes(instance, options)
+            option = np.flatnonzero(changes.weight)
+            of_nothing = changes.weight_of_nothing
+            rows.append(ClauseRow(target, option, changes.weight[option], 1.0, of_nothing))
             continue
         amount, scale = _clause_amounts(instance, options, target)
         if scale > 0:

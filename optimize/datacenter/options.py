@@ -11,17 +11,21 @@ For a staged option everything telescopes: first package from t1, minus it and p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
 from optimize.datacenter.effects import derive_effects
 from optimize.datacenter.heat import HeatLinks, derive_heat_links
+from optimize.datacenter.in_force import OptionIds, PlanInForce
 from optimize.datacenter.instance import FloatArray, Instance, split_list
 from optimize.datacenter.kinds import CLOSE, COLUMNS, NONE, NOTHING, OFFER, PACKAGE, STAGED
 from optimize.datacenter.locks import Locks, Mixes
 from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.datacenter.packages import LoadPath, Packages, derive_load_path, derive_packages
+from optimize.warm_start import match_rows
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,28 @@ class Options:
     links: HeatLinks
     path: LoadPath
     mixes: tuple[str, ...]
+    in_force: PlanInForce | None
 
     def __len__(self) -> int:
         return len(self.centre)
 
     def take(self, rows: IntArray) -> Options:
         """The options at ``rows`` only."""
-        shared = {"packages", "links", "path", "mixes"}
-        columns = {name: v if name in shared else v[rows] for name, v in vars(self).items()}
-        return Options(**columns)
+        shared = {"packages", "links", "path", "mixes", "in_force"}
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Options(**{name: v if name in shared else v[rows] for name, v in columns.items()})
+
+    @cached_property
+    def ids(self) -> OptionIds:
+        """What tells the options apart, by the ids of the tables."""
+        return ids_of(vars(self), self.packages, self.links)
+
+    @cached_property
+    def contracted(self) -> BoolArray:
+        """Options that are contracted or later, shape (n,)."""
+        if self.in_force is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        return np.asarray((self.in_force.frozen_row[self.centre] >= 0) & (self.kind != NOTHING))
 
     def package_in_force(self, last_year: int) -> IntArray:
         """Package row at work through projects of years <= last_year, NONE where none."""
@@ -91,14 +108,26 @@ def derive_options(instance: Instance, goals: tuple[str, ...], *, drop_dominated
     path = derive_load_path(instance)
     links = derive_heat_links(instance)
     locks = Locks(instance)
+    plan = None if instance.plan_in_force.empty else PlanInForce(instance)
+    fixed = {centre: frozenset({mask}) for centre, mask in locks.fixed_mask.items()}
+    free_to_rest = locks.may_do_nothing & ~locks.in_pair
+    frozen = np.zeros(len(instance.centres), dtype=np.bool_)
+    if plan is not None:
+        # a project in force is told from all others, "nothing" among them, by what changing it counts
+        for centre, masks in plan.masks_of_centre().items():
+            fixed[centre] = fixed.get(centre, frozenset()) | masks
+        free_to_rest &= plan.of_centre < 0
+        frozen = plan.frozen_row >= 0
+        locks.may_do_nothing &= ~frozen
     has_sink = np.isin(np.arange(len(instance.centres)), links.centre)
     packages = derive_packages(
         instance,
         goals,
         path,
-        may_do_nothing=locks.may_do_nothing & ~locks.in_pair,
+        may_do_nothing=free_to_rest,
         has_sink=has_sink,
-        protected=locks.fixed_mask,
+        protected=fixed,
+        standing={centre: masks for centre, masks in fixed.items() if frozen[centre]},
         drop_dominated=drop_dominated,
     )
     mixes = Mixes(instance)
@@ -110,7 +139,15 @@ def derive_options(instance: Instance, goals: tuple[str, ...], *, drop_dominated
         _offers(instance),
     ]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+    open_ = (columns["kind"] == NOTHING) | ~frozen[columns["centre"]]
+    columns = {name: values[open_] for name, values in columns.items()}
     keep = locks.allows(columns, packages, instance)
+    if plan is not None or int(instance.parameters["revision.first_open_year"]) > instance.base_year:
+        keep &= _open_or_in_force(instance, plan, columns, packages, links)
+    if plan is not None:
+        standing = _standing(plan, packages, links)
+        columns = {name: np.concatenate([values, standing[name]]) for name, values in columns.items()}
+        keep = np.append(keep, np.ones(len(standing["centre"]), np.bool_))
     allowed = keep | (columns["kind"] == NOTHING)
     order = np.flatnonzero(allowed)
     order = order[np.lexsort((columns["kind"][order], columns["centre"][order]))]
@@ -118,12 +155,58 @@ def derive_options(instance: Instance, goals: tuple[str, ...], *, drop_dominated
     return Options(
         **columns,
         allowed=keep[order],
-        **derive_effects(instance, columns, packages, links, path),
+        **derive_effects(instance, columns, packages, links, path, plan),
         packages=packages,
         links=links,
         path=path,
         mixes=tuple(mixes.names),
+        in_force=plan,
     )
+
+
+def ids_of(columns: Mapping[str, IntArray], packages: Packages, links: HeatLinks) -> OptionIds:
+    """The ids behind positions in ``packages`` and ``links``."""
+    masks, sinks = np.append(packages.mask, 0), np.append(links.sink, NONE)
+    return OptionIds(
+        first=masks[columns["first"]],
+        second=masks[columns["second"]],
+        sink=sinks[columns["link"]],
+        **{name: columns[name] for name in ("centre", "kind", "year", "second_year", "host", "offer", "mix")},
+    )
+
+
+def _open_or_in_force(
+    instance: Instance,
+    plan: PlanInForce | None,
+    columns: dict[str, IntArray],
+    packages: Packages,
+    links: HeatLinks,
+) -> BoolArray:
+    """ "Nothing", years from the first open one on, and the decisions in force in theirs."""
+    first_open = int(instance.parameters["revision.first_open_year"]) - instance.base_year
+    may_begin = (columns["kind"] == NOTHING) | (columns["year"] >= first_open)
+    if plan is not None:
+        may_begin |= plan.holds(ids_of(columns, packages, links))
+    return np.asarray(may_begin)
+
+
+def _standing(plan: PlanInForce, packages: Packages, links: HeatLinks) -> dict[str, IntArray]:
+    """What is contracted or later, as it is, whatever may be decided anew."""
+    row = plan.frozen_row[plan.frozen_row >= 0]
+    ids = plan.ids
+    centre = ids.centre[row]
+    return {
+        "centre": centre,
+        "kind": ids.kind[row],
+        "first": match_rows((packages.centre, packages.mask), (centre, ids.first[row])),
+        "second": match_rows((packages.centre, packages.mask), (centre, ids.second[row])),
+        "year": ids.year[row],
+        "second_year": ids.second_year[row],
+        "host": ids.host[row],
+        "link": match_rows((links.centre, links.sink), (centre, ids.sink[row])),
+        "offer": ids.offer[row],
+        "mix": ids.mix[row],
+    }
 
 
 def _complete(columns: dict[str, IntArray], kind: int) -> dict[str, IntArray]:

@@ -242,7 +242,8 @@ def derive_packages(
     *,
     may_do_nothing: BoolArray,
     has_sink: BoolArray,
-    protected: dict[int, int] | None = None,
+    protected: dict[int, frozenset[int]] | None = None,
+    standing: dict[int, frozenset[int]] | None = None,
     drop_dominated: bool = True,
 ) -> Packages:
     """Packages offered to every centre without offers of its own.
@@ -250,7 +251,8 @@ def derive_packages(
     Parameters
     ----------
     may_do_nothing, has_sink : shape (n,); heat is recovered only where a sink is in reach.
-    protected : centre -> mask that must stay on its list.
+    protected : centre -> masks that must stay on its list.
+    standing : centre -> the masks its list is made of, whatever else it may use.
     drop_dominated : False keeps every admissible set (tests of the rule).
     """
     facts = derive_facts(instance)
@@ -259,12 +261,14 @@ def derive_packages(
     eligible = np.where(has_sink, eligible, eligible & ~np.int64(recovering))
     tendered = instance.centres["centre"].isin(instance.offers["centre"]).to_numpy()
     eligible = np.where(tendered, 0, eligible)
+    standing = standing or {}
+    eligible[list(standing)] = 0
     classes, member = np.unique(eligible, return_inverse=True)
     sets_of_class = [derive_sets(instance, enumerate_masks(instance.measures, int(mask))) for mask in classes]
     num_enumerated = int(sum(np.sum(member == c) * len(s) for c, s in enumerate(sets_of_class)))
     needs = derive_needs(instance, goals, _most_weeks(instance, sets_of_class, member), may_do_nothing)
     if drop_dominated:
-        kept_masks = set((protected or {}).values())
+        kept_masks = {mask for masks in (protected or {}).values() for mask in masks}
         sets_of_class = [_drop_in_class(sets, kept_masks) for sets in sets_of_class]
     parts = [
         part
@@ -275,6 +279,13 @@ def derive_packages(
             drop_dominated=drop_dominated,
         )
     ]  # fmt: skip
+    for centre, masks in standing.items():
+        if not masks:
+            continue
+        sets = derive_sets(instance, np.array(sorted(masks), dtype=np.int64))
+        all_of_them = np.ones((1, len(sets)), dtype=np.bool_)
+        columns = apply_sets(facts, sets, np.array([centre]))
+        parts.append(_listed(columns | {"staged": all_of_them}, all_of_them))
     if not parts:
         parts = [apply_sets(facts, derive_sets(instance, np.zeros(0, np.int64)), np.zeros(1, np.int64))]
         none = np.zeros((1, 0), dtype=np.bool_)
@@ -291,7 +302,7 @@ def _offered_to_class(
     path: LoadPath,
     sets: MeasureSets,
     centres: IntArray,
-    protected: dict[int, int],
+    protected: dict[int, frozenset[int]],
     *,
     drop_dominated: bool,
 ) -> Iterator[Columns]:
@@ -305,8 +316,9 @@ def _offered_to_class(
             stays, staged = _staying(instance, needs, facts, path, offered, sets, some)
             for row, centre in enumerate(some.tolist()):
                 if centre in protected:
-                    stays[row] |= sets.mask == protected[centre]
-                    staged[row] |= sets.mask == protected[centre]
+                    kept = np.isin(sets.mask, list(protected[centre]))
+                    stays[row] |= kept
+                    staged[row] |= kept
         yield _listed(offered | {"staged": staged}, stays)
 
 

@@ -9,19 +9,20 @@ import pandas as pd
 
 from optimize.datacenter.instance import FloatArray, Instance
 from optimize.datacenter.kinds import CLOSE, NONE, OFFER, PACKAGE, STAGED
-from optimize.datacenter.measures import IntArray
+from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.datacenter.options import Options
 from optimize.funding import split_capex
 
 
 @dataclass(frozen=True)
 class Payments:
-    """Who pays what when: one row per (option, source, year) with an amount, CNY."""
+    """Who pays what when: one row per (option, source, year) with an amount, CNY; ``contracted``: in any case."""
 
     option: IntArray
     source: IntArray
     year: IntArray
     amount_cny: FloatArray
+    contracted: BoolArray
     sources: tuple[str, ...]
 
 
@@ -47,7 +48,7 @@ def derive_payments(instance: Instance, options: Options) -> Payments:
             parts += _paid(twice, options.second_year, rest, district[options.centre[twice]], position)
     parts.append(_offer_payments(instance, options, position))
     option, source, year, amount = (np.concatenate([np.asarray(part[k]) for part in parts]) for k in range(4))
-    return Payments(option, source, year, amount, sources)
+    return Payments(option, source, year, amount, options.contracted[option], sources)
 
 
 def _paid(
@@ -102,6 +103,16 @@ def _offer_payments(
     option = option_of.loc[payments["offer"]].to_numpy(np.int64)
     source = np.array([position[s] for s in payments["source"]], dtype=np.int64)
     year = payments["year"].to_numpy(np.int64) - instance.base_year
-    amount = payments["amount_cny"].to_numpy(np.float64)
+    amount = payments["amount_cny"].to_numpy(np.float64) * _actual_share(options, option, payments)
     paid = (np.abs(amount) > 0.0) & (year >= 0)
     return option[paid], source[paid], year[paid], amount[paid]
+
+
+def _actual_share(options: Options, option: IntArray, payments: pd.DataFrame) -> FloatArray:
+    """What each payment of an offer is of the one tendered: other than 1 where its actual CAPEX is known."""
+    if options.in_force is None:
+        return np.ones(len(option))
+    row = options.in_force.frozen_row[options.centre[option]]
+    actual = np.where(row >= 0, options.in_force.actual_capex_cny[row], np.nan)
+    total = payments.groupby("offer")["amount_cny"].transform("sum").to_numpy(np.float64)
+    return np.where(np.isnan(actual), 1.0, actual / np.where(total > 0, total, 1.0))

@@ -6,13 +6,11 @@ import numpy as np
 import pandas as pd
 
 from optimize.datacenter.instance import Instance
-from optimize.datacenter.kinds import CLOSE, NOTHING, OFFER, PACKAGE, STAGED
+from optimize.datacenter.kinds import ACTIONS, OFFER
 from optimize.datacenter.measures import IntArray
 from optimize.datacenter.options import Options
 from optimize.datacenter.payments import derive_payments
 from optimize.datacenter.solution import Solution
-
-ACTIONS = {NOTHING: "nothing", PACKAGE: "retrofit", STAGED: "staged", CLOSE: "close", OFFER: "offer"}
 
 
 def plan_from_choice(instance: Instance, options: Options, selected: IntArray) -> Solution:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from optimize.datacenter.checker import check
+from optimize.datacenter.checker_revision import change_tables
 from optimize.datacenter.data_checks import find_faults, find_warnings
 from optimize.datacenter.example import example
 from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fast
@@ -13,7 +16,8 @@ from optimize.datacenter.recounted import recount_projects
 from optimize.datacenter.report import summarise
 from optimize.datacenter.restated import restate_options
 from optimize.datacenter.schema import SCHEMA
-from optimize.datacenter.solution import Solution, plan_tables, read_plan
+from optimize.datacenter.solution import Solution, read_plan
+from optimize.datacenter.solution import plan_tables as tables_of_plan
 from optimize.datacenter.stated import state_arrays
 from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
 from optimize.result import Result
@@ -56,6 +60,11 @@ FACTORS = (
 )
 
 
+def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan for people, and what it changes of the plan in force."""
+    return {**tables_of_plan(instance, solution), **change_tables(instance, solution.projects)}
+
+
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
     """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
     from optimize.datacenter import formulation
@@ -73,6 +82,7 @@ PROGRAMME = Programme(
         Goal("cost", False, "CNY", "成本现值", "discounted cost"),
         Goal("energy", True, "MWh/a", "年节电量", "electricity saved a year"),
         Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
+        Goal("changes", False, "count", "调整项数", "changes to the plan in force"),
     ),
     find_faults=find_faults,
     find_warnings=find_warnings,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 
+from optimize.datacenter.in_force import OptionIds, ids_of_projects
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.kinds import NOTHING
 from optimize.datacenter.measures import IntArray
 from optimize.datacenter.options import Options
-from optimize.datacenter.plan import ACTIONS
-from optimize.warm_start import match_rows, positions_of
+from optimize.milp import BlockNames, FloatArray, Milp
+from optimize.warm_start import match_rows, with_amounts
 
 
 def recall_options(instance: Instance, options: Options, projects: pd.DataFrame) -> IntArray:
@@ -18,41 +21,36 @@ def recall_options(instance: Instance, options: Options, projects: pd.DataFrame)
 
     A project that the programme no longer has is left out, and so is `nothing` where it is not allowed.
     """
-    masks = np.append(options.packages.mask, 0)
-    table = (
-        options.centre, options.kind, masks[options.first], np.maximum(options.year, -1),
-        masks[options.second], np.maximum(options.second_year, -1), options.host,
-        np.append(options.links.sink, -1)[options.link], options.offer, options.mix,
-    )  # fmt: skip
-    actions = {action: kind for kind, action in ACTIONS.items()}
-    wanted = (
-        positions_of(list(instance.centres["centre"]), list(projects["centre"])),
-        np.array([actions[action] for action in projects["action"]], dtype=np.int64),
-        _masks(instance, projects["measures"]),
-        _years(instance, projects["year"]),
-        _masks(instance, projects["later_measures"]),
-        _years(instance, projects["later_year"]),
-        positions_of(list(instance.hosts["host"]), list(projects["host"])),
-        positions_of(list(instance.heat_sinks["sink"]), list(projects["sink"])),
-        positions_of(list(instance.offers["offer"]), list(projects["offer"])),
-        positions_of(options.mixes, list(projects["mix"])),
-    )
-    found = match_rows(table, wanted)
+    table, wanted = options.ids, ids_of_projects(instance, projects)
+    names = [field.name for field in fields(OptionIds)]
+    found = match_rows([getattr(table, n) for n in names], [getattr(wanted, n) for n in names])
     found = found[found >= 0]
+    if options.in_force is not None:  # what is contracted stays whatever the earlier plan had
+        standing = np.flatnonzero((options.in_force.frozen_row[options.centre] >= 0) & options.allowed)
+        found = np.union1d(found[options.in_force.frozen_row[options.centre[found]] < 0], standing)
     idle = np.flatnonzero((options.kind == NOTHING) & options.allowed)
     return np.concatenate([found, idle[~np.isin(options.centre[idle], options.centre[found])]])
 
 
-def _masks(instance: Instance, measures: pd.Series) -> IntArray:
-    """Bits of the measures named in each cell, -1 where one is not known; 0 for an empty cell."""
-    bits = {name: 1 << bit for bit, name in enumerate(instance.measures["measure"])}
-    masks = np.zeros(len(measures), dtype=np.int64)
-    for row, cell in enumerate(measures):
-        names = [name for name in str(cell).split("+") if name]
-        masks[row] = sum(bits[n] for n in names) if all(n in bits for n in names) else -1
-    return masks
+def plan_to_begin_from(
+    instance: Instance, options: Options, milp: Milp, projects: pd.DataFrame
+) -> FloatArray:
+    """The earlier plan's ``projects`` as a point of the programme, shape (n,), with what is contracted by now.
 
-
-def _years(instance: Instance, calendar: pd.Series) -> IntArray:
-    year = pd.to_numeric(calendar).to_numpy(np.int64)
-    return np.where(year > 0, year - instance.base_year, -1)
+    Money is carried over and soft clauses are short as the projects leave them; rows that no longer hold
+    are left broken.
+    """
+    x = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
+    x[recall_options(instance, options, projects)] = 1.0
+    rows, columns = milp.row_names, milp.column_names
+    assert isinstance(rows, BlockNames) and isinstance(columns, BlockNames)
+    soft = [clause for clause, target in instance.targets.items() if not target.hard]
+    shortfalls = [
+        (int(column), int(row))
+        for clause in soft
+        for column, row in zip(
+            columns.members(f"shortfall_{clause}"), rows.members(f"clause_{clause}"), strict=True
+        )
+    ]
+    carried = columns.members("carried_over").tolist(), rows.members("R3_carried_over").tolist()
+    return with_amounts(milp, x, shortfalls, list(zip(*carried, strict=True)))

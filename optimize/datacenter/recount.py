@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.datacenter.instance import Instance, rows_of
+from optimize.revision import FROZEN_STATES
 
 Row = dict[str, Any]
 OWN_LEVEL = {"municipal": "municipal", "district": "district", "enterprise": "owner"}
@@ -52,6 +53,7 @@ class Project:
     capex_cny: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     payments: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
     weeks: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
+    bound_cny: float = 0.0  # of the cost, what goes with CAPEX
     works: set[int] = field(default_factory=set)
     moved_kw: dict[tuple[str, int], float] = field(default_factory=dict)
     faults: list[tuple[str, str, str]] = field(default_factory=list)
@@ -91,6 +93,8 @@ class Recount:
         self.discount = (1.0 + self.rate) ** -np.arange(self.horizon + 1.0)
         payments = instance.offer_payments
         self.offer_payments = dict(list(payments.groupby("offer")))
+        plan = instance.plan_in_force
+        self.contracts = _rows(plan[plan["state"].isin(FROZEN_STATES)], "centre")
 
     # --- vocabulary -----------------------------------------------------------------------------
 
@@ -135,7 +139,8 @@ class Recount:
             return project
         c = self.centres[project.centre]
         action = row["action"]
-        if (project.centre in self.offered) != (action == "offer"):
+        contract = self.contracts.get(project.centre)
+        if contract is None and (project.centre in self.offered) != (action == "offer"):
             project.faults.append(("R2", "an offer where and only where the centre has some", str(action)))
             return project
         recounts = {
@@ -148,6 +153,8 @@ class Recount:
         for stage in project.stages:
             if not 0 <= stage.year < self.years:
                 project.faults.append(("R2", "a year of the programme", str(stage.year + self.base)))
+        if contract is not None:  # a fact, whether it could be decided anew or not
+            project.faults, project.unsafe = [], 0
         return project
 
     def _retrofit(self, project: Project, c: Row, row: Row) -> None:
@@ -169,6 +176,7 @@ class Recount:
             done = chosen
         self._value_stages(project, c)
         self._heat_link(project, c, row)
+        self._take_actual_capex(project)
         self._pay(project, c, "retrofit", row)
         if row["host"] or row["offer"]:
             project.faults.append(("R2", "neither host nor offer", f"{row['host']}{row['offer']}"))
@@ -244,6 +252,7 @@ class Recount:
                 capex = c["cost_factor"] * (m["fixed_capex_cny"] + m["capex_cny_per_kw"] * c["it_load_kw"])
                 yearly = self.annuity(capex, m["life_years"]) + m["om_share"] * capex
                 project.cost_cny += self.present(yearly, stage.year)
+                project.bound_cny += self.present(yearly, stage.year)
                 project.capex_cny[stage.year] += capex
                 self._take_weeks(project, c, name, stage.year)
                 if m["downtime_weeks"] > 0:
@@ -304,6 +313,7 @@ class Recount:
         income = heat * k["price_cny_per_kwh"] - heat / cop * self.price(c) + co2 * self.carbon
         cost = self.present(self.annuity(capex, k["link_life_years"]), year)
         project.capex_cny[year] += capex
+        project.bound_cny += cost
         project.cost_cny += cost
         project.npv_cny += self.present(income, year) - cost
         project.energy_mwh -= heat / cop / 1000.0
@@ -343,6 +353,8 @@ class Recount:
         )
         project.capex_cny[year] += capex
         self._last_year_effect(project, c, stage)
+        project.bound_cny = self.present(self.annuity(capex, h["migration_life_years"]), year)
+        self._take_actual_capex(project)
         self._take_weeks(project, c, "close", year)
         project.works.add(year)
         for y in range(year, self.years):
@@ -355,6 +367,8 @@ class Recount:
             project.faults.append(("R2", "an offer of the centre", str(row["offer"])))
             return
         year = offer["year"] - self.base if offer["year"] > 0 else 0
+        if project.centre in self.contracts:
+            year = int(self.contracts[project.centre]["year"]) - self.base
         if int(row["year"]) - self.base != year:
             project.faults.append(("R2", f"year {year + self.base} of the offer", str(row["year"])))
         pue = offer["pue_after"]
@@ -365,8 +379,38 @@ class Recount:
         project.co2_t = offer["energy_saved_kwh_per_year"] * self.grid
         if offer["year"] > 0:
             project.works.add(year)
-        for payment in rows_of(self.offer_payments.get(row["offer"], pd.DataFrame())):
-            project.payments[payment.source, payment.year - self.base] += payment.amount_cny
+        payments = list(rows_of(self.offer_payments.get(row["offer"], pd.DataFrame())))
+        total = sum(payment.amount_cny for payment in payments)
+        actual = self._actual_capex_cny(project)
+        dearer = 1.0 if math.isnan(actual) else actual / total
+        for payment in payments:
+            due = payment.year - self.base
+            project.payments[payment.source, due] += dearer * payment.amount_cny
+            more = (dearer - 1.0) * payment.amount_cny * (1.0 + self.rate) ** -due
+            project.cost_cny += more
+            project.npv_cny -= more
+
+    def _actual_capex_cny(self, project: Project) -> float:
+        """What a contracted project costs in fact, NaN where that is not stated."""
+        contract = self.contracts.get(project.centre)
+        return math.nan if contract is None else float(contract["actual_capex_cny"])
+
+    def _take_actual_capex(self, project: Project) -> None:
+        """CAPEX of every year, annuities and O&M in proportion; what was to cost nothing lasts the horizon."""
+        actual = self._actual_capex_cny(project)
+        if math.isnan(actual):
+            return
+        total = sum(project.capex_cny.values())
+        first = min(project.capex_cny, default=project.stages[0].year)
+        if total > 0:
+            more = (actual / total - 1.0) * project.bound_cny
+            for year in project.capex_cny:
+                project.capex_cny[year] *= actual / total
+        else:
+            more = self.present(self.annuity(actual, self.horizon), first)
+            project.capex_cny[first] = actual
+        project.cost_cny += more
+        project.npv_cny -= more
 
     # --- who pays ------------------------------------------------------------------------------------
 
@@ -375,6 +419,8 @@ class Recount:
         kind = f"{what}_{c['owner_kind']}"
         rules = [r for r in self.funding if r["project_kind"] == kind]
         rules = rules or [r for r in self.funding if r["project_kind"] == "*"]
+        if project.centre in self.contracts:
+            rules = self._rules_of_contract(kind, row["mix"])
         if bool(rules) != bool(row["mix"]):
             project.faults.append(
                 ("R3", "a funding mix where and only where there are some", str(row["mix"]))
@@ -393,6 +439,13 @@ class Recount:
             for source, amount in due.items():
                 project.payments[payer[source], year] += amount - paid[source]
                 paid[source] = amount
+
+    def _rules_of_contract(self, kind: str, mix: str) -> list[Row]:
+        """The mix it was contracted with, open today or not; none: the owner's own level."""
+        if not mix:
+            return []
+        own = [r for r in self.funding if r["project_kind"] == kind and r["mix"] == mix]
+        return own or [r for r in self.funding if r["project_kind"] == "*" and r["mix"] == mix]
 
 
 def _split(total: float, rules: list[Row], own_level: str) -> dict[str, float]:

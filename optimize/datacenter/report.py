@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from optimize.checking import CheckReport
+from optimize.datacenter.checker_revision import changes_of
 from optimize.datacenter.instance import Instance
 from optimize.datacenter.solution import Solution
 from optimize.programme import Summary
+from optimize.revision import revision_words
 
 _MOST_NAMED = 4
 
@@ -35,6 +37,8 @@ def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Sum
         )
     if figures["num_offers"]:
         build.append(f"{int(figures['num_offers'])} tendered offers taken")
+    if len(instance.plan_in_force):
+        build.append(revision_words(instance.plan_in_force, changes_of(instance, projects)))
     effect = [
         f"{-figures['energy'] / 1000:+.1f} GWh/a",
         f"{-figures['co2'] / 1000:+.1f} kt CO2/a",

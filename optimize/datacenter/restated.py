@@ -45,7 +45,7 @@ def _restated(other: Instance, options: Options) -> Options:
     packages = _packages(other, options.packages)
     path, links = derive_load_path(other), derive_heat_links(other)
     columns = {name: getattr(options, name) for name in COLUMNS}
-    effects = derive_effects(other, columns, packages, links, path)
+    effects = derive_effects(other, columns, packages, links, path, options.in_force)
     return dataclasses.replace(options, packages=packages, links=links, path=path, **effects)
 
 

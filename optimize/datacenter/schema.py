@@ -14,6 +14,7 @@ from optimize.schema import (
     Parameter,
     Schema,
     Table,
+    plan_in_force_table,
 )
 
 OWNER_KINDS = ("municipal", "district", "enterprise")
@@ -229,6 +230,19 @@ OFFER_PAYMENTS = Table(
     zh="报价付款",
 )  # fmt: skip
 
+PLAN_IN_FORCE = plan_in_force_table(
+    Column("centre", "str", "centre", key=True, zh="数据中心"),
+    Column("action", "str", "what is done", choices=("retrofit", "staged", "close", "offer"), zh="做法"),
+    Column("year", "int", "calendar year", minimum=2000, maximum=2100, zh="年份"),
+    Column("measures", "str", "measures of a retrofit, joined by +; of a staged one, those of its first stage", default="", zh="措施"),
+    Column("later_year", "int", "calendar year of the second stage; 0: none", minimum=0, maximum=2100, default=0, zh="二期年份"),
+    Column("later_measures", "str", "all measures after the second stage, joined by +", default="", zh="二期措施"),
+    Column("host", "str", "where the load of a closed room goes", default="", zh="承接中心"),
+    Column("sink", "str", "who takes its waste heat", default="", zh="热用户"),
+    Column("offer", "str", "offer taken", default="", zh="报价"),
+    Column("mix", "str", "funding mix; empty: the owner's own level", default="", zh="资金组合"),
+)  # fmt: skip
+
 PARAMETERS = (
     Parameter("datacenter.electricity_price_cny_per_kwh", "float", "price of electricity", "CNY/kWh", 0, 10, default=0.76),
     Parameter("datacenter.water_price_cny_per_m3", "float", "price of cooling water", "CNY/m3", 0, 100, default=5.5),
@@ -263,6 +277,7 @@ SCHEMA = Schema(
         SINK_MONTHS,
         OFFERS,
         OFFER_PAYMENTS,
+        PLAN_IN_FORCE,
     ),
     parameters=COMMON_PARAMETERS + PARAMETERS,
     clauses=clauses_of("datacenter"),

@@ -24,7 +24,7 @@ def state_arrays(instance: Instance, goals: tuple[str, ...]) -> StatedArrays:
     upper = milp.upper.copy()
     upper[np.flatnonzero(impossible_options(instance, options, budget))] = 0.0
     milp = milp.with_bounds(milp.lower, upper)
-    return name_arrays(instance, options, milp, elastic, objectives_of(options, goals, penalty))
+    return name_arrays(instance, options, milp, elastic, objectives_of(instance, options, goals, penalty))
 
 
 def name_arrays(

@@ -261,6 +261,8 @@ def _objective(
     cost = np.zeros(num_columns)
     for column, row in shortfall:
         cost[column] = of_cny * row.target.penalty_cny_per_unit
-    cost[x] = figure + of_cny * changes.owed_cny if of_cny else figure
+    cost[x] = figure
+    if of_cny and changes.owed_for_nothing_cny:
+        cost[x] += of_cny * changes.owed_cny
     offset = constant + of_cny * changes.owed_for_nothing_cny
     return Objective(goal, cost, goal not in MINIMISED, offset)

@@ -42,10 +42,9 @@ def derive_changes(instance: Instance, options: Options | OptionKeys) -> Changes
     """
     number, plan = len(options.site), instance.in_force
     if plan is None:
-        nothing = np.zeros(number)
-        return Changes(
-            np.zeros(number, np.bool_), np.full(number, instance.change_weights.added), 0.0, nothing, 0.0
-        )
+        # without memory of their own: there may be millions of options
+        weight = np.broadcast_to(instance.change_weights.added, number)
+        return Changes(np.zeros(number, np.bool_), weight, 0.0, np.broadcast_to(0.0, number), 0.0)
     weights = instance.change_weights
     decision = (options.site, options.configuration, options.offer, options.year, options.mix)
     row = plan.of_site[options.site]

@@ -17,7 +17,7 @@ from optimize.checking import CheckReport, ClauseOutcome, Violation
 from optimize.clauses import REVISE, ClauseTarget
 from optimize.pv_siting.checker_figures import Figures, join_projects, recount
 from optimize.pv_siting.checker_fit import check_fit, check_mixes
-from optimize.pv_siting.checker_revision import change_figures, check_revision, contracted_sites
+from optimize.pv_siting.checker_revision import check_revision, contracted_sites, figures_of_changes
 from optimize.pv_siting.checker_rows import LISTED, RELATIVE, Labels, Rows
 from optimize.pv_siting.instance import Instance, records
 from optimize.pv_siting.solution import Solution
@@ -49,7 +49,7 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     _check_grid(instance, wide, figures, contracted, rows)
     _check_order(instance, wide, figures, contracted, rows)
     _check_capacities(instance, wide, figures, contracted, rows)
-    changes = change_figures(instance, solution.projects)
+    changes = figures_of_changes(instance, solution.projects)
     clauses = _check_clauses(instance, wide, figures, changes["changes"], rows)
     return CheckReport(
         violations=tuple(rows.violations),

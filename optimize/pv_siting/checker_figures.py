@@ -104,16 +104,16 @@ def recount(instance: Instance, wide: pd.DataFrame) -> Figures:
         factor * (of("storage_capex_fixed_cny") + of("storage_capex_cny_per_kwh") * storage_kwh),
         factor * (of("hot_water_capex_fixed_cny") + of("hot_water_capex_cny_per_kwh") * heat_kwh) * has_heat,
     )
-    opex = (
-        of("kind_opex_cny_per_kw_a") * kw
-        + of("storage_opex_cny_per_kwh_a") * storage_kwh
-        + of("hot_water_opex_share") * capex_parts[2]
-    )
     pv = instance.pv
     built = wide["year"].to_numpy(np.int64) - instance.base_year
     cheaper = (1.0 + pv.capex_change_per_a) ** built
     actual = np.where(offered, np.nan, of("contract_actual_capex_cny", np.nan)) / cheaper
     paid_parts = _as_paid(capex_parts, actual, has_pv)
+    opex = (
+        of("kind_opex_cny_per_kw_a") * kw
+        + of("storage_opex_cny_per_kwh_a") * storage_kwh
+        + of("hot_water_opex_share") * paid_parts[2]
+    )
     module_life = of("kind_life_years", float(instance.horizon_years))
     lives = (
         module_life,

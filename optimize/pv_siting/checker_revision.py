@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,15 +12,11 @@ from optimize.pv_siting.checker_figures import join_projects, recount
 from optimize.pv_siting.checker_fit import check_fit, check_mixes
 from optimize.pv_siting.checker_rows import FailingProjects, Rows
 from optimize.pv_siting.instance import Instance, records
-from optimize.revision import CHANGES, FROZEN_STATES
+from optimize.revision import FROZEN_STATES, Decision, change_figures, find_changes
 
 BoolArray = NDArray[np.bool_]
 
-_DECISION = ["configuration", "offer", "year", "mix"]
-CHANGE_COLUMNS = (
-    "site", "change", "forced", "weight", "cancellation_cost_cny",
-    *(f"{name}_before" for name in _DECISION), *(f"{name}_after" for name in _DECISION),
-)  # fmt: skip
+DECISION = Decision("site", what=("configuration", "offer"), when=("year",), pays=("mix",))
 
 
 def contracted_sites(instance: Instance) -> pd.Series:
@@ -34,74 +30,40 @@ def check_revision(instance: Instance, projects: pd.DataFrame, rows: Rows) -> No
     if instance.plan_in_force.empty and not instance.first_open_year:
         return
     before = _plan_in_force(instance)
-    both = before.merge(projects[["site", *_DECISION]], how="left", indicator=True)
+    both = before.merge(projects[["site", *DECISION.columns]], how="left", indicator=True)
     frozen = both["state"].isin(FROZEN_STATES)
     kept = (both["_merge"] == "both").to_numpy()
     rows.true("P13", list(both["site"][frozen]), kept[frozen.to_numpy()], "as contracted")
     early = projects[projects["year"] < instance.first_open_year]
-    known = early.merge(before[["site", *_DECISION]], how="left", indicator=True)["_merge"] == "both"
+    known = early.merge(before[["site", *DECISION.columns]], how="left", indicator=True)["_merge"] == "both"
     rows.true(
         "P13", list(early["site"]), known.to_numpy(np.bool_), f"nothing new before {instance.first_open_year}"
     )
 
 
-def find_changes(instance: Instance, projects: pd.DataFrame) -> pd.DataFrame:
-    """What ``projects`` change of the plan in force, one row a changed project: CHANGE_COLUMNS.
-
-    ``change`` : its kinds, joined by ``+``; ``forced``: it could not stay as it was, and so does not count
-    (``weight`` 0); ``cancellation_cost_cny``: present value of what is owed for it.
-    """
-    both = _plan_in_force(instance).merge(
-        projects[["site", *_DECISION]], on="site", how="outer", suffixes=("_before", "_after"), indicator=True
+def changes_of(instance: Instance, projects: pd.DataFrame) -> pd.DataFrame:
+    """What ``projects`` change of the plan in force: `revision.find_changes`."""
+    return find_changes(
+        _plan_in_force(instance),
+        projects,
+        DECISION,
+        instance.change_weights,
+        lambda sites: _possible(instance, sites),
+        max(instance.first_open_year - instance.base_year, 0),
+        instance.discount_rate,
     )
-    added, dropped = both["_merge"] == "right_only", both["_merge"] == "left_only"
-    there = ~(added | dropped)
-
-    def differs(name: str) -> pd.Series:
-        return there & (both[f"{name}_before"] != both[f"{name}_after"])
-
-    kinds = {
-        "added": added,
-        "dropped": dropped,
-        "resized": differs("configuration") | differs("offer"),
-        "moved": differs("year"),
-        "refunded": differs("mix"),
-    }
-    changed = pd.concat(kinds, axis=1).any(axis=1)
-    both = both[changed]
-    is_kind = {kind: flag[changed].to_numpy(np.bool_) for kind, flag in kinds.items()}
-    unfrozen = ~is_kind["added"] & ~both["state"].isin(FROZEN_STATES).to_numpy(np.bool_)
-    forced = np.zeros(len(both), dtype=np.bool_)
-    forced[unfrozen] = ~_possible(instance, both["site"][unfrozen])
-    weight = np.max([getattr(instance.change_weights, kind) * is_kind[kind] for kind in CHANGES], axis=0)
-    lost = unfrozen & (is_kind["dropped"] | is_kind["resized"])
-    delay = max(instance.first_open_year - instance.base_year, 0)
-    owed = both["cancellation_cost_cny"].to_numpy(np.float64) * (1.0 + instance.discount_rate) ** -delay
-    names = ["+".join(kind for kind in CHANGES if is_kind[kind][row]) for row in range(len(both))]
-    both = both.assign(
-        change=names,
-        forced=forced,
-        weight=np.where(forced, 0.0, weight),
-        cancellation_cost_cny=np.where(lost, owed, 0.0),
-    )
-    return both[list(CHANGE_COLUMNS)].reset_index(drop=True)
 
 
-def change_figures(instance: Instance, projects: pd.DataFrame) -> dict[str, float]:
-    """Changes as they count, those that were forced, and what is owed for cancelled projects."""
+def figures_of_changes(instance: Instance, projects: pd.DataFrame) -> dict[str, float]:
+    """`revision.change_figures`; without a plan in force every project is a change."""
     if instance.plan_in_force.empty:
         return {"changes": instance.change_weights.added * len(projects)}
-    changes = find_changes(instance, projects)
-    return {
-        "changes": float(changes["weight"].sum()),
-        "forced_changes": float(changes["forced"].sum()),
-        "cancellation_cost": float(changes["cancellation_cost_cny"].sum()),
-    }
+    return change_figures(changes_of(instance, projects))
 
 
 def change_tables(instance: Instance, projects: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The table of changes, where there is a plan in force."""
-    return {} if instance.plan_in_force.empty else {"changes": find_changes(instance, projects)}
+    return {} if instance.plan_in_force.empty else {"changes": changes_of(instance, projects)}
 
 
 def _plan_in_force(instance: Instance) -> pd.DataFrame:
@@ -109,9 +71,9 @@ def _plan_in_force(instance: Instance) -> pd.DataFrame:
     return plan.assign(mix=plan["mix"].where(plan["offer"] == "", "offer"))
 
 
-def _possible(instance: Instance, sites: pd.Series) -> BoolArray:
+def _possible(instance: Instance, sites: Sequence[str]) -> BoolArray:
     """Whether these projects in force could be decided anew, each alone."""
-    plan = _plan_in_force(instance).set_index("site").loc[sites].reset_index()
+    plan = _plan_in_force(instance).set_index("site").loc[list(sites)].reset_index()
     by_offer = plan["offer"] != ""
     possible = (
         plan["site"].isin(instance.sites["site"])

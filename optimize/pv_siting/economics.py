@@ -137,6 +137,7 @@ def derive_economics(instance: Instance, layouts: Layouts, energy: Energy) -> Ec
 def at_actual_costs(instance: Instance, layouts: Layouts, economics: Economics) -> Economics:
     """The figures with the CAPEX of what is contracted as it is in fact; its parts share it as estimated.
 
+    O&M that is a share of CAPEX goes with it.
     Offers are not asked: their payments are their CAPEX (`offer_payments_cny`).
     """
     plan = instance.in_force
@@ -156,7 +157,9 @@ def at_actual_costs(instance: Instance, layouts: Layouts, economics: Economics) 
         estimated[:, None] > 0, capex[known] / np.where(estimated > 0, estimated, 1.0)[:, None], alone
     )
     capex[known] = share * in_base_year[:, None]
-    return replace(economics, capex_cny=capex)
+    of_capex = gather(instance.hot_water, "opex_share", layouts.hot_water)
+    opex = economics.opex_cny_a + of_capex * (capex[:, 2] - economics.capex_cny[:, 2])
+    return replace(economics, capex_cny=capex, opex_cny_a=opex)
 
 
 def offer_payments_cny(instance: Instance) -> FloatArray:

@@ -10,7 +10,7 @@ from optimize.milp import BlockNames
 from optimize.pv_siting.arrays import Arrays
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.options import OptionKeys
-from optimize.warm_start import match_rows, positions_of
+from optimize.warm_start import match_rows, positions_of, with_amounts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -45,24 +45,9 @@ def plan_to_begin_from(
     milp = arrays.milp
     x = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
     x[arrays.chosen[chosen]] = 1.0
-    taken = milp.matrix @ x
-    for column, soft in zip(arrays.shortfalls.tolist(), arrays.soft, strict=True):
-        row = int(soft.rows[0])
-        per_unit = float(milp.matrix[[row]].toarray()[0, column])
-        missing = milp.row_upper[row] - taken[row] if soft.is_cap else milp.row_lower[row] - taken[row]
-        x[column] = np.clip(missing / per_unit, milp.lower[column], milp.upper[column])
-    if len(arrays.carried):
-        _carry_over(instance.carry_over_share, arrays, taken, x)
-    return x
-
-
-def _carry_over(share: float, arrays: Arrays, taken: FloatArray, x: FloatArray) -> None:
-    """All that each purse leaves of a year goes to the next one as far as it may."""
-    milp = arrays.milp
     assert isinstance(milp.row_names, BlockNames)
-    budgets = milp.row_names.members("spending_within_budget")
-    for k, (source, year) in enumerate(arrays.carried_pairs):
-        follows = k > 0 and arrays.carried_pairs[k - 1] == (source, year - 1)
-        before = x[arrays.carried[k - 1]] if follows else 0.0
-        left = milp.row_upper[budgets[k]] + before - taken[budgets[k]]
-        x[arrays.carried[k]] = np.clip(share * left, 0.0, milp.upper[arrays.carried[k]])
+    shortfalls = [
+        (c, int(soft.rows[0])) for c, soft in zip(arrays.shortfalls.tolist(), arrays.soft, strict=True)
+    ]
+    carry_rows = milp.row_names.members("carry_within_unspent").tolist()
+    return with_amounts(milp, x, shortfalls, list(zip(arrays.carried.tolist(), carry_rows, strict=True)))

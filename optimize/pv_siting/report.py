@@ -6,7 +6,7 @@ import pandas as pd
 
 from optimize.checking import CheckReport
 from optimize.programme import Summary
-from optimize.pv_siting.checker_revision import find_changes
+from optimize.pv_siting.checker_revision import changes_of
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.solution import Solution, plan_tables
 from optimize.revision import revision_words
@@ -31,7 +31,7 @@ def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Sum
 def _revision(instance: Instance, solution: Solution) -> tuple[str, ...]:
     if instance.plan_in_force.empty:
         return ()
-    return (revision_words(instance.plan_in_force, find_changes(instance, solution.projects)),)
+    return (revision_words(instance.plan_in_force, changes_of(instance, solution.projects)),)
 
 
 def _types(projects: pd.DataFrame) -> str:

@@ -211,7 +211,7 @@ def test_column_generation_reaches_the_optimum() -> None:
     instance = instance_of(example())
     options = derive_options(instance, ("npv",))
     milp, _, penalty = fast.build_milp(instance, options)
-    objective = fast.objectives_of(options, ("npv",), penalty)[0]
+    objective = fast.objectives_of(instance, options, ("npv",), penalty)[0]
     milp = milp.with_objective(objective.cost, objective.maximise)
     group = np.full(milp.num_columns, -1)
     group[: len(options)] = options.centre

@@ -58,7 +58,7 @@ def base(goal: str) -> Case:
     instance = instance_of(draft)
     options = derive_options(instance, (goal,))
     milp, elastic_rows, penalty = build_milp(instance, options)
-    objective = objectives_of(options, (goal,), penalty)[0]
+    objective = objectives_of(instance, options, (goal,), penalty)[0]
     group = np.full(milp.num_columns, -1)
     group[: len(options)] = options.centre
     return milp.with_objective(objective.cost, objective.maximise), group, elastic_rows
