@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from optimize.cli import main
+from optimize.report.text import no_plan_line
 
 PROGRAMMES = ("datacenter", "water", "pv_siting")
 ROOT = Path(__file__).resolve().parents[1]
@@ -369,3 +370,12 @@ def test_progress_only_on_a_terminal(templates: dict[str, Path], tmp_path: Path)
     os.close(leader)
     assert process.returncode == 0
     assert b"solving" in seen and "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "words", "unsaid"),
+    [("interrupted", "Stopped after 12 s", "--time-limit"), ("time limit", "--time-limit", "Stopped")],
+)
+def test_without_a_plan_it_is_said_what_helps(stop_reason: str, words: str, unsaid: str) -> None:
+    told = no_plan_line({"bound": 3e6, "goal_unit": "CNY", "stop_reason": stop_reason, "seconds": 12.3})
+    assert words in told and unsaid not in told and "proven bound 3.0 M CNY" in told

@@ -48,13 +48,28 @@ def add_solve_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--goal", default="npv", help="goal, or several separated by commas, the first first"
     )
-    command.add_argument("--gap", type=share, default=1e-3, help="stop at this proven relative gap (0.001)")
+    command.add_argument("--engine", choices=get_args(Engine), default="auto")
+    add_run_arguments(command, "programme", 300.0)
+
+
+def add_run_arguments(command: argparse.ArgumentParser, each: str, seconds: float) -> None:
+    """When each solve stops, how it runs, and where runs are stored.
+
+    Parameters
+    ----------
+    each : what the time limit is for, in a word.
+    seconds : the limit where none is given.
+    """
+    command.add_argument("--gap", type=share, default=1e-3, help="stop each solve at this proven gap (0.001)")
     command.add_argument(
-        "--time-limit", type=positive, default=300.0, metavar="S", help="seconds for each programme (300)"
+        "--time-limit",
+        type=positive,
+        default=seconds,
+        metavar="S",
+        help=f"seconds for each {each} ({seconds:g})",
     )
     command.add_argument("--threads", type=count, default=1, help="cores to use (1)")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--engine", choices=get_args(Engine), default="auto")
+    command.add_argument("--seed", type=seed, default=0)
     command.add_argument(
         "--results",
         type=Path,

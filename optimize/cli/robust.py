@@ -13,11 +13,8 @@ from pathlib import Path
 from optimize.cli.arguments import (
     Commands,
     add_instance_arguments,
-    count,
+    add_run_arguments,
     overrides_of,
-    positive,
-    seed,
-    share,
 )
 from optimize.cli.output import print_warnings
 from optimize.cli.progress import stopping_softly
@@ -63,19 +60,7 @@ def add_parsers(commands: Commands) -> None:
         help=f"fresh samples each plan is put through; 0: none ({_FRESH})",
     )
     command.add_argument("--goal", default="npv", help="one goal (npv)")
-    command.add_argument("--gap", type=share, default=1e-3, help="stop each solve at this proven gap (0.001)")
-    command.add_argument(
-        "--time-limit", type=positive, default=120.0, metavar="S", help="seconds for each solve (120)"
-    )
-    command.add_argument("--threads", type=count, default=1, help="cores to use (1)")
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument(
-        "--results",
-        type=Path,
-        default=Path("results"),
-        metavar="FOLDER",
-        help="where runs are stored (results)",
-    )
+    add_run_arguments(command, "solve", 120.0)
     command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables as CSV")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from optimize.clauses import CLAUSES
 from optimize.errors import Fault
+from optimize.result import StopReason
 
 _LABEL_WIDTH = 9
 # Prices shown, the dearest of each kind.
@@ -76,6 +77,11 @@ def no_plan_line(summary: Mapping[str, Any], instead: str = "") -> str:
     """Why there is no plan, and what to give; ``instead`` of more time."""
     bound = summary["bound"]
     proven = "" if bound is None else f"; proven bound {amount(bound, summary['goal_unit'])}"
+    if summary["stop_reason"] == StopReason.INTERRUPTED.value:
+        return (
+            f"  Stopped after {summary['seconds']:.0f} s, before there was a plan{proven}. "
+            "Nothing was stored; the same command begins anew."
+        )
     return (
         f"  No plan within the limits ({summary['stop_reason']} after {summary['seconds']:.0f} s)"
         f"{proven}. Give more time (--time-limit){instead}."

@@ -24,15 +24,15 @@ from optimize.errors import UsageError
 from optimize.io.run_store import MANIFEST, SUMMARY, read_manifest, read_summary
 
 # The number is raised when the columns change; indexes of other numbers are left alone.
-INDEX = Path(".index") / "runs-2.parquet"
+INDEX = Path(".index") / "runs-3.parquet"
 _FACTS = (
     "run", "stamp", "programme", "instance", "started", "status", "goal", "objective", "bound", "gap",
     "unit", "maximise", "stop_reason", "engine", "seconds", "threads", "clauses_missed", "spent_cny",
-    "scenario", "overrides", "changes", "fingerprint",
+    "scenario", "robust", "overrides", "changes", "fingerprint",
 )  # fmt: skip
 _TEXTS = (
     "run", "programme", "instance", "started", "status", "goal", "unit", "stop_reason", "engine",
-    "scenario", "overrides", "changes", "fingerprint",
+    "scenario", "robust", "overrides", "changes", "fingerprint",
 )  # fmt: skip
 _HIDDEN = ("stamp",)
 
@@ -171,6 +171,7 @@ def _facts(store: Path, run: str, stamp: int) -> dict[str, Any]:
         "clauses_missed": float(sum(not clause["met"] for clause in summary["clauses"])),
         "spent_cny": math.fsum(row["spent_cny"] for row in summary["money"]),
         "scenario": str(manifest.get("scenario", {}).get("name", "")),
+        "robust": _robust_words(summary.get("robust", {})),
         "overrides": json.dumps(manifest.get("overrides", {}), ensure_ascii=False, sort_keys=True),
         "changes": json.dumps(manifest.get("changes", []), ensure_ascii=False),
         "fingerprint": str(manifest["fingerprint"]),
@@ -178,6 +179,14 @@ def _facts(store: Path, run: str, stamp: int) -> dict[str, Any]:
     figures: Mapping[str, Any] = summary["figures"]
     named = {(f"figure_{name}" if name in facts else name): _number(value) for name, value in figures.items()}
     return facts | named
+
+
+def _robust_words(asked: Mapping[str, Any]) -> str:
+    """What a robust plan withstands, as the options that ask for it; "" for plans without robustness."""
+    if asked.get("gamma"):
+        level = asked["gamma"]
+        return f"gamma {level if isinstance(level, str) else f'{level:g}'}"
+    return f"cvar {asked['alpha']:g} weight {asked['weight']:g}" if asked.get("weight") else ""
 
 
 def _number(value: Any) -> float:

@@ -12,8 +12,8 @@ from optimize.studies.store_index import FoundRuns
 from optimize.studies.tables import aligned, plain_records
 
 _SHOWN = (
-    "run", "started", "instance", "goal", "objective", "unit", "gap", "clauses_missed", "scenario", "overrides",
-    "changes",
+    "run", "started", "instance", "goal", "objective", "unit", "gap", "clauses_missed", "scenario", "robust",
+    "overrides", "changes",
 )  # fmt: skip
 _HEAD = ("run", "started (UTC)", "instance", "scenario", "goal", "plan", "gap", "missed", "changed")
 # Columns of figures, before the last.
@@ -46,7 +46,8 @@ def runs_lines(found: FoundRuns, store: Path) -> list[str]:
 
 
 def _row(record: dict[str, Any]) -> list[str]:
-    changed = [f"{key}={value}" for key, value in json.loads(record["overrides"]).items()]
+    changed = [f"robust: {record['robust']}"] if record["robust"] else []
+    changed += [f"{key}={value}" for key, value in json.loads(record["overrides"]).items()]
     changed += [change.words() for change in changes_of(json.loads(record["changes"]))]
     missed = int(record["clauses_missed"])
     return [

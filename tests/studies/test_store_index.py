@@ -163,3 +163,23 @@ def test_a_scenario_s_changes_of_tables_are_listed_and_asked_for(
     assert listed(store, where="changes like '%usable_roof%'") == ["pv_siting/ccc/0001"]
     shutil.rmtree(store / "pv_siting" / "ccc")
     assert " scenario  " not in command("runs", "--results", store)[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"gamma": 2.0, "cost_deviation": 0.2}, "gamma 2"),
+        ({"gamma": "all", "cost_deviation": 0.2}, "gamma all"),
+        ({"alpha": 0.9, "weight": 0.5, "cases": 50}, "cvar 0.9 weight 0.5"),
+        ({"gamma": 0.0, "cost_deviation": 0.2}, ""),
+    ],
+)
+def test_robust_runs_are_marked_and_asked_for(
+    store: Path, command: Callable[..., tuple[int, str, str]], asked: dict[str, Any], words: str
+) -> None:
+    run = write_run(store, "ccc", 1, 9e6)
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    (run / "summary.json").write_text(json.dumps(summary | {"robust": asked}), encoding="utf-8")
+    out = command("runs", "--results", store)[1]
+    assert (f"robust: {words}; budgets.scale=0.01" in out) == bool(words)
+    assert listed(store, where="robust <> ''") == (["pv_siting/ccc/0001"] if words else [])
