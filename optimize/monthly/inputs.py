@@ -59,7 +59,7 @@ def read_inputs(job: Job, place: Path, last: Period | None, log: Log, *, accept_
     """
     folder = place / INPUTS
     read = _patiently(lambda: read_source(job.source, folder), job, log)
-    ledger = _copied_ledger(job, place)
+    ledger = copied_ledger(job, place, last)
     loaded = read_instance(folder, PROGRAMMES, job.solving.programmes, job.solving.settings)
     rows = count_rows(loaded)
     if last is not None and not accept_lost_rows:
@@ -121,14 +121,30 @@ def _patiently(read: Callable[[], T], job: Job, log: Log) -> T:
     raise AssertionError("at least one attempt is made")
 
 
-def _copied_ledger(job: Job, place: Path) -> Ledger:
+def copied_ledger(job: Job, place: Path, last: Period | None) -> Ledger:
+    """The ledger as it is now, copied into ``place``; one that was not begun yet is empty.
+
+    Raises
+    ------
+    UsageError : the last period had a ledger, and now there is none.
+    InputFaults : it is not the last period's with further entries.
+    """
     file = job.revising.ledger
-    if file is None:
+    head = "" if last is None else str(last.manifest["ledger"]["head"])
+    if file is None or not file.is_file():
+        if last is not None and head:
+            raise UsageError(
+                f"{last.name} was planned with a ledger ({last.folder / LEDGER}), and now there is none"
+                + ("; name it in [revise]" if file is None else f": {file} is not there")
+            )
         return Ledger()
-    if not file.is_file():
-        raise UsageError(f"the ledger {file} is not there; `optimize ledger add {job.file}` begins one")
     shutil.copyfile(file, place / LEDGER)
-    return read_ledger(place / LEDGER)
+    ledger = read_ledger(place / LEDGER)
+    if last is not None and head and head not in ledger.hashes:
+        expected = f"the entry it ended with in {last.name} ({head[:12]}), and what was appended since"
+        mend = f"entries are appended, never changed; the ledger of then is {last.folder / LEDGER}"
+        raise InputFaults([Fault(file.name, "hash", expected, "another history", mend)])
+    return ledger
 
 
 def refuse_truncated(folder: Path, rows: Mapping[str, int], last: Period, most_lost: float) -> None:

@@ -101,6 +101,28 @@ def test_a_source_that_does_not_answer_is_asked_again(place: Place) -> None:
     assert place.run("2026-02")[0] == 0
 
 
+def test_a_ledger_is_only_ever_longer(place: Place) -> None:
+    place.file.write_text(
+        place.file.read_text(encoding="utf-8") + 'ledger = "ledger.csv"\n', encoding="utf-8"
+    )
+    assert place.run("2026-01")[0] == 0  # none was begun yet
+    add = ["ledger", "add", place.file]
+    assert place.zygote.run(*add, "proposed", "datacenter", "DC1", "--period", "2026-01")[0] == 0
+    assert place.run("2026-02")[0] == 0
+    before, file = place.seals(), place.folder / "ledger.csv"
+    assert (place.home / "2026-02" / "ledger.csv").read_bytes() == file.read_bytes()
+    kept = file.read_bytes()
+    file.unlink()
+    code, said = place.run("2026-03")
+    assert code == ExitCode.BAD_INPUT and "now there is none" in said and place.seals() == before
+    assert place.zygote.run(*add, "tendered", "datacenter", "DC1", "--period", "2026-01")[0] == 0
+    code, said = place.run("2026-03")
+    assert code == ExitCode.BAD_INPUT and "another history" in said and place.seals() == before
+    file.write_bytes(kept)
+    assert place.zygote.run(*add, "budgeted", "datacenter", "DC1", "--period", "2026-03")[0] == 0
+    assert place.run("2026-03")[0] == 0
+
+
 # --- the webhook --------------------------------------------------------------------------------------
 
 
