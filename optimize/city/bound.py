@@ -154,7 +154,7 @@ def bound_with_network(
             best = _joined(city, parts, network, goal, guide.certificate, answers, np.ones(1))
         cuts = _cuts_part(city, network, goal, answers)
         arrays = join_parts(without_water_links(city), in_order(city, parts, cuts), (goal,))
-        known = None if guide is None else _carried(guide.certificate, arrays)
+        known = None if guide is None else carried(guide.certificate, arrays)
         relaxed = relax(arrays, goal, watch.child(seconds=_SHARE_OF_ANSWERS * watch.remaining()), known)
         if relaxed is None:
             break
@@ -170,14 +170,14 @@ def bound_with_network(
     return best
 
 
-def _carried(certificate: Certificate, arrays: CityArrays) -> FloatArray:
-    """Multipliers of the rows of the same names."""
+def carried(certificate: Certificate, arrays: CityArrays) -> FloatArray:
+    """Multipliers of the rows of the same names, shape (m,); 0 for the others."""
     names, known_names = arrays.milp.row_names, certificate.row_names
     assert isinstance(names, BlockNames)
     place = names.find([known_names[row] for row in range(len(certificate.multipliers))])
-    carried = np.zeros(arrays.milp.num_rows)
-    carried[place[place >= 0]] = certificate.multipliers[place >= 0]
-    return carried
+    multipliers = np.zeros(arrays.milp.num_rows)
+    multipliers[place[place >= 0]] = certificate.multipliers[place >= 0]
+    return multipliers
 
 
 def _mixture(certificate: Certificate) -> FloatArray:

@@ -4,9 +4,10 @@
 2. Each programme in turn is improved with all money the others leave, the others' plans held, cross-links and
    targets kept.
 3. The relaxation of all programmes of choices together (`bound`) gives prices of money and the split it would
-   make; each is solved again on that share, and improved as before.
-4. The network is asked for a plan on a share moved up or down; it joins the plans to choose from, and 2 is
-   done again.
+   make; each is solved again on that share, and improved as before.  A large city has a plan from these prices
+   instead, which is improved across programmes (`across`).
+4. The network is asked for a plan on a share moved up or down; it joins the plans to choose from, and the
+   improving begins again.
 5. What time is left is spent on all together, from the best plan: a small city is closed by it.
 
 Every plan kept is a plan of the whole city, so the joint plan is never worse than the fixed shares'.
@@ -17,12 +18,13 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
+from optimize.city.across import improved_across, plan_from_prices
 from optimize.city.arrays import CityArrays, join_parts
 from optimize.city.bound import CityBound, Relaxed, bound_with_network, relax
 from optimize.city.instance import WATER, City
@@ -41,15 +43,23 @@ from optimize.programme import SolveOptions
 from optimize.result import Certificate, Relaxation, StopReason, TracePoint
 
 T = TypeVar("T")
+# A programme's own point (None: none found), its bound, and why it stopped.
+_OwnAnswer = tuple[FloatArray | None, float | None, StopReason]
 
 # Shares of the whole time limit: each answer on today's shares and on the guided split, the relaxations,
 # one round of improving in turn, and each further question to the network.
 _NETWORK_SHARE = 0.22
 _PART_SHARE = 0.1
-_COLUMNS_SHARE = 0.16
-_RELAX_SHARE = 0.12
+_COLUMNS_SHARE = 0.12
+_RELAX_SHARE = 0.3
 _IMPROVE_SHARE = 0.1
 _BOUND_SHARE = 0.2
+# Above this many integer columns plans come from the relaxation's prices, across programmes.
+_LARGE = 8_000
+# So that a large city has a plan early, programmes are first solved to this gap, and a network is first
+# asked for so long.
+_ROUGH_GAP = 0.02
+_EARLY_SHARE = 0.08
 # Where an answer has no plan when its time is over, it is waited for up to this share.
 _PATIENCE = 0.5
 _MOST_ROUNDS = 12
@@ -144,6 +154,7 @@ class Search:
         self.goal = self.options.goal[0]
         self.sign = 1.0 if self.watch.maximise else -1.0
         self.has_network = WATER in self.city.names and not any(p.name == WATER for p in self.parts)
+        self.is_large = sum(int(part.milp.integral.sum()) for part in self.parts) > _LARGE
         self.smallest, self.largest = extreme_changes(self.parts)
         self._arrays: CityArrays | None = None
 
@@ -154,11 +165,16 @@ class Search:
             self.timed("any", self.find_any)
         if self.x is None and self.has_network:
             self.timed("none", self.find_impossible)
-        if self.x is not None and not self.watch.must_stop:
+        if self.x is not None and not self.is_large and not self.watch.must_stop:
             self.timed("leftover", self._improve_in_turn)
         self.timed("relax", self.relax)
+        if self.is_large:
+            self.timed("prices", self.plan_from_prices)
         self.timed("bound", self.prove)
-        self.timed("split", self.on_guided_split)
+        if not self.is_large:
+            self.timed("split", self.on_guided_split)
+        if self.is_large:
+            silos = self.timed("silos_again", lambda: self._silos_improved(silos))
         self.timed("improve", self.improve_until_time)
         return self._with_what_fits(silos)
 
@@ -230,6 +246,9 @@ class Search:
     def on_todays_shares(self) -> OnTodaysShares:
         city = self.city
         bounds: list[float | None] = []
+        known: dict[str, _OwnAnswer] = {}
+        if self.is_large and not city.is_coupled:
+            known = self._answers_on_todays_shares()
         if self.has_network:
             asked = self.ask(city.today_cny[city.names.index(WATER)], {})
             bounds.append(asked.bound)
@@ -253,13 +272,34 @@ class Search:
             if not self.has_network:
                 bounds = [bound]
         else:
-            x, own, stop = self._one_by_one(fixed, city.today_cny)
+            x, own, stop = self._one_by_one(fixed, city.today_cny, known)
             bounds += own
         whole = None if x is None or fixed.milp.violation(x) > _FEASIBLE else x
-        known = [bound for bound in bounds if bound is not None]
-        bound = float(sum(known)) if len(known) == len(bounds) else None
+        proven = [bound for bound in bounds if bound is not None]
+        bound = float(sum(proven)) if len(proven) == len(bounds) else None
         self.keep(whole)
         return OnTodaysShares(whole, fixed, bound, stop)
+
+    def _today(self, name: str) -> FloatArray:
+        """Today's share of a programme, shape (sources, years)."""
+        return np.asarray(self.city.today_cny[self.city.names.index(name)])
+
+    def _answers_on_todays_shares(self) -> dict[str, _OwnAnswer]:
+        """Every programme of choices on its own share, roughly: so that there is a plan of the city soon."""
+        rough = {
+            part.name: self._answer(part, self._today(part.name), None, max(_ROUGH_GAP, self.watch.gap))
+            for part in self.parts
+        }
+        if any(x is None for x, _, _ in rough.values()) or self.watch.must_stop:
+            return rough
+        if self.has_network:
+            asked = self.ask(self._today(WATER), {}, _EARLY_SHARE)
+            if asked.plan is not None:
+                self.add_plan(asked.plan)
+        if self.plans or not self.has_network:
+            fixed = self._aimed(join_parts(self.city, self.in_order(), (self.goal,), self.city.today_cny))
+            self.keep(self._one_by_one(fixed, self.city.today_cny, rough)[0])
+        return rough
 
     def _with_what_fits(self, silos: OnTodaysShares) -> OnTodaysShares:
         """Today's shares with every programme's plan that was found later and keeps to them.
@@ -284,8 +324,29 @@ class Search:
                 best = trial
         return dataclasses.replace(silos, x=best)
 
-    def ask(self, share_cny: FloatArray, moved_m3: dict[str, float]) -> Asked:
-        return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(_NETWORK_SHARE))
+    def _silos_improved(self, silos: OnTodaysShares) -> OnTodaysShares:
+        """Today's shares with every programme's own search, which they began with in a large city.
+
+        Otherwise planning together would be credited with what its search has found.
+        """
+        if silos.x is None or silos.arrays is None or self.city.is_coupled or self.watch.must_stop:
+            return silos
+        x = silos.x.copy()
+        for k, part in enumerate(silos.arrays.parts):
+            if part.name != WATER or not self.has_network:
+                own, _, _ = self._answer(part, self._today(part.name), silos.arrays.of_part(k, x))
+                if own is not None:
+                    x[silos.arrays.first[k] : silos.arrays.first[k + 1]] = own
+        if silos.arrays.milp.violation(x) > _FEASIBLE:
+            return silos
+        if len(x) == self.arrays.milp.num_columns and self.keep(x):
+            self.plan_from_prices()
+        return dataclasses.replace(silos, x=x)
+
+    def ask(
+        self, share_cny: FloatArray, moved_m3: dict[str, float], time_share: float = _NETWORK_SHARE
+    ) -> Asked:
+        return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(time_share))
 
     def _as_a_whole(
         self, arrays: CityArrays, share: float
@@ -295,9 +356,13 @@ class Search:
         return outcome.x, outcome.bound, outcome.stop
 
     def _one_by_one(
-        self, arrays: CityArrays, share_cny: FloatArray
+        self, arrays: CityArrays, share_cny: FloatArray, known: Mapping[str, _OwnAnswer] | None = None
     ) -> tuple[FloatArray | None, list[float | None], StopReason]:
-        """Each programme of arrays on its share; the network carries out its best plan so far."""
+        """Each programme of arrays on its share; the network carries out its best plan so far.
+
+        ``known`` : answers on these shares that there are already.
+        """
+        known = known or {}
         x = np.zeros(arrays.milp.num_columns)
         some = arrays.shares >= 0
         x[arrays.shares[some]] = share_cny[some]
@@ -305,7 +370,8 @@ class Search:
         stop = StopReason.OPTIMAL
         for k, part in enumerate(arrays.parts):
             start = None if self.x is None else self.arrays.of_part(k, self.x)
-            own, bound, stop_of_part = self._answer(part, share_cny[k], start)
+            answer = known.get(part.name) or self._answer(part, share_cny[k], start)
+            own, bound, stop_of_part = answer
             if part.name != WATER or not self.has_network:
                 bounds.append(bound)
             if own is None:
@@ -316,9 +382,9 @@ class Search:
         return x, bounds, stop
 
     def _answer(
-        self, part: CityPart, share_cny: FloatArray, start: FloatArray | None
-    ) -> tuple[FloatArray | None, float | None, StopReason]:
-        """A programme alone under its share of the pool."""
+        self, part: CityPart, share_cny: FloatArray, start: FloatArray | None, gap: float | None = None
+    ) -> _OwnAnswer:
+        """A programme alone under its share of the pool; ``gap`` to stop at, None: that of the city."""
         upper = part.milp.row_upper.copy()
         upper[part.money.row] = 0.0
         money = part.money
@@ -328,7 +394,12 @@ class Search:
         enough = _PlanInHand(
             self.options.interrupt, self.seconds(_COLUMNS_SHARE if part.by_columns else _PART_SHARE)
         )
-        own = dataclasses.replace(self.own_options(_PATIENCE), interrupt=enough, progress=enough.told)
+        own = dataclasses.replace(
+            self.own_options(_PATIENCE),
+            interrupt=enough,
+            progress=enough.told,
+            gap=self.watch.gap if gap is None else gap,
+        )
         outcome = solve_goals(
             milp, [objective], own, start=start, group=part.group if part.by_columns else None,
             row_multipliers=self.multipliers.get(part.name),
@@ -380,6 +451,12 @@ class Search:
         watch = self.watch.child(seconds=self.seconds(_RELAX_SHARE))
         self.relaxed = relax(self.arrays, self.goal, watch, known if known.any() else None)
 
+    def plan_from_prices(self) -> None:
+        """A plan at the relaxation's prices, or the one in hand with what gains most at them."""
+        if self.relaxed is None or self.watch.must_stop or self.watch.gap_reached:
+            return
+        self.keep(plan_from_prices(self.arrays, self.relaxed, self.x, self.watch.child()))
+
     def on_guided_split(self) -> None:
         """Solve each programme again on what the relaxation gives it."""
         if self.relaxed is None or self.watch.must_stop or self.watch.gap_reached:
@@ -396,11 +473,21 @@ class Search:
         for round_ in range(_MOST_ROUNDS):
             if self.watch.must_stop or self.watch.gap_reached or self.x is None:
                 return
-            gained = self._improve_in_turn()
+            gained = self._improve_across() if self.is_large else self._improve_in_turn()
             asked = self.has_network and self._ask_guided(round_)
             if not gained and not asked:
                 self._improve(np.ones(self.arrays.milp.num_columns, dtype=np.bool_), None, 1.0)
                 return
+
+    def _improve_across(self) -> bool:
+        """Neighbourhoods of all programmes; in turns with questions to the network where there is one."""
+        if self.relaxed is None:
+            return self._improve_in_turn()
+        assert self.x is not None
+        share = _IMPROVE_SHARE if self.has_network else 1.0
+        watch = self.watch.child(seconds=self.seconds(share), plans=True)
+        watch.offer_bound(self.relaxed.bound)
+        return self.keep(improved_across(self.arrays, self.relaxed, self.x, watch))
 
     def _improve_in_turn(self) -> bool:
         gained = False

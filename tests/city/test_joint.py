@@ -87,6 +87,33 @@ def test_plans_of_a_network_that_is_only_asked_are_plans_of_the_city(monkeypatch
     assert asked.result.certificate.bound >= best * (1 - CLOSE)
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_large_city_has_a_plan_soon_and_improves_it_across_programmes(
+    monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """The way of large cities on a small one, whose optimum is known."""
+    monkeypatch.setattr(decomposition, "_LARGE", 0)
+    base = drawn_city(2)
+    base = base if linked else without_links(base)
+    city = dataclasses.replace(
+        base, parts=(base.part(DATACENTER), base.part(PV_SITING)), today_cny=base.today_cny[[0, 2]],
+        pool_cny=base.today_cny[[0, 2]].sum(axis=0), cooling_water=base.cooling_water.iloc[:0],
+    )  # fmt: skip
+    parts = choice_parts(city, ("npv",))
+    whole = join_parts(city, parts, ("npv",))
+    best = solve_goals(whole.milp, [whole.objectives["npv"]], EXACT)
+    search = Search(city, parts, EXACT, Watch(EXACT, maximise=True))
+    silos = search.run()
+    assert best.objective is not None and search.watch.bound is not None and search.is_large
+    assert search.value == pytest.approx(best.objective, rel=CLOSE)
+    assert search.watch.bound >= best.objective * (1 - CLOSE)
+    assert silos.x is not None and silos.arrays is not None
+    assert silos.arrays.milp.violation(silos.x) <= 1e-6
+    assert silos.arrays.milp.value(silos.x) <= best.objective * (1 + CLOSE)
+    across = ("prices_s", "silos_again_s")
+    assert all(name in search.timings for name in across) and "split_s" not in search.timings
+
+
 def test_price_of_silos_lies_where_it_is_said_to() -> None:
     solved = solve_city(drawn_city(1), EXACT).result
     least, most = solved.price_range
