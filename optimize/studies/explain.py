@@ -77,7 +77,7 @@ class Explanation:
     ----------
     decision : how it is done in the plan, or its best way at the shadow prices; "" where nothing fits.
     question : what was changed; None where there was nothing to solve.
-    loss : by how much the best plan found with the change is worse than the plan.
+    loss : by how much the best plan found with the change is worse than the best one known, from 0.
     low, high : proven interval of the loss between the best plans there are (None: not bounded).
     approx_value : value at the run's shadow prices against doing nothing (NaN: none stored).
     impossible : no plan has the change; ``relaxations`` are the smallest ways out.
@@ -85,6 +85,7 @@ class Explanation:
     forbidden : why it takes no part at all, in words ("" where it does).
     own_value : of its best option alone.
     enters, leaves : projects that come and go when the programme is solved again.
+    better_by : by how much the best plan known by now is better than the run's own (0: the run's is the best).
     """
 
     id: str
@@ -106,6 +107,7 @@ class Explanation:
     enters: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
     supposing: str = ""
+    better_by: float = 0.0
 
     @property
     def indistinguishable(self) -> bool:
@@ -232,17 +234,21 @@ class Explainer:
         reference = self.resolver.reference
         assert reference.value is not None and reference.x is not None
         room = _ROUNDING * max(1.0, abs(reference.value))
+        best = reference.value
+        if answer.value is not None:  # with or without a project, a plan is one of the programme as it is
+            best = self._sign * max(self._sign * best, self._sign * answer.value)
         loss = low = high = None
         if answer.value is not None:
-            loss = _rounded(self._sign * (reference.value - answer.value), room)
+            loss = _rounded(self._sign * (best - answer.value), room)
         if answer.bound is not None:
-            low = max(_rounded(self._sign * (reference.value - answer.bound), room), 0.0)
+            low = max(_rounded(self._sign * (best - answer.bound), room), 0.0)
         if answer.value is not None and reference.bound is not None:
             high = max(_rounded(self._sign * (reference.bound - answer.value), room), low or 0.0)
         enters, leaves = ((), ()) if answer.x is None else self._changed(reference.x, answer.x, candidate)
         return self._plain(
-            candidate, column, question, loss=loss, low=low, high=high, enters=enters, leaves=leaves
-        )
+            candidate, column, question, loss=loss, low=low, high=high, enters=enters, leaves=leaves,
+            better_by=max(_rounded(self._sign * (best - self.model.value), room), 0.0),
+        )  # fmt: skip
 
     def _plain(self, candidate: int, column: int, question: Question | None, **known: object) -> Explanation:
         part = self.model.part_of(candidate)

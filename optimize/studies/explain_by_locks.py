@@ -126,9 +126,12 @@ class LockExplainer:
             difference = self._sign * (one - other)
             return 0.0 if abs(difference) <= room else difference
 
-        low = None if bound is None else max(worse(plan, bound), 0.0)
+        # A plan with a lock is one without it too.
+        known = plan if value is None else self._sign * max(self._sign * plan, self._sign * value)
+        low = None if bound is None else max(worse(known, bound), 0.0)
         high = None if value is None or best is None else max(worse(best, value), low or 0.0)
-        return {"loss": None if value is None else worse(plan, value), "low": low, "high": high}
+        loss = None if value is None else worse(known, value)
+        return {"loss": loss, "low": low, "high": high, "better_by": worse(known, plan)}
 
     def _about(self, name: str) -> tuple[str, str]:
         table, position = self._rows[name]

@@ -48,7 +48,8 @@ def explanation_lines(e: Explanation, words: Wording) -> list[str]:
     lines = [f"{named} — {place}{way}"]
     parts = [*_answer_lines(e, words), *_stopping_lines(e, words)]
     if e.break_even is not None:
-        parts.append(("break-even", _break_even_words(e.break_even)))
+        sure = "" if e.low == e.high else "by the plans found: "
+        parts.append(("break-even", sure + _break_even_words(e.break_even)))
     if not math.isnan(e.approx_value):
         parts.append(
             (
@@ -84,25 +85,42 @@ def _answer_lines(e: Explanation, words: Wording) -> list[tuple[str, str]]:
         ]
     if e.loss is None:
         return [(label, "no plan was found in time; give more (--time-limit)")]
-    unit = words.unit
-    if e.loss > 0:
-        found = f"{money(e.loss, unit)} {words.worse} {words.goal}"
-    elif e.loss < 0:
-        found = f"a better plan was found, by {money(-e.loss, unit)}: the run's own is not the best yet"
-    else:
-        found = "nothing is lost: an equally good plan was found"
-    return [(label, found), ("proven", _proven_words(e, unit))]
+    lines = [(label, _loss_words(e, words)), ("proven", _proven_words(e, words.unit))]
+    if e.better_by > 0:
+        lines.append(
+            (
+                "note",
+                f"the run's own plan is not the best known: one better by {money(e.better_by, words.unit)} was found on "
+                "the way, and that is compared with; solve again, with more time (--time-limit), before relying on this",
+            )
+        )
+    return lines
+
+
+def _loss_words(e: Explanation, words: Wording) -> str:
+    """What is lost, as sure as it is: an interval where the gaps leave one open."""
+    assert e.loss is not None
+    unit, less = words.unit, f"{words.worse} {words.goal}"
+    if e.low is not None and e.high is not None and e.low == e.high == e.loss == 0:
+        return "nothing is lost: an equally good plan was found"
+    found = (
+        "an equally good one was found" if e.loss == 0 else f"the plan found has {money(e.loss, unit)} {less}"
+    )
+    if e.indistinguishable:
+        return f"indistinguishable: {found}, but the gaps leave open whether anything is lost at all"
+    if e.high is None or money(e.low or 0.0, unit) == money(e.high, unit):
+        return f"{money(e.loss, unit)} {less}"
+    return f"{money(e.low or 0.0, unit)} to {money(e.high, unit)} {less}: {found}"
 
 
 def _proven_words(e: Explanation, unit: str) -> str:
     if e.low is None or e.high is None:
-        return "nothing: no bound was found; indistinguishable"
+        return "nothing: no bound was found"
     if e.low == e.high:
         return "exactly that" if e.loss == e.low else f"exactly {money(e.low, unit)}"
     if money(e.low, unit) == money(e.high, unit) == money(e.loss or 0.0, unit):
         return "that, to the digits shown"
-    between = f"between {money(e.low, unit)} and {money(e.high, unit)}"
-    return f"{between}; smaller than the gaps, so indistinguishable" if e.indistinguishable else between
+    return f"the best plans differ by {money(e.low, unit)} to {money(e.high, unit)}"
 
 
 def _missed_words(e: Explanation) -> str:
@@ -194,8 +212,12 @@ def _short_answer(e: Explanation | None, words: Wording) -> str:
         return f"impossible: {_missed_words(e) or 'no plan'}"
     if e.loss is None:
         return "not known in time"
-    tail = " (indistinguishable)" if e.indistinguishable else ""
-    return f"{money(e.loss, words.unit)} {words.worse}{tail}"
+    if e.indistinguishable:
+        return "indistinguishable" + (
+            "" if e.high is None else f": 0 to {money(e.high, words.unit)} {words.worse}"
+        )
+    low, high = money(e.low or 0.0, words.unit), money(e.loss if e.high is None else e.high, words.unit)
+    return f"{high} {words.worse}" if low == high else f"{low} to {high} {words.worse}"
 
 
 def explanation_json(e: Explanation) -> dict[str, Any]:

@@ -174,6 +174,43 @@ def test_large_programmes_are_searched_around_the_plan(
         assert e.low - 1.0 <= exact.loss <= e.high + 1.0 and e.loss >= exact.loss - 1.0
 
 
+@pytest.mark.parametrize(
+    ("loss", "low", "high", "words"),
+    [
+        (2e6, 0.0, 5e6, "indistinguishable: the plan found has 2.0 M CNY less npv, but the gaps leave open"),
+        (0.0, 0.0, 5e6, "indistinguishable: an equally good one was found, but"),
+        (2e6, 1e6, 3e6, "1.0 M CNY to 3.0 M CNY less npv: the plan found has 2.0 M CNY less npv"),
+        (2e6, 2e6, 2e6, "without it  2.0 M CNY less npv"),
+        (0.0, 0.0, 0.0, "nothing is lost"),
+        (2e6, None, None, "indistinguishable"),
+    ],
+)
+def test_a_loss_is_told_as_sure_as_it_is(loss: float, low: float, high: float, words: str) -> None:
+    e = Explanation("S", "", "", True, "roof", "without", loss=loss, low=low, high=high, better_by=1e5)
+    text = "\n".join(explanation_lines(e, Wording("CNY", "npv", True)))
+    assert words in text and "one better by 10.00 万元 was found" in text
+
+
+def test_both_sides_are_compared_with_the_best_plan_known(
+    models: dict[str, PlanModel], told: dict[str, list[Explanation]]
+) -> None:
+    """A run whose plan is not the best: what a project is worth is not told against that plan."""
+    model = models["pv_siting"]
+    explainer = Explainer(model, _OPTIONS)
+    lost = [e for e in told["pv_siting"] if e.chosen and e.loss]
+    (left_out,) = explainer.find([lost[0].id])
+    upper = model.milp.upper.copy()
+    upper[model.columns_of(left_out)] = 0.0
+    milp = model.milp.with_bounds(model.milp.lower, upper)
+    poorer = explainer.resolver.solve(milp, np.minimum(model.x, upper))
+    assert poorer.x is not None and poorer.value is not None and poorer.value < model.value - 1.0
+    again = Explainer(dataclasses.replace(model, x=poorer.x, value=poorer.value), _OPTIONS)
+    kept = next(e for e in lost[1:] if again.model.chosen_column(again.find([e.id])[0]) >= 0)
+    found = again.explain(again.find([kept.id])[0])
+    assert found.better_by == pytest.approx(model.value - poorer.value, abs=1.0) and kept.better_by == 0.0
+    assert found.loss == pytest.approx(kept.loss, abs=1.0)
+
+
 def test_ranking_begins_with_what_is_worth_most(models: dict[str, PlanModel]) -> None:
     ranking = Explainer(models["datacenter"], _OPTIONS).rank()
     assert list(ranking["id"]) and ranking["approx_value"].is_monotonic_decreasing
