@@ -25,7 +25,7 @@ from optimize.studies.stored_runs import listed_projects, read_city_run, read_ru
 _EXAMPLES = 5
 _BETWEEN = " · "
 Key = tuple[str, str, str]
-"""Programme, kind and id of a project."""
+"""Programme, table of the plan and id of a project, as the ledger has them."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def find_changes(before: PlanView, now: PlanView, inputs: Inputs | None) -> tupl
     for programme, frame in now.projects.items():
         if programme not in before.projects:
             continue
-        old, new = _rows(before.projects[programme]), _rows(frame)
+        old, new = _rows(programme, before.projects[programme]), _rows(programme, frame)
         effects = _effects(programme)
         forced = _forced(programme, inputs)
         for place in dict.fromkeys((*old, *new)):
@@ -258,9 +258,12 @@ def find_changes(before: PlanView, now: PlanView, inputs: Inputs | None) -> tupl
     return tuple(sorted(found, key=lambda c: -_money(c.capex_before_cny) - _money(c.capex_after_cny)))
 
 
-def _rows(frame: pd.DataFrame) -> dict[tuple[str, str], Mapping[str, object]]:
+def _rows(programme: str, frame: pd.DataFrame) -> dict[tuple[str, str], Mapping[str, object]]:
+    """Projects by table and id."""
+    known = next(p for p in PROGRAMMES if p.name == programme)
+    table = {table.kind: table.name for table in known.project_tables}
     records = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-    return {(str(row["kind"]), str(row["id"])): row for row in records}
+    return {(table[str(row["kind"])], str(row["id"])): row for row in records}
 
 
 def _effects(programme: str) -> tuple[str, ...]:
@@ -357,9 +360,9 @@ def _key(project: ProjectChange) -> Key:
 
 def _decisions(plan: PlanView) -> dict[Key, str]:
     return {
-        (programme, kind, name): str(row["decision"])
+        (programme, table, name): str(row["decision"])
         for programme, frame in plan.projects.items()
-        for (kind, name), row in _rows(frame).items()
+        for (table, name), row in _rows(programme, frame).items()
     }
 
 

@@ -186,6 +186,7 @@ def test_each_change_is_put_down_to_what_brings_it_back(changed: Changed, tmp_pa
     assert {project.project for project in told.projects} == different
     gone = next(p for p in told.projects if p.project == changed.gone)
     assert (gone.kind, gone.forced, gone.after) == ("dropped", True, "")
+    assert (gone.programme, gone.table) == (NAME, "projects")  # as the ledger names it
     assert gone.effects["npv"] == -before[changed.gone]["npv"]
     for group in told.groups:
         without = plans[group.group]
