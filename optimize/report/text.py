@@ -208,13 +208,13 @@ def relaxation_lines(relaxations: Sequence[Sequence[Mapping[str, Any]]]) -> list
     for letter, way in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", relaxations, strict=False):
         for position, row in enumerate(way):
             start = f"  {letter} " if position == 0 else "    and "
-            lines.append(f"{start} {_way_out(row)}")
+            lines.append(f"{start} {way_out_words(row)}")
     if len(relaxations) == 1 and relaxations[0][0].get("only"):
         lines.append("  Without this nothing helps, not all other targets and any money together.")
     return lines
 
 
-def _way_out(row: Mapping[str, Any]) -> str:
+def way_out_words(row: Mapping[str, Any]) -> str:
     """One row that gives way, in the words and the unit of its clause."""
     is_budget = row["clause"] in _BUDGETS
     name = f"{'budget' if is_budget else row['clause']} {row['where']}".strip()

@@ -21,6 +21,8 @@ from typing import Any
 from optimize.errors import UsageError
 from optimize.io.run_store import read_manifest, read_summary
 from optimize.io.warm_starts import read_warm_start
+from optimize.report.text import way_out_words
+from optimize.result import StopReason
 from optimize.studies.batch_case import Case
 from optimize.warm_start import WarmStart
 
@@ -153,14 +155,12 @@ def _reason(summary: Mapping[str, Any]) -> str:
     status = summary["status"]
     if status == "infeasible":
         ways = summary.get("relaxations") or []
-        words = [
-            f"{row['clause']} {row['where']}".strip()
-            + f" {row['reachable']:.6g} instead of {row['required']:.6g}"
-            for row in (ways[0] if ways else ())
-        ]
+        words = [way_out_words(row) for row in (ways[0] if ways else ())]
         hint = f"; the smallest way out: {' and '.join(words)}" if words else ""
         return f"no plan meets every hard target{hint}"
     if status == "no plan":
+        if summary["stop_reason"] == StopReason.INTERRUPTED.value:
+            return "stopped before there was a plan"
         return "no plan found within the time limit"
     if status == "failed check":
         return f"the plan failed its check: {summary['violations'][0] if summary['violations'] else ''}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from optimize.studies.batch_case import Case
 from optimize.studies.batch_report import finished_json, finished_line, summary_lines
-from optimize.studies.batch_state import Finished
+from optimize.studies.batch_state import Finished, finished_of
+from optimize.studies.scenarios import Scenario
 
 
 def _end(name: str, objective: float | None, bound: float | None, **more: Any) -> Finished:
@@ -36,3 +38,19 @@ def test_what_has_no_plan_is_listed_with_the_reason() -> None:
     assert "1 not begun" in told and "leave open" not in told
     assert finished_line(ends[1]) == "bad · pv_siting: infeasible: too little"
     assert finished_json(ends[0])["scenario"] == "first" and "key" not in finished_json(ends[0])
+
+
+def test_reasons_are_told_in_the_clauses_words() -> None:
+    row = {
+        "clause": "DC-CLOSE", "where": "", "unit": "share", "required": 0.6, "reachable": 0.1, "change": -0.5,
+        "exact": True,
+    }  # fmt: skip
+    case = Case("city", "datacenter", Scenario("bad", "", ""))
+    summary: dict[str, Any] = {
+        "status": "infeasible", "relaxations": [[row]], "objective": None, "bound": None, "gap": None,
+        "goal_unit": "CNY", "seconds": 1.0, "stop_reason": "infeasible",
+    }  # fmt: skip
+    told = finished_of("key", case, summary, "").reason
+    assert "DC-CLOSE: 10 % instead of 60 % (−50 points)" in told
+    stopped = finished_of("key", case, summary | {"status": "no plan", "stop_reason": "interrupted"}, "")
+    assert stopped.reason == "stopped before there was a plan"
