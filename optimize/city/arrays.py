@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from optimize.city.instance import DATACENTER, WATER, City
 from optimize.city.part import CityPart
 from optimize.city.schema import CO2, ENERGY
-from optimize.clauses import CLAUSES
+from optimize.clauses import CLAUSES, REVISE, ClauseTarget
 from optimize.funding import elastic_budgets
 from optimize.milp import BlockNames, ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.programme import PricedRows, StatedArrays
@@ -258,15 +258,22 @@ def _elastic_of_parts(draft: _Draft, parts: Sequence[CityPart]) -> list[ElasticR
 
 def _where(group: ElasticRows, part: CityPart) -> str:
     """Clauses belong to one programme; what else gives way is told with its programme."""
-    return group.where if group.clause in CLAUSES else f"{group.where} ({part.name})".strip()
+    its_own = group.clause in CLAUSES and group.clause != REVISE
+    return group.where if its_own else f"{group.where} ({part.name})".strip()
 
 
 def _add_targets(
     draft: _Draft, city: City, parts: Sequence[CityPart], penalties: list[tuple[int, float]]
 ) -> list[ElasticRows]:
-    """(C2): what public institutions use without any plan, less what the plan saves them, within the cap."""
+    """(C2): what public institutions use without any plan, less what the plan saves them, within the cap.
+
+    And the changes of all programmes to their plans in force.
+    """
     elastic = []
     for target in city.targets.values():
+        if target.id == REVISE:
+            elastic += _limit_changes(draft, target, parts, penalties)
+            continue
         is_energy = target.id == ENERGY
         baseline = city.baseline_energy_tce if is_energy else city.baseline_co2_t
         per_saved = city.tce_per_mwh if is_energy else 1.0
@@ -288,8 +295,28 @@ def _add_targets(
             )
             draft.add_entries(row, short, -1.0)
             penalties.append((short, target.penalty_cny_per_unit))
-    assert {ENERGY, CO2} >= set(city.targets)
+    assert {ENERGY, CO2, REVISE} >= set(city.targets)
     return elastic
+
+
+def _limit_changes(
+    draft: _Draft, target: ClauseTarget, parts: Sequence[CityPart], penalties: list[tuple[int, float]]
+) -> list[ElasticRows]:
+    """(C5): the changes of all programmes together."""
+    of_nothing = sum(part.changes_of_nothing for part in parts)
+    row = draft.add_row(target.id, -np.inf, target.required - of_nothing)
+    most = of_nothing
+    for k, part in enumerate(parts):
+        if part.changes is not None:
+            some = np.flatnonzero(part.changes)
+            draft.add_entries(row, draft.first[k] + some, part.changes[some])
+            most += float(np.maximum(part.changes, 0.0).sum())
+    if target.hard:
+        return [ElasticRows(target.id, "", target.clause.unit, np.array([row]), target.required, is_cap=True)]
+    short = draft.add_column(max(most - target.required, 0.0))
+    draft.add_entries(row, short, -1.0)
+    penalties.append((short, target.penalty_cny_per_unit))
+    return []
 
 
 def _most_added(parts: Sequence[CityPart], is_energy: bool, per_saved: float) -> float:

@@ -28,6 +28,7 @@ from optimize.city.instance import (
 from optimize.city.plan import CityPlan
 from optimize.city.schema import ENERGY
 from optimize.city.water_demand import present_water_m3, rows_by_id, with_demand_moved
+from optimize.clauses import REVISE
 from optimize.datacenter.recount import Project, Recount
 from optimize.milp import FloatArray
 from optimize.schema import InstanceData
@@ -84,7 +85,12 @@ def check_city(city: City, plan: CityPlan) -> CityCheck:
             Violation(v.equation, f"{name}: {v.where}", v.required, v.found) for v in report.violations
         ]
     _check_heat(city, plan, projects, findings)
-    clauses = [_target_reached(city, plan, projects, target, findings) for target in city.targets.values()]
+    clauses = [
+        _changes_counted(reports, target, findings)
+        if target.id == REVISE
+        else _target_reached(city, plan, projects, target, findings)
+        for target in city.targets.values()
+    ]
     report = CheckReport(
         violations=tuple(findings.violations),
         clauses=tuple(clauses),
@@ -171,6 +177,14 @@ def _target_reached(
     reached = baseline - (city.tce_per_mwh if is_energy else 1.0) * saved
     if target.hard:
         findings.at_most("C2", target.id, reached, target.required, target.clause.unit)
+    return ClauseOutcome(target, reached)
+
+
+def _changes_counted(reports: Mapping[str, CheckReport], target: Any, findings: _Findings) -> ClauseOutcome:
+    """(C5) of all programmes that are revised."""
+    reached = sum(report.figures.get("changes", 0.0) for report in reports.values())
+    if target.hard:
+        findings.at_most("C5", target.id, reached, target.required, target.clause.unit)
     return ClauseOutcome(target, reached)
 
 

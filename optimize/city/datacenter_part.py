@@ -9,7 +9,9 @@ import pandas as pd
 
 from optimize.city.instance import DATACENTER, City, with_share
 from optimize.city.part import CityPart, Entries, split_budgets
+from optimize.city.schema import CO2, ENERGY
 from optimize.datacenter.arrays import build_milp, impossible_options, objectives_of
+from optimize.datacenter.changes import derive_changes
 from optimize.datacenter.instance import Instance, load
 from optimize.datacenter.kinds import CLOSE, NONE, NOTHING
 from optimize.datacenter.options import Options, derive_options
@@ -30,7 +32,7 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
     see docs/formulations/city.md.
     """
     instance = load(with_share(city.part(DATACENTER).data, city, city.pool_cny))
-    seen = (*goals, "energy") if city.targets else tuple(goals)
+    seen = (*goals, "energy") if {ENERGY, CO2} & set(city.targets) else tuple(goals)
     options = derive_options(instance, seen)
     milp, elastic, penalty = build_milp(instance, options)
     upper = milp.upper.copy()
@@ -39,6 +41,7 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
     group = np.full(milp.num_columns, NONE)
     group[: len(options)] = options.centre
     objectives = {goal.name: goal for goal in objectives_of(instance, options, tuple(goals), penalty)}
+    changes = derive_changes(instance, options)
     public = instance.centres["owner_kind"].isin(PUBLIC_OWNERS).to_numpy()[options.centre]
 
     def read_plan(x: FloatArray) -> Solution:
@@ -56,6 +59,8 @@ def datacenter_part(city: City, goals: Sequence[str]) -> CityPart:
         read_plan=read_plan,
         named=lambda: name_arrays(instance, options, milp, elastic, list(objectives.values())),
         by_columns=True,
+        changes=_spread(milp.num_columns, changes.weight),
+        changes_of_nothing=changes.weight_of_nothing,
         energy_mwh=_spread(milp.num_columns, options.energy_mwh * public),
         co2_t=_spread(milp.num_columns, options.co2_t * public),
         power_mwh=_drawn(city, instance, options),

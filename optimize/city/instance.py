@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from optimize.city.contracts import contracts_cny, granted, split_after_contracts
 from optimize.clauses import ClauseTarget
 from optimize.io.instance_folder import LoadedProgramme
 from optimize.milp import FloatArray
@@ -27,9 +28,9 @@ class City:
     parts : the programmes taken together, as read.
     sources : shared purses: ``municipal`` and the districts.  Owners pay for their own projects only.
     years : calendar years of investment.
-    pool_cny : shape (sources, years), public money of all programmes.
+    pool_cny : shape (sources, years), public money of all programmes, no less than their contracts need.
     today_cny : shape (parts, sources, years), today's fixed shares; they add up to the pool.
-    targets : [CITY-CO2], [CITY-ENERGY], where asked for.
+    targets : [CITY-CO2], [CITY-ENERGY], [CITY-REVISE], where asked for.
     cooling_water, shared_heat, pv_at_centres : cross-links between two programmes taken together.
     """
 
@@ -72,11 +73,15 @@ def derive_city(parts: tuple[LoadedProgramme, ...], data: InstanceData) -> City:
     years = tuple(range(first, first + num))
     scale = float(data.parameters["budgets.scale"])
     today = np.stack([scale * money_by_year(part.data.tables["budgets"], sources, years) for part in parts])
-    pool = today.sum(axis=0)
+    contracts = np.stack([contracts_cny(part, sources, years) for part in parts])
+    carried = float(data.parameters["budgets.carry_over_share"])
     given = data.tables["budgets"]
     if len(given):
-        pool = scale * money_by_year(given, sources, years)
-        today = _in_proportion(pool, today)
+        pool = granted(scale * money_by_year(given, sources, years), contracts.sum(axis=0), carried)
+        today = split_after_contracts(pool, today, contracts)
+    else:
+        today = np.stack([granted(own, due, carried) for own, due in zip(today, contracts, strict=True)])
+        pool = today.sum(axis=0)
     names = {part.programme.name for part in parts}
 
     def between(table: str, *both: str) -> pd.DataFrame:
@@ -95,7 +100,7 @@ def derive_city(parts: tuple[LoadedProgramme, ...], data: InstanceData) -> City:
         years=years,
         pool_cny=pool,
         today_cny=today,
-        carry_over_share=float(data.parameters["budgets.carry_over_share"]),
+        carry_over_share=carried,
         targets=data.targets,
         baseline_energy_tce=baseline("city.baseline_energy_tce"),
         baseline_co2_t=baseline("city.baseline_co2_t"),
@@ -128,13 +133,6 @@ def money_by_year(budgets: pd.DataFrame, sources: tuple[str, ...], years: tuple[
         if source in place and year in years:
             money[place[source], years.index(year)] += amount
     return money
-
-
-def _in_proportion(pool: FloatArray, own: FloatArray) -> FloatArray:
-    """The pool split as the programmes' own budgets are; in equal parts where they have none."""
-    total = own.sum(axis=0)
-    share = np.where(total > 0, own / np.where(total > 0, total, 1.0), 1.0 / len(own))
-    return np.asarray(share * pool)
 
 
 def with_share(data: InstanceData, city: City, share_cny: FloatArray) -> InstanceData:

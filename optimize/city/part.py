@@ -52,6 +52,7 @@ class CityPart:
     elastic : rows that may give way, without the budgets of the pool.
     group : shape (n,), candidate of each column, -1: of none.
     by_columns : candidates have so many columns that a relaxation is better solved by generating them.
+    changes, changes_of_nothing : of the plan in force, by column and where nothing is chosen.
     energy_mwh, co2_t : what counts for [CITY-ENERGY], [CITY-CO2]: savings of public institutions.
     power_mwh : by site or centre of ``pv_at_centres``: yield of the site's PV, what the centre still draws.
     heat_kwh : by (sink, month) of ``shared_heat``: heat delivered to the sink or made by its sites.
@@ -73,6 +74,8 @@ class CityPart:
     read_plan: Callable[[FloatArray], Any]
     named: Callable[[], StatedArrays] | None = None
     by_columns: bool = False
+    changes: FloatArray | None = None
+    changes_of_nothing: float = 0.0
     energy_mwh: FloatArray | None = None
     co2_t: FloatArray | None = None
     power_mwh: Mapping[str, Entries] = field(default_factory=dict)

@@ -23,7 +23,8 @@ def pv_part(city: City, goals: Sequence[str]) -> CityPart:
     """All rows of the PV programme with the whole pool in reach."""
     instance = load(with_share(city.part(PV_SITING).data, city, city.pool_cny))
     options = derive_options(instance)
-    arrays = build_arrays(instance, options, derive_limits(instance, options), goals)
+    limits = derive_limits(instance, options)
+    arrays = build_arrays(instance, options, limits, goals)
     money, rest = split_budgets(city, arrays.elastic, "budget")
     keys = OptionKeys.of(options)
     group = np.full(arrays.milp.num_columns, -1, dtype=np.int64)
@@ -48,6 +49,8 @@ def pv_part(city: City, goals: Sequence[str]) -> CityPart:
         group=group,
         read_plan=read_plan,
         named=lambda: name_arrays(instance, keys, options.mix_names, arrays),
+        changes=spread(limits.changes.weight),
+        changes_of_nothing=limits.changes.weight_of_nothing,
         energy_mwh=spread(options.energy_mwh),
         co2_t=spread(options.co2_t),
         power_mwh=_yields(city, instance, options, arrays.chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optimize.clauses import CLAUSES
+from optimize.clauses import CLAUSES, REVISE
 from optimize.schema import COMMON_PARAMETERS, Column, Parameter, Schema, Table
 
 CITY = "city"
@@ -79,5 +79,5 @@ SCHEMA = Schema(
     programme=CITY,
     tables=(BUDGETS, COOLING_WATER, SHARED_HEAT, PV_AT_CENTRES),
     parameters=COMMON_PARAMETERS + PARAMETERS,
-    clauses=(CLAUSES[ENERGY], CLAUSES[CO2]),
+    clauses=(CLAUSES[ENERGY], CLAUSES[CO2], CLAUSES[REVISE]),
 )

@@ -137,7 +137,20 @@ def find_warnings(data: InstanceData) -> list[Fault]:
         *_pilot_warnings(data),
         *_budget_warnings(data),
         *_lock_warnings(data),
+        *_revision_warnings(data),
     ]
+
+
+def _revision_warnings(data: InstanceData) -> Iterator[Fault]:
+    opened = int(data.parameters["revision.first_open_year"])
+    if opened > int(data.parameters["base_year"]):
+        yield Fault(
+            "instance.toml",
+            "revision.first_open_year",
+            "0: reclaimed water has no plan in force, and none of its years is closed",
+            str(opened),
+            "hold what is contracted by locks (`fix`, `force_in`, `earliest`)",
+        )
 
 
 def _parameter_faults(data: InstanceData) -> Iterator[Fault]:

@@ -161,6 +161,13 @@ def no_candidate(town: Any) -> None:
 
 
 WARNINGS["pilots without candidates"] = (no_candidate, "pilot_requirements", "minimum")
+
+
+def closed_years(town: Any) -> None:
+    town.parameters["revision.first_open_year"] = 2100
+
+
+WARNINGS["closed years"] = (closed_years, "instance.toml", "revision.first_open_year")
 WARNINGS["W-CAP beyond reach"] = (intake_below_need, "instance.toml", "water.clauses.W-CAP.required")
 
 
