@@ -32,7 +32,7 @@ _FEASIBLE = 1e-6
 # Columns of each group, the ones of least regret, among which plans are improved.
 _NEAR_PER_GROUP = 12
 # A plan is improved to this share of the wanted gap, so that it serves some of the next levels too.
-_LASTING = float(__import__("os").environ.get("LASTING", "0.6"))
+_LASTING = 0.6
 # With more linking rows the cutting planes take longer than the engine's own way to multipliers.
 _MINIMISED_ROWS = 300
 _KEPT_PLANS = 8
