@@ -136,6 +136,8 @@ class _Work:
         if in_force is None or before_run is None:
             return change
         then = _published_objective(in_force, subject.name)
+        if plan.found.kept and not self._question.job.revising.price:
+            return dataclasses.replace(change, objective_before=then)  # there is nothing to tell
         before = PeriodPlan(str(in_force.name), in_force.folder / INSTANCE, view_of_run(before_run, then))
         now = PeriodPlan(str(self._name), self._place / INSTANCE, view_of_run(run, value))
         asked = Asked(goal, known.unit, known.maximise, self._revision.measured)

@@ -137,6 +137,11 @@ class Place:
             encoding="utf-8",
         )
 
+    def copy_of(self, folder: Path) -> Place:
+        """This place with all that lies in another."""
+        shutil.copytree(folder, self.folder, symlinks=True, dirs_exist_ok=True)
+        return self
+
     def start(self, month: str, *words: object, **how: Any) -> Process:
         """Begin a run on the first of a month."""
         return self.zygote.start("monthly", self.file, *words, now=f"{month}-01T02:00:00+08:00", **how)
@@ -201,7 +206,24 @@ def hamlet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(tmp_path: Path, zygote: Zygote, hamlet: Path) -> Place:
+    """A job that has not run yet."""
     found = Place(tmp_path, zygote)
     shutil.copytree(hamlet, found.instance)
     found.say()
     return found
+
+
+@pytest.fixture(scope="session")
+def january(hamlet: Path, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job with its first period, to be copied."""
+    first = Place(tmp_path_factory.mktemp("january"), zygote)
+    shutil.copytree(hamlet, first.instance)
+    first.say()
+    assert first.run("2026-01")[0] == 0
+    return first.folder
+
+
+@pytest.fixture
+def begun(january: Path, zygote: Zygote, tmp_path: Path) -> Place:
+    """A job whose plan of 2026-01 is in force."""
+    return Place(tmp_path, zygote).copy_of(january)

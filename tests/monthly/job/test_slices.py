@@ -63,7 +63,7 @@ def test_slices_grow_begin_from_each_other_and_use_the_whole_time(
     slices = Slices(100.0, Checkpoints(tmp_path / "checkpoints"), Told())
     found = subject.solve(SolveOptions(time_limit_s=1000.0, gap=1e-6), slices)
     # none of these took its time; where less than half of a slice would stay, it is the last
-    assert [round(limit, -1) for limit in cut.limits] == [100, 200, 400, 1000]
+    assert cut.limits[:3] == [100.0, 200.0, 400.0] and 900.0 < cut.limits[3] <= 1000.0
     assert cut.starts[0] is None and cut.starts[1] is not None
     assert found.slices == 4 and found.status == "solved" and found.start is cut.starts[3]
     assert found.solved.result.stop is StopReason.TIME_LIMIT
@@ -94,7 +94,7 @@ def test_a_killed_solve_goes_on(
     found = subject.solve(options, slices)
     assert told.events == ["resumed"] and found.slices == 2
     assert again.starts[0] is not None and len(again.starts[0].projects) > 0
-    assert round(again.limits[0], -1) == 200
+    assert again.limits == [200.0]
     # another question has nothing to do with it
     monkeypatch.setattr(solving, "solve", other := Cut(0))
     subject.solve(dataclasses.replace(options, gap=1e-5), slices)

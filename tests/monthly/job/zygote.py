@@ -9,6 +9,7 @@ code, negative for a signal.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import resource
@@ -18,9 +19,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+# What commands load only where they need it.
+_LATE = (
+    "optimize.datacenter.formulation", "optimize.engine.pyomo_bridge", "optimize.monthly.change_workbook",
+)  # fmt: skip
+
 
 def load_everything() -> None:
     """Import what a run imports on its way, and have the compiled kernels read from their cache."""
+    for name in _LATE:
+        importlib.import_module(name)
     from optimize.cli import main
     from optimize.io.instance_folder import read_instance
     from optimize.registry import PROGRAMMES
@@ -74,6 +82,7 @@ def main() -> None:
         if pid == 0:
             run(request)
         print(json.dumps({"pid": pid}), file=answers)
+    os._exit(0)  # what was frozen need not be cleared away
 
 
 if __name__ == "__main__":
