@@ -61,7 +61,8 @@ def change_page(report: Report, language: Language) -> str:
         group_effect=group_effect,
         reason=reason,
         title_of=title_of,
-        effects=effect_columns(report.change),
+        effects=effect_columns(report.change, language),
+        several=len({project.programme for project in report.change.projects}) > 1,
         programme_name=lambda name: programme_name(name, language),
         curve=curve_points(report.stability),
     )

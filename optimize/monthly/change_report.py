@@ -180,13 +180,15 @@ def programme_name(name: str, language: Language) -> str:
     return name if programme is None else programme.zh if language == "zh" else programme.en
 
 
-def effect_columns(change: ChangeExplained) -> list[tuple[str, str]]:
-    """Figures that some project changes, each with its unit."""
+def effect_columns(change: ChangeExplained, language: Language) -> list[tuple[str, str, str]]:
+    """Figures that some project changes, each with its title and unit."""
     names = dict.fromkeys(name for project in change.projects for name in project.effects)
+    goals = {goal.name: goal for project in change.projects for goal in _goals(project.programme)}
     found = []
     for name in names:
-        units = [g.unit for p in change.projects for g in _goals(p.programme) if g.name == name]
-        found.append((name, units[0] if units else ""))
+        goal = goals.get(name)
+        title = name if goal is None else goal.zh if language == "zh" else goal.en
+        found.append((name, title, "" if goal is None else goal.unit))
     return found
 
 

@@ -118,14 +118,14 @@ _YI, _WAN = 1e8, 1e4
 
 
 def figure(value: float | None, unit: str, language: Language, *, signed: bool = False) -> str:
-    """A figure with its unit; money in M CNY or 万元, in Chinese in 亿元 or 万元."""
+    """A figure with its unit; money in M CNY, in Chinese in 亿元 or 万元."""
     if value is None or math.isnan(value):
         return "—"
     sign = "+" if signed and value > 0 else ""
     if unit != "CNY":
         return sign + text.amount(value, unit)
     if language == "en":
-        return sign + text.money(value, unit)
+        return f"{sign}{value / 1e6:,.3f} M CNY" if abs(value) >= 1e4 else f"{sign}{value:,.0f} CNY"
     if abs(value) >= _YI:
         return f"{sign}{value / _YI:,.3f} 亿元"
     return f"{sign}{value / _WAN:,.2f} 万元" if abs(value) >= 1e3 or value == 0 else f"{sign}{value:,.0f} 元"

@@ -42,7 +42,7 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
         _append(summary, [line])
     summary["A1"].font = Font(bold=True, size=14)
     summary.column_dimensions["A"].width = 100
-    effects = effect_columns(change)
+    effects = effect_columns(change, language)
     heading = [
         "programme",
         "project",
@@ -58,7 +58,7 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
         [
             programme_name(p.programme, language), p.project, title_of(p, language), p.district, words[p.kind],
             p.before, p.after, p.capex_before_cny, p.capex_after_cny,
-            *(p.effects.get(name) for name, _ in effects), reason(p, language),
+            *(p.effects.get(name) for name, _, _ in effects), reason(p, language),
         ]
         for p in change.projects
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
     titles = [
         f"{t} (CNY)" if name.startswith("capex") else t for name, t in zip(heading, titles, strict=True)
     ]
-    titles += [f"{name} ({unit})" if unit else name for name, unit in effects]
+    titles += [f"{title} ({unit})" if unit else title for _, title, unit in effects]
     _sheet(book, words["projects"], [*titles, words["because"]], rows)
     _sheet(
         book,

@@ -61,7 +61,7 @@ class Difference:
     @property
     def words(self) -> str:
         """In a line."""
-        place = f"{self.table} {self.key}"
+        place = f"{self.table} {self.key.strip(':')}"
         if self.column == "" and self.table != _TOML:
             return f"{place}: {'new' if self.before is None else 'gone'}"
         return (
@@ -231,7 +231,11 @@ def _target(target: ClauseTarget) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "—"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value != 0 and not 1e-3 <= abs(value) < 1e15:
+        return f"{value:g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 # --- one group taken back ---------------------------------------------------------------------------
