@@ -110,6 +110,15 @@ def find_changes(
     return pd.DataFrame(found).reset_index(drop=True)
 
 
+def contracted_ids(tables: Mapping[str, pd.DataFrame], id: str) -> Mapping[str, str]:
+    """State of each project that stays as it is, by its id; nothing where there is no plan in force."""
+    plan = tables.get("plan_in_force")
+    if plan is None or plan.empty:
+        return {}
+    frozen = plan[plan["state"].isin(FROZEN_STATES)]
+    return dict(zip(frozen[id], frozen["state"], strict=True))
+
+
 def change_figures(changes: pd.DataFrame) -> dict[str, float]:
     """Changes as they count, those that were forced, and what is owed for cancelled projects."""
     return {

@@ -30,12 +30,14 @@ class TailValue:
     fixed : shape (n,), value of every column that is the same in all cases.
     tail : share of the cases that count as the worst, in (0, 1].
     weight : of the worst cases, in [0, 1].
+    constant : value of the plan in which every column is 0, the same in all cases.
     """
 
     values: FloatArray
     fixed: FloatArray
     tail: float
     weight: float
+    constant: float = 0.0
 
     @property
     def num_cases(self) -> int:
@@ -43,6 +45,9 @@ class TailValue:
 
     def cases(self, x: FloatArray) -> FloatArray:
         """Value of the plan in every case, shape (N,)."""
+        return self._of_columns(x) + self.constant
+
+    def _of_columns(self, x: FloatArray) -> FloatArray:
         return self.values @ x + float(self.fixed @ x)
 
     def of(self, x: FloatArray) -> float:
@@ -62,7 +67,7 @@ class TailValue:
 
     def against(self, milp: Milp, weights: FloatArray) -> Milp:
         """The relaxation in which the cases have fixed weights p."""
-        return milp.with_objective(self.fixed + weights @ self.values, maximise=True)
+        return milp.with_objective(self.fixed + weights @ self.values, maximise=True, offset=self.constant)
 
     def linearised(self, milp: Milp, columns: IntArray) -> Milp:
         """The programme with this goal on some columns, the others at 0.
@@ -94,14 +99,14 @@ class TailValue:
             upper=np.concatenate([milp.upper[columns], [reach], np.full(number, 2.0 * reach)]),
             integral=np.concatenate([milp.integral[columns], np.zeros(number + 1, np.bool_)]),
             maximise=True,
-            offset=0.0,
+            offset=self.constant,
             column_names=None,
             row_names=None,
         )
 
     def extended(self, x: FloatArray, columns: IntArray) -> FloatArray:
         """The plan as a point of the linearised programme."""
-        cases = self.cases(x) / self._unit
+        cases = self._of_columns(x) / self._unit
         rank = max(int(np.ceil(self.tail * self.num_cases)), 1) - 1
         eta = float(np.sort(cases)[min(rank, self.num_cases - 1)])
         return np.concatenate([x[columns], [eta], np.maximum(eta - cases, 0.0)])

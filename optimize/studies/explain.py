@@ -190,6 +190,11 @@ class Explainer:
 
     def _without(self, candidate: int, chosen: int) -> Explanation:
         model = self.model
+        contract = model.part_of(candidate).contract_on(candidate)
+        if contract:
+            return self._plain(
+                candidate, chosen, None, forbidden=f"it stays: it is {contract.replace('_', ' ')}"
+            )
         keeping = model.part_of(candidate).lock_on(candidate, ("force_in", "fix"))
         if keeping:
             return self._plain(candidate, chosen, None, forbidden=f"a lock ({keeping}) keeps it in")

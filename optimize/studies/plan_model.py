@@ -20,6 +20,7 @@ from optimize.io.run_store import read_text_table
 from optimize.milp import MONEY, OTHER, TARGET, BoolArray, ElasticRows, FloatArray, IntArray, Milp
 from optimize.programme import Goal, PricedRows, Programme, SolveOptions, StatedArrays
 from optimize.result import KeptGoal
+from optimize.revision import contracted_ids
 from optimize.schema import InstanceData
 from optimize.studies.stored_runs import StoredRun
 
@@ -72,6 +73,12 @@ class ModelPart:
         locks, name = self.data.tables["locks"], self.stated.candidate_ids[candidate - self.first_candidate]
         found = [kind for kind in locks.loc[locks["id"] == name, "kind"] if kind in kinds]
         return str(found[0]) if found else ""
+
+    def contract_on(self, candidate: int) -> str:
+        """How far the contract of a project is; "" where it has none."""
+        key = self.programme.lockable[0][1]
+        name = str(self.stated.candidate_ids[candidate - self.first_candidate])
+        return contracted_ids(self.data.tables, key).get(name, "")
 
     def plan_with_only(self, column: int) -> Any:
         """The programme's plan of one of the model's options and nothing else."""

@@ -150,7 +150,8 @@ def tail_value(
     told: Callable[[str], None] = lambda words: None,
 ) -> TailValue:
     """Net present value of every option in every case, with weight 0; penalties of soft targets as planned."""
-    cost = stated.objectives["npv"].cost
+    objective = stated.objectives["npv"]
+    cost = objective.cost
     planned = restated.npv_cny(programme.load(data))
     number = len(planned)
     values = np.zeros((len(cases), len(cost)))
@@ -160,7 +161,7 @@ def tail_value(
         values[position, :number] = restated.npv_cny(instance)
     fixed = cost.copy()
     fixed[:number] -= planned
-    return TailValue(values, fixed, tail, 0.0)
+    return TailValue(values, fixed, tail, 0.0, objective.offset)
 
 
 def engine_for(stated: StatedArrays) -> Engine:

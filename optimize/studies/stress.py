@@ -24,6 +24,7 @@ from optimize.io.run_instance import read_instance_of
 from optimize.io.run_store import read_text_table
 from optimize.milp import BoolArray, FloatArray
 from optimize.programme import Programme
+from optimize.revision import contracted_ids
 from optimize.schema import InstanceData
 from optimize.studies.factors import with_factors
 from optimize.studies.stored_runs import StoredRun
@@ -126,6 +127,11 @@ class PlanUnderStress:
         self.tables = {path.stem: read_text_table(path) for path in sorted(run.folder.glob("*.csv"))}
         # Only plans with payments by project can have one of them moved.
         self.movable = len(run.projects) if run.payments is not None else 0
+        self.may_be_late = np.ones(self.movable, np.bool_)
+        if self.movable:  # when a contracted project comes is settled
+            (key,) = run.programme.project_tables[0].id
+            contracted = list(contracted_ids(data.tables, key))
+            self.may_be_late = ~self.tables["projects"][key].isin(contracted).to_numpy(np.bool_)
         self.last_year = int(data.parameters["base_year"]) + int(data.parameters["num_years"]) - 1
 
     def nothing(self) -> _Drawn:
@@ -149,7 +155,7 @@ class PlanUnderStress:
                     rows = len(self.data.tables[place.partition(".")[0]])
                     own[place] = _factor(rng, 1.0, spread, rows)
         delayed = rng.random(self.movable) < float(parameters["stress.delay_share"])
-        return _Drawn(factors, own, delayed)
+        return _Drawn(factors, own, delayed & self.may_be_late)
 
     def counted(self, drawn: _Drawn) -> CheckReport:
         """The checker's report on the plan, with delays, under the drawn figures."""
