@@ -110,7 +110,9 @@ def _group_lines(change: ChangeExplained, language: Language) -> list[str]:
 
 def group_effect(group: GroupEffect, unit: str, language: Language) -> str:
     """What the group did to the goal, or why that is not known."""
-    return group.remark if group.effect is None else figure(group.effect, unit, language, signed=True)
+    if group.effect is not None:
+        return figure(group.effect, unit, language, signed=True)
+    return WORDS[language].get(group.remark, group.remark)
 
 
 def project_line(project: ProjectChange, language: Language) -> str:

@@ -71,7 +71,7 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
     _sheet(
         book,
         words["why"],
-        [words["group"], words["differences"], f"{words['effect']} ({change.goal_unit})", words["put_down"], words["examples"]],
+        [words["group"], words["num_differences"], f"{words['effect']} ({change.goal_unit})", words["num_put_down"], words["examples"]],
         [
             [words[g.group], g.num_differences, group_effect(g, change.goal_unit, language) if g.effect is None else g.effect,
              g.num_projects, "\n".join(g.examples)]
