@@ -108,7 +108,7 @@ KEYS: tuple[Key, ...] = (
         minimum=1, maximum=12),
     Key("revise.max_changes", "whole", "at most so many projects added, dropped, moved or resized", None, minimum=0,
         example=20),
-    Key("revise.penalty_cny_per_change", "number", "what a change has to be worth", 50_000.0, unit="CNY", minimum=0),
+    Key("revise.penalty_cny_per_change", "number", "what a change has to be worth", 100_000.0, unit="CNY", minimum=0),
     Key("revise.min_gain", "number", "a new plan has to be worth this much more than the one in force, or that one stays",
         0.0, unit="unit of the goal", minimum=0),
     Key("revise.price", "flag", "also plan without any stability, to tell what it costs", True),
