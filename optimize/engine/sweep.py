@@ -73,7 +73,8 @@ class LevelSolver:
         gap = None if best is None else relative_gap(milp.value(best), watch.bound)
         if best is None or gap is None or gap > watch.gap:
             # From a plan that is close the engine would go hardly further than asked; the next level needs more.
-            return self._solve_anew(milp, watch, None, multipliers)
+            self._keep_plan(best)
+            return _with_better_plan(self._solve_anew(milp, watch, None, multipliers), milp, best)
         self._keep_plan(best)
         return GoalsOutcome(
             watch.stop_reason(), best, milp.value(best), watch.bound, tuple(watch.trace), {},
@@ -202,6 +203,16 @@ class LevelSolver:
         kept = np.ones(milp.num_columns, dtype=np.bool_)
         kept[s.columns[order[rank >= _NEAR_PER_GROUP]]] = False
         return _Core.of(milp, kept | (plan != 0))
+
+
+def _with_better_plan(outcome: GoalsOutcome, milp: Milp, best: FloatArray | None) -> GoalsOutcome:
+    """The outcome with the plan ``best`` where that is better: the engine, cut short, may end with less."""
+    if best is None:
+        return outcome
+    value = milp.value(best)
+    if outcome.objective is not None and (outcome.objective >= value) == milp.maximise:
+        return outcome
+    return replace(outcome, x=best, objective=value)
 
 
 def structure_at(s: ChoiceStructure, stated: Milp, milp: Milp) -> ChoiceStructure | None:

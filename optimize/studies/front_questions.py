@@ -70,7 +70,10 @@ class ArrayQuestions:
         self._stated, self._time = stated, time
         self._first, *self._others = stated.goals
         self._optima: list[FloatArray] = []
-        self._ladder = Ladder(time, stated.group, self._optima, around=True)
+        self._of_first: FloatArray | None = None
+        self._ladder = Ladder(
+            time, stated.group, self._optima, around=True, multipliers=self._first_multipliers
+        )
         self._levels: Milp | None = None
 
     def best(self, goal: str, parts: float) -> Found:
@@ -78,7 +81,15 @@ class ArrayQuestions:
         point = ladder.solve(self._stated.milp_for(goal), parts)
         if point.x is not None:
             self._optima.append(self._stated.settled(point.x))
+        if goal == self._first:
+            self._of_first = point.multipliers
         return self._found(point)
+
+    def _first_multipliers(self) -> FloatArray | None:
+        """Multipliers of a level's rows before one has been solved: those of the first goal alone."""
+        if self._of_first is None:
+            return None
+        return np.append(self._of_first, np.zeros(len(self._others)))
 
     def at(self, levels: Mapping[str, float]) -> Found:
         return self._found(self._ladder.solve(self._with_sides(levels)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,16 +33,22 @@ _LARGE = 8_000
 _SHARE_OF_BOUND = 0.5
 # A solve is not begun with less.
 _LEAST_S = 0.5
+# Plans of earlier levels that later ones may begin from.
+_PLANS_KEPT = 8
 
 
 @dataclass(frozen=True)
 class Point:
-    """Best plan of one level: ``x`` shape (n,), None where there is none; ``bound`` is proven."""
+    """Best plan of one level: ``x`` shape (n,), None where there is none; ``bound`` is proven.
+
+    ``multipliers`` : shape (m,), of its rows, None where the engine has told none.
+    """
 
     stop: StopReason
     x: FloatArray | None
     value: float | None
     bound: float | None
+    multipliers: FloatArray | None = None
 
     @property
     def gap(self) -> float | None:
@@ -171,6 +177,7 @@ class Ladder:
     group : of `StatedProgramme.group`.
     known : plans from elsewhere, shape (n,) each, to begin from where they keep a level's rows.
     around : search large programmes around such a plan (`solve_around`).
+    multipliers : those of the rows, shape (m,), that a level begins from before one has been solved (None: none).
     """
 
     def __init__(
@@ -180,8 +187,11 @@ class Ladder:
         known: Sequence[FloatArray] = (),
         *,
         around: bool = False,
+        multipliers: Callable[[], FloatArray | None] = lambda: None,
     ) -> None:
         self._time, self._group, self._known, self._around = time, group, known, around
+        self._multipliers = multipliers
+        self._found: list[FloatArray] = []
         self._options = time.options
         self._solver = LevelSolver(self._solve_whole)
 
@@ -189,7 +199,10 @@ class Ladder:
         """One level; ``parts`` of the shared time."""
         self._options = self._time.next(parts)
         outcome = self._solver.solve(milp, Watch(self._options, milp.maximise))
-        return Point(outcome.stop, outcome.x, outcome.objective, outcome.bound)
+        if outcome.x is not None:
+            self._found = [*self._found[-_PLANS_KEPT + 1 :], outcome.x]
+        multipliers = None if outcome.certificate is None else outcome.certificate.multipliers
+        return Point(outcome.stop, outcome.x, outcome.objective, outcome.bound, multipliers)
 
     def _solve_whole(
         self, milp: Milp, watch: Watch, start: FloatArray | None, row_multipliers: FloatArray | None
@@ -197,6 +210,8 @@ class Ladder:
         objective = Objective("goal", milp.cost, milp.maximise, milp.offset)
         if start is None:
             start = self._best_known(milp)
+        if row_multipliers is None and milp.integral.sum() > _LARGE:
+            row_multipliers = self._multipliers()
         if self._around and start is not None and self._group is None and milp.integral.sum() > _LARGE:
             around = solve_around(milp, watch, start, row_multipliers)
             if around is not None:
@@ -207,7 +222,7 @@ class Ladder:
         )  # fmt: skip
 
     def _best_known(self, milp: Milp) -> FloatArray | None:
-        fitting = [x for x in self._known if milp.violation(x) <= _FEASIBLE]
+        fitting = [x for x in (*self._known, *self._found) if milp.violation(x) <= _FEASIBLE]
         sign = 1.0 if milp.maximise else -1.0
         return max(fitting, key=lambda x: sign * milp.value(x), default=None)
 
