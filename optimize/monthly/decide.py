@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from optimize.city.reading import read_city
 from optimize.city.schema import CITY
 from optimize.errors import ExitCode, UsageError, gravest
 from optimize.io.instance_folder import read_instance
-from optimize.io.run_store import read_text_table
+from optimize.io.run_store import read_text_table, text_cells
 from optimize.io.warm_starts import read_warm_start
+from optimize.monthly.inputs import Inputs
 from optimize.monthly.job import Job
-from optimize.monthly.periods import Period
+from optimize.monthly.periods import Name, Period
+from optimize.monthly.revise import RevisionRules, revise, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Slices, Subject
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
@@ -46,12 +49,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Question:
-    """How a period asks for plans."""
+    """How a period asks for plans.
+
+    Attributes
+    ----------
+    stand_still : the period's instance with no change of the plan in force but what must change, by subject.
+    """
 
     job: Job
     interrupt: threading.Event
     slices: Slices
     in_force: Period | None
+    stand_still: Callable[[], Mapping[str, Subject]]
 
     def plan(self, subject: Subject) -> Plan:
         """Solve, and keep the plan in force where nothing is worth changing."""
@@ -97,8 +106,24 @@ class Question:
         return None if self.in_force is None else self.in_force.runs.get(subject.name)
 
     def _standing(self, subject: Subject, fresh: Found) -> Found | None:
+        """The decisions in force under the present inputs; None: there are none, or they are no plan any more.
+
+        A search that begins from the plan in force returns it unless it finds better, so that it is counted anew
+        only where a change has to be worth something more, or the search begins from nothing.
+        """
         run = self.run_in_force(subject)
-        return None if run is None else subject.keep(fresh, tables_in(run))
+        if run is None:
+            return None
+        if not self.job.revising.min_gain and subject.resumes:
+            return subject.keep(fresh, tables_in(run))  # the very plan, where no figure of it has changed
+        if not subject.counts_changes:
+            return subject.keep(fresh, tables_in(run))
+        still = self.stand_still()[subject.name]
+        options = dataclasses.replace(self.options(subject), warm_start=None)
+        found = still.solve(options, dataclasses.replace(self.slices, checkpoints=None))
+        if found.status != "solved":
+            return None
+        return subject.keep(fresh, {name: text_cells(frame) for name, frame in still.tables(found).items()})
 
     def _worth(self, subject: Subject, fresh: Found, standing: Found) -> bool:
         """Whether the fresh plan is worth changing to: better in the first goal that differs, by enough in the last."""
@@ -123,6 +148,16 @@ def subjects_in(job: Job, folder: Path) -> list[Subject]:
         return [CitySubject(city)]
     loaded = read_instance(folder, PROGRAMMES, job.solving.programmes)
     return [ProgrammeSubject(part.programme, part.data) for part in loaded.programmes]
+
+
+def subjects_under(
+    job: Job, read: Inputs, in_force: Period, name: Name, rules: RevisionRules, folder: Path
+) -> dict[str, Subject]:
+    """What the job plans, by name, with the plan in force held by other rules; ``folder`` takes the instance."""
+    revision = revise(read.folder, read.ledger, runs_by_programme(in_force), name.month, rules)
+    settings = {**job.solving.settings, **revision.overrides}
+    write_revised(read.folder, dataclasses.replace(revision, overrides=settings), folder)
+    return {subject.name: subject for subject in subjects_in(job, folder)}
 
 
 def runs_by_programme(period: Period) -> dict[str, Path]:

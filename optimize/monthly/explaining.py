@@ -25,11 +25,11 @@ from optimize.monthly.attribution import (
 )
 from optimize.monthly.change_files import write_reports
 from optimize.monthly.change_report import Report
-from optimize.monthly.decide import Plan, Question, runs_by_programme, subjects_in
+from optimize.monthly.decide import Plan, Question, subjects_in, subjects_under
 from optimize.monthly.inputs import INSTANCE, Inputs
 from optimize.monthly.ledger_states import fold
 from optimize.monthly.periods import Name, Period
-from optimize.monthly.revise import Revision, RevisionRules, revise, write_revised
+from optimize.monthly.revise import Revision, RevisionRules
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Subject
 from optimize.monthly.stability import CHANGES, Planned, Stability, trace_changes
 
@@ -86,6 +86,11 @@ class Explained:
 
     subjects: tuple[SubjectChange, ...]
     inputs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether any plan is the first of its kind, or any project is not as in the plan in force."""
+        return any(change.objective_before is None or change.num_changes for change in self.subjects)
 
     def record(self) -> dict[str, Any]:
         return {"subjects": [change.record() for change in self.subjects], "inputs": dict(self.inputs)}
@@ -214,15 +219,12 @@ class _Work:
     def _free_subjects(self) -> dict[str, Subject]:
         """The instance without anything that holds the plan in force, but for what is contracted."""
         if self._free is None:
-            job, in_force = self._question.job, self._question.in_force
+            in_force = self._question.in_force
             assert in_force is not None
-            free = RevisionRules(amendment_months=job.revising.rules.amendment_months)
-            runs = runs_by_programme(in_force)
-            revision = revise(self._read.folder, self._read.ledger, runs, self._name.month, free)
-            settings = {**job.solving.settings, **revision.overrides}
-            folder = self._scratch / "free"
-            write_revised(self._read.folder, dataclasses.replace(revision, overrides=settings), folder)
-            self._free = {subject.name: subject for subject in subjects_in(job, folder)}
+            rules = RevisionRules(amendment_months=self._question.job.revising.rules.amendment_months)
+            self._free = subjects_under(
+                self._question.job, self._read, in_force, self._name, rules, self._scratch / "free"
+            )
         return self._free
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ from optimize.monthly.periods import (
     staging,
     sweep,
 )
-from optimize.monthly.revise import revise, write_revised
-from optimize.monthly.solving import Slices
+from optimize.monthly.revise import RevisionRules, revise, write_revised
+from optimize.monthly.solving import Slices, Subject
 
 LOG = "log.jsonl"
 
@@ -181,7 +182,14 @@ class _Run:
             log.tell("revised", words[1])
         inputs.share_unchanged(place / inputs.INSTANCE, read.folder)
         slices = Slices(job.solving.checkpoint_s, Checkpoints(job.home / record.CHECKPOINTS), log)
-        question = decide.Question(job, self.interrupt, slices, in_force)
+
+        @functools.cache
+        def stand_still() -> Mapping[str, Subject]:
+            assert in_force is not None
+            rules = RevisionRules(amendment_months=job.revising.rules.amendment_months, max_changes=0)
+            return decide.subjects_under(job, read, in_force, name, rules, scratch / "still")
+
+        question = decide.Question(job, self.interrupt, slices, in_force, stand_still)
         planned = [question.plan(subject) for subject in decide.subjects_in(job, place / inputs.INSTANCE)]
         self._refuse_unplanned(planned)
         known_as = job.home / str(name) / inputs.INSTANCE
@@ -190,8 +198,8 @@ class _Run:
             for plan in planned
         }
         record.verify(runs_now, place / inputs.INSTANCE)
-        outcome = "kept" if in_force is not None and all(plan.found.kept for plan in planned) else "changed"
         explained = explain_period(question, name, read, revision, planned, runs_now, place, scratch)
+        outcome = "changed" if explained.changed else "kept"
         content = record.manifest(
             job, name, in_force, outcome, read, planned, runs_now, explained, self.now()
         )

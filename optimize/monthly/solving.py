@@ -82,6 +82,12 @@ class Subject(Protocol):
     @property
     def programmes(self) -> tuple[Programme, ...]: ...
 
+    @property
+    def resumes(self) -> bool: ...
+
+    @property
+    def counts_changes(self) -> bool: ...
+
     def solve(self, options: SolveOptions, slices: Slices) -> Found: ...
 
     def keep(self, found: Found, tables: Mapping[str, pd.DataFrame]) -> Found | None: ...
@@ -120,6 +126,16 @@ class ProgrammeSubject:
     @property
     def programmes(self) -> tuple[Programme, ...]:
         return (self.programme,)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether its search goes on from a warm start."""
+        return self.programme.resumes
+
+    @property
+    def counts_changes(self) -> bool:
+        """Whether changes against the plan in force can be limited."""
+        return _counts_changes(self.programme)
 
     def solve(self, options: SolveOptions, slices: Slices) -> Found:
         """Solve in slices from ``options.warm_start``, or from the checkpoint of this very question."""
@@ -216,6 +232,14 @@ class CitySubject:
     def programmes(self) -> tuple[Programme, ...]:
         return tuple(part.programme for part in self.city.parts)
 
+    @property
+    def resumes(self) -> bool:
+        return False
+
+    @property
+    def counts_changes(self) -> bool:
+        return all(_counts_changes(programme) for programme in self.programmes)
+
     def solve(self, options: SolveOptions, slices: Slices) -> Found:
         began = time.monotonic()
         solved = solve_city(self.city, options)
@@ -260,6 +284,10 @@ class CitySubject:
             changes = found.solved.check.parts[part.programme.name].figures.get(CHANGES, 0.0)
             value = without_fines(goal, value, changes, part.data)
         return value
+
+
+def _counts_changes(programme: Programme) -> bool:
+    return any(goal.name == CHANGES for goal in programme.goals)
 
 
 def start_of(programme: Programme, solved: Solved) -> WarmStart:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from optimize.errors import ExitCode, InputFaults
-from optimize.io.run_store import folders_below
+from optimize.io.run_store import folders_below, read_text_table
 from optimize.monthly.inputs import refuse_truncated
 from optimize.monthly.job import Keeping, job_template, read_job
 from optimize.monthly.keeping import surplus_periods, tidy
@@ -52,14 +52,16 @@ def test_a_period_is_published_once_and_nothing_worth_changing_is_silence(place:
 def test_a_change_is_told_explained_and_kept_with_all_it_was_made_from(begun: Place) -> None:
     place = begun
     cheaper(place)
+    place.say('[set]\n"budgets.scale" = 0.5\n')
     code, said = place.run("2026-02")
-    assert code == 0 and "inputs changed: " in said and "costs" in said and "npv +" in said, said
+    assert code == 0 and "inputs changed: " in said and "costs" in said and "npv −" in said, said
     folder = place.home / "2026-02"
     assert {"inputs", "instance", "runs", "report", "log.jsonl", "manifest.json"} <= {
         p.name for p in folder.iterdir()
     }
     told = json.loads((folder / "report" / "datacenter" / "change.json").read_text(encoding="utf-8"))
-    assert told["objective"] > told["objective_before"] and any(g["group"] == "costs" for g in told["groups"])
+    assert told["projects"] and told["objective"] < told["objective_before"]
+    assert any(g["group"] == "costs" for g in told["groups"])
     before, now = (place.home / month / "inputs" / "datacenter" for month in ("2026-01", "2026-02"))
     # what is the same is there once; what changed is as it was read then
     assert (before / "zones.csv").samefile(now / "zones.csv")
@@ -68,6 +70,27 @@ def test_a_change_is_told_explained_and_kept_with_all_it_was_made_from(begun: Pl
     assert code == 0 and "2 runs and 2 periods: 4 verified, 0 failed" in said, said
     code, said = place.zygote.run("reproduce", place.folder / "results")
     assert code == 0 and said.count("reproduced bit by bit") == 2, said
+
+
+def test_a_plan_has_to_be_worth_the_change(begun: Place) -> None:
+    place = begun
+
+    def decisions(month: str) -> list[tuple[str, str, str]]:
+        (projects,) = (place.home / month / "runs").rglob("projects.csv")
+        cells = read_text_table(projects)
+        return list(zip(cells["centre"], cells["measures"], cells["year"], strict=True))
+
+    cheaper(place)  # so that no figure of the plan is what it was
+    more = '[set]\n"budgets.scale" = 0.5\n'
+    place.say(f"min_gain = 1e9\n{more}".replace("0.5", "1.5"))
+    assert place.run("2026-02") == (0, "")
+    assert place.log[-1]["outcome"] == "kept" and decisions("2026-02") == decisions("2026-01")
+    code, said = place.zygote.run("reproduce", place.home / "2026-02")
+    assert code == 0 and "reproduced bit by bit" in said, said
+    place.say(more)
+    code, said = place.run("2026-03")
+    assert code == 0 and "0 to contracted projects" in said, said
+    assert place.log[-1]["outcome"] == "changed" and decisions("2026-03") != decisions("2026-02")
 
 
 def test_what_an_infeasible_month_leaves(begun: Place) -> None:
