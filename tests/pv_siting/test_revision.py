@@ -222,6 +222,16 @@ def test_contracts_beyond_what_there_is_break_no_row(engine: str, row: str) -> N
     assert not (projects.reindex(shares_its_row)["kw"] > 10.0).any()
 
 
+def test_contracts_that_keep_the_order_leave_room_in_it() -> None:
+    """In a closed year a project in force may stay beside contracts that go first."""
+    first = {"site": "hospital", "configuration": "roof100", "year": 2024, "state": "accepted"}
+    draft = changed(simple_draft(), parameters={"pv_siting.first_share": 0.5})
+    projects = solved(
+        instance_of(asking(revised(first, SCHOOL, draft=draft, revision__first_open_year=2025), 0))
+    )[1]
+    assert projects["year"].to_dict() == {"school": 2024, "hospital": 2024}
+
+
 # --- open years ------------------------------------------------------------------------------------
 
 
