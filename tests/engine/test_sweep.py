@@ -72,6 +72,25 @@ def test_what_one_level_left_serves_the_next() -> None:
     assert calls == [False]
 
 
+def test_a_better_plan_in_hand_is_kept_where_the_engine_is_cut_short() -> None:
+    """The engine ends a later level with no plan at all; the one improved from the level before stays."""
+    calls = []
+
+    def cut_short(
+        milp: Milp, watch: Watch, start: FloatArray | None, rows: FloatArray | None
+    ) -> GoalsOutcome:
+        calls.append(milp)
+        outcome = _whole(milp, watch, start, rows)
+        return outcome if len(calls) == 1 else dataclasses.replace(outcome, x=None, objective=None)
+
+    solver = LevelSolver(cut_short)
+    first = solver.solve(_programme(1, 0.8), Watch(SolveOptions(gap=1e-6, time_limit_s=20), True))
+    later = solver.solve(_programme(1, 1.0), Watch(SolveOptions(gap=1e-6, time_limit_s=20), True))
+    assert len(calls) == 2 and first.objective is not None and later.x is not None
+    assert later.objective is not None and later.objective >= first.objective
+    assert _programme(1, 1.0).violation(later.x) <= 1e-6
+
+
 def test_descending_levels_are_solved_too() -> None:
     solver = LevelSolver(_whole)
     for scale in (1.2, 1.0, 0.8):
