@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 _MOST_PER_BLOCK = 150
-# Regrets up to that of so many columns for every group beside its best, and of so many in all.
+# Regrets up to that of so many columns for every group beside its best, and of so many in all: least, most.
 _COLUMNS_PER_GROUP = 1.5
-_MOST_COLUMNS = 200_000
+_FEWEST_COLUMNS, _MOST_COLUMNS = 10_000, 200_000
 _UNLIMITED = 1e300
 # Patterns beside the best of each block in the linear programme, and what breaking a row costs there.
 _IN_PROGRAMME = 20_000
@@ -44,6 +45,14 @@ _GROWTH = 1.7
 _NODES = 150
 _FEWEST_SECONDS, _MOST_SECONDS, _SHARE_OF_TIME = 1.5, 6.0, 0.05
 _ROW_TOLERANCE = 1e-9
+# Blocks that the linear programme is nearly undecided about; patterns of each, nodes, and shares of the
+# time left and of the wanted gap.
+_NEARLY_UNDECIDED = 60
+_NEAR_PATTERNS = 10
+_UNDECIDED_NODES = 20
+_SHARE_OF_UNDECIDED = 0.15
+_SHARE_OF_GAP = 0.2
+_FRACTION = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def list_patterns(s: ChoiceStructure, prices: Prices, link: sp.csc_array) -> Pat
     """Patterns of small regret; ``link``: shape (rows, k), use of the linking rows."""
     idle = np.where(np.isfinite(prices.idle_regret), prices.idle_regret, np.inf)
     regret = np.concatenate([prices.regret, idle])
-    beside = min(int(_COLUMNS_PER_GROUP * s.num_groups), _MOST_COLUMNS)
+    beside = int(np.clip(_COLUMNS_PER_GROUP * s.num_groups, _FEWEST_COLUMNS, _MOST_COLUMNS))
     rank = min(beside + s.num_groups, len(regret) - 1)
     limit = float(np.partition(regret, rank)[rank]) if len(regret) else 0.0
     if not np.isfinite(limit):
@@ -98,6 +107,23 @@ def list_patterns(s: ChoiceStructure, prices: Prices, link: sp.csc_array) -> Pat
     )
 
 
+@dataclass(frozen=True)
+class _RelaxedPatterns:
+    """The linear programme over some patterns.
+
+    Attributes
+    ----------
+    inside, value : patterns of the programme, and how much of each is taken.
+    others : the columns outside the groups.
+    chosen : the largest pattern of each block, as the column chosen by group; rows may break.
+    """
+
+    inside: IntArray
+    value: FloatArray
+    others: FloatArray
+    chosen: IntArray
+
+
 class PatternSearch:
     """Plans of one structure from the patterns of its blocks; a plan is the column chosen by group.
 
@@ -117,6 +143,40 @@ class PatternSearch:
 
     def rounded(self) -> tuple[IntArray, FloatArray] | None:
         """The linear programme over patterns, rounded: columns by group (rows may break), and the other columns."""
+        relaxed = self._relaxed
+        return None if relaxed is None else (relaxed.chosen, relaxed.others)
+
+    def decided(self, chosen: IntArray, enough: float) -> IntArray | None:
+        """Branch and cut over the blocks that the linear programme is undecided about, and some that nearly are.
+
+        Parameters
+        ----------
+        chosen : a plan near the rounded programme; the blocks in which it differs are free too.
+        enough : groups worth this end the search.
+        """
+        s, p, relaxed = self._s, self._patterns, self._relaxed
+        if relaxed is None:
+            return None
+        fractional = np.minimum(relaxed.value, 1.0 - relaxed.value) > _FRACTION
+        open_blocks = np.union1d(
+            p.block[relaxed.inside[fractional]], s.block_of_group[chosen != relaxed.chosen]
+        )
+        nearly = np.setdiff1d(np.flatnonzero(np.diff(p.start) > 1), open_blocks)
+        nearly = nearly[np.argsort(p.regret[p.start[nearly] + 1], kind="stable")][:_NEARLY_UNDECIDED]
+        blocks = np.union1d(open_blocks, nearly)
+        near = np.arange(len(p.block)) - p.start[p.block] < _NEAR_PATTERNS
+        near[relaxed.inside[relaxed.value > _FRACTION]] = True
+        slack = s.side - self._use_of(chosen) - s.others_link @ relaxed.others
+        limits = self._watch.child(
+            seconds=_SHARE_OF_UNDECIDED * self._watch.remaining(), gap=_SHARE_OF_GAP * self._watch.gap
+        )
+        missing = enough - self._worth(chosen)
+        picked = self._solve_blocks(blocks, chosen, slack, near, limits, _UNDECIDED_NODES, missing)
+        return None if picked is None else self._with_patterns(chosen, picked)
+
+    @cached_property
+    def _relaxed(self) -> _RelaxedPatterns | None:
+        """The linear programme over the patterns of least regret; rows give way at a price."""
         p, s = self._patterns, self._s
         beside = np.arange(len(p.regret)) != p.start[p.block]
         kept = np.flatnonzero(beside)
@@ -153,7 +213,7 @@ class PatternSearch:
         largest = np.empty(len(active), dtype=np.int64)
         largest[row[order]] = inside[order]
         chosen = self._with_patterns(self._prices.chosen, np.concatenate([decided, largest]))
-        return chosen, outcome.x[others]
+        return _RelaxedPatterns(inside, outcome.x[x], outcome.x[others], chosen)
 
     def improved(
         self, chosen: IntArray, others: FloatArray, patterns: int, enough: float = np.inf
@@ -164,6 +224,7 @@ class PatternSearch:
         """
         threads = self._watch.options.threads
         gained, parts, worth = 0.0, self._neighbourhoods(), self._worth(chosen)
+        near = np.arange(len(self._patterns.block)) - self._patterns.start[self._patterns.block] < patterns
         for position in range(0, len(parts), threads):
             if self._watch.must_stop or worth + gained >= enough:
                 break
@@ -171,11 +232,17 @@ class PatternSearch:
             # what rows of several clusters have left is split between those solved side by side
             together = [self._some_of(blocks, chosen) for blocks in parts[position : position + threads]]
             share = np.where(slack > 0, slack / len(together), slack)
+            left = _SHARE_OF_TIME * self._watch.remaining()
+            seconds = float(np.clip(left, _FEWEST_SECONDS, _MOST_SECONDS))
 
             def solve(
-                blocks: IntArray, held: IntArray = chosen, share: FloatArray = share
+                blocks: IntArray,
+                held: IntArray = chosen,
+                share: FloatArray = share,
+                seconds: float = seconds,
             ) -> IntArray | None:
-                return self._solve_blocks(blocks, held, share, patterns)
+                limits = self._watch.child(seconds=seconds, gap=1e-7)
+                return self._solve_blocks(blocks, held, share, near, limits, _NODES)
 
             if len(together) == 1:
                 found = [solve(together[0])]
@@ -216,19 +283,31 @@ class PatternSearch:
         return np.concatenate([worst, self._rng.choice(rest, _BLOCKS - len(worst), replace=False)])
 
     def _solve_blocks(
-        self, blocks: IntArray, chosen: IntArray, slack: FloatArray, patterns: int
+        self,
+        blocks: IntArray,
+        chosen: IntArray,
+        slack: FloatArray,
+        near: BoolArray,
+        limits: Watch,
+        nodes: int,
+        missing: float = np.inf,
     ) -> IntArray | None:
-        """Patterns of some ``blocks`` that are together better than what is chosen there; None: none found."""
+        """Patterns of some ``blocks`` that are together better than what is chosen there; None: none found.
+
+        Parameters
+        ----------
+        near : shape (p,), the patterns to choose from.
+        missing : a gain that is enough.
+        """
         if not len(blocks):
             return None
-        s, p, watch = self._s, self._patterns, self._watch
-        rank = np.arange(len(p.block)) - p.start[p.block]
+        s, p = self._s, self._patterns
         wanted = np.zeros(s.num_blocks, dtype=np.bool_)
         wanted[blocks] = True
-        candidates = np.flatnonzero(wanted[p.block] & (rank < patterns))
+        candidates = np.flatnonzero(wanted[p.block] & near)
         place = np.full(s.num_blocks, -1, dtype=np.int64)
         place[blocks] = np.arange(len(blocks))
-        now = chosen[np.isin(s.block_of_group, blocks) & (chosen >= 0)]
+        now = chosen[wanted[s.block_of_group] & (chosen >= 0)]
         of_now = place[s.block_of_group[s.group_of_column[now]]]
         used = self._link[:, now].tocoo()
         held = sp.csr_array((used.data, (of_now[used.col], used.row)), shape=(len(blocks), len(s.side)))
@@ -245,11 +324,11 @@ class PatternSearch:
         builder.add_rows("link", len(rows), [(row, x[use.row], use.data)], lower=lower, upper=side)
         start = np.concatenate([np.zeros(len(candidates)), np.ones(len(blocks))])
         part = builder.build()
-        seconds = float(np.clip(_SHARE_OF_TIME * watch.remaining(), _FEWEST_SECONDS, _MOST_SECONDS))
-        limits = watch.child(seconds=seconds, gap=1e-7)
         limits.maximise = True
-        outcome = solve_milp(part, limits, start, max_nodes=_NODES)
-        if outcome.x is None or part.value(outcome.x) <= part.value(start) * (1 + 1e-9):
+        before = part.value(start)
+        target = before + missing if np.isfinite(missing) else None
+        outcome = solve_milp(part, limits, start, target, max_nodes=nodes)
+        if outcome.x is None or part.value(outcome.x) <= before * (1 + 1e-9):
             return None
         picked = np.flatnonzero(outcome.x[: len(candidates)] > 0.5)
         return candidates[picked]

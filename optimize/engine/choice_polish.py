@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -9,8 +10,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine import choice_search_kernels as kernels
-from optimize.engine.choice_clusters import Clusters
+from optimize.engine.choice_clusters import Clusters, cluster_blocks
 from optimize.engine.choice_patterns import PatternSearch, first_patterns, more_patterns
+from optimize.engine.choice_projection import project
 from optimize.engine.choice_search import PlanSearch, Prices
 from optimize.engine.choice_structure import ChoiceStructure
 from optimize.engine.highs import solve_lp
@@ -51,8 +53,14 @@ class Polish:
         others: FloatArray,
         watch: Watch,
     ) -> None:
-        self._milp, self._s, self._others, self._watch = milp, s, others, watch
-        self._prices, self._clusters = prices, clusters
+        self._milp, self._whole, self._watch = milp, s, watch
+        # What only helps follows from the choices, so that exchanges need not hold it.
+        projection = project(s)
+        if projection is not None:
+            s, others = projection.structure, others[projection.kept]
+            prices = replace(prices, multipliers=projection.multipliers(prices.multipliers))
+            clusters = cluster_blocks(s, clusters.num_parts)
+        self._s, self._others, self._prices, self._clusters = s, others, prices, clusters
         self._search = PlanSearch(s, prices, clusters, watch.options.seed)
 
     @cached_property
@@ -133,6 +141,29 @@ class Polish:
         """Whether ``x`` has the better objective."""
         return self._worth(x) > self._worth(than)
 
+    def quickly(self, x: FloatArray | None, bound: float) -> FloatArray | None:
+        """The best plan of a second or so: ``x`` or one by repair alone, and its most rewarding exchanges.
+
+        None: no plan was found.
+        """
+        best = self.best(x, self.quick_plan())
+        return None if best is None else self.exchanged_in_turns(best, self._watch.within_gap(bound))
+
+    def decided(self, bound: float) -> FloatArray | None:
+        """A plan near the patterns' linear programme, where that is undecided by branch and cut, and exchanges.
+
+        None: not found.
+        """
+        s, enough = self._s, self._watch.within_gap(bound)
+        rounded = self._patterns.rounded()
+        chosen = None if rounded is None else self._search.repaired(*rounded, self._shortly())
+        if rounded is None or chosen is None:
+            return None
+        of_groups = s.sign * (enough - s.offset) - float(s.others_value @ rounded[1])
+        found = self._patterns.decided(chosen, of_groups)
+        plan = self._offered(self._as_plan(chosen if found is None else found))
+        return None if plan is None else self.exchanged_in_turns(plan, enough)
+
     def exchanged(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``, by exchanges."""
         s = self._s
@@ -194,7 +225,7 @@ class Polish:
 
     def _as_plan(self, chosen: IntArray) -> FloatArray | None:
         """Columns of the programme with the rest at its best; None where a row is broken."""
-        s, milp = self._s, self._milp
+        s, milp = self._whole, self._milp
         x = np.clip(np.zeros(milp.num_columns), milp.lower, milp.upper)
         x[s.columns] = 0.0
         x[s.columns[chosen[chosen >= 0]]] = 1.0

@@ -1,4 +1,4 @@
-"""A plan at once from multipliers of a choice programme: repair, and the exchanges that gain most."""
+"""A plan at once from multipliers of a choice programme: repair, the exchanges that gain most, undecided blocks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def quick_plan(
     milp: Milp, row_multipliers: FloatArray, others: FloatArray, watch: Watch, start: FloatArray | None = None
 ) -> FloatArray | None:
     """The better of a plan near the Lagrangian maximiser and one near ``start``; offered to ``watch``.
+
+    Where that is not enough for the gap, what the relaxation leaves undecided is solved by branch and cut.
 
     Parameters
     ----------
@@ -39,6 +41,10 @@ def quick_plan(
         return None
     certificate = bound.certificate(milp, multipliers)
     polish = Polish(milp, structure, bound.prices(multipliers), bound.clusters, bound.others, watch)
+    watch.offer_certificate(certificate)
     enough = watch.within_gap(certificate.bound)
-    plans = [polish.quick_plan(), None if start is None else polish.mended(start)]
-    return polish.best(*(None if x is None else polish.exchanged_in_turns(x, enough) for x in plans))
+    plans = [None if start is None else polish.mended(start), polish.quick_plan()]
+    best = polish.best(*(None if x is None else polish.exchanged_in_turns(x, enough) for x in plans))
+    if watch.gap_reached or watch.must_stop:
+        return best
+    return polish.best(best, polish.decided(certificate.bound))

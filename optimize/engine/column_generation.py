@@ -113,7 +113,9 @@ def _solve_relaxed(
         if best is None and not watch.must_stop:
             return solve_milp(milp, watch)
         return outcome_of(milp, watch, best)
-    quick = None if found.row_duals is None else quick_plan(milp, found.row_duals, relaxed.x, watch, best)
+    quick = None if found.row_duals is None else quick_plan(milp, found.row_duals, relaxed.x, watch, start)
+    if watch.gap_reached:
+        return outcome_of(milp, watch, better(milp, quick, best))
     if quick is None or not few:
         best = search_undecided(milp, group, watch, relaxed, best)
     best = better(milp, quick, best)
