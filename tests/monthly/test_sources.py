@@ -150,7 +150,8 @@ def test_a_workbook_is_the_same_instance_with_its_own_parameters(folder: Path, t
     assert figures["targets"]["PV-50MW"].required == 700.5
     assert figures["parameters"]["pv_siting.emc.allowed"] is False
     for name in _tables(folder):
-        assert figures[name.split("/")[-1]] == plain[name.split("/")[-1]]
+        table = name.split("/")[-1]
+        assert figures.get(table) == plain.get(table)  # tables without rows are left out
 
 
 def test_a_workbook_tells_all_its_faults_at_once(folder: Path, tmp_path: Path) -> None:
