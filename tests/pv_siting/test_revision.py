@@ -342,6 +342,21 @@ def test_fewest_changes_then_value() -> None:
     assert result.objective < free.objective
 
 
+def test_what_is_in_force_is_never_dropped_as_dominated() -> None:
+    """A battery that costs more than it brings is no option of a plan made anew; in force it may stay."""
+    in_vain = simple_draft().tables["storages"].assign(capex_fixed_cny=1e6, hosting_relief_share=0.0)
+    draft = changed(simple_draft(), tables={"storages": in_vain})
+    anew = derive_options(instance_of(draft))
+    names = list(draft.tables["configurations"]["configuration"])
+    assert names.index("roof100_battery") not in anew.configuration
+    plan = {"site": "school", "configuration": "roof100_battery", "year": 2024}
+    instance = instance_of(asking(revised(plan, draft=draft), 0))
+    result, projects = solved(instance)
+    assert projects["configuration"].to_dict() == {"school": "roof100_battery"}
+    assert result.solution is not None
+    assert check(instance, result.solution).figures["forced_changes"] == 0.0
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_soft_limit_costs_its_penalty_per_change(engine: str) -> None:
     """No change is worth what it costs; three are, where they cost nothing."""
