@@ -331,17 +331,22 @@ class Search:
         """
         if silos.x is None or silos.arrays is None or self.city.is_coupled or self.watch.must_stop:
             return silos
-        x = silos.x.copy()
+        x, bound = silos.x.copy(), silos.bound
+        bounds: list[float | None] = [None] if self.has_network else []
         for k, part in enumerate(silos.arrays.parts):
             if part.name != WATER or not self.has_network:
-                own, _, _ = self._answer(part, self._today(part.name), silos.arrays.of_part(k, x))
+                own, of_part, _ = self._answer(part, self._today(part.name), silos.arrays.of_part(k, x))
+                bounds.append(of_part)
                 if own is not None:
                     x[silos.arrays.first[k] : silos.arrays.first[k + 1]] = own
         if silos.arrays.milp.violation(x) > _FEASIBLE:
             return silos
         if len(x) == self.arrays.milp.num_columns and self.keep(x):
             self.plan_from_prices()
-        return dataclasses.replace(silos, x=x)
+        known = [value for value in bounds if value is not None]
+        if len(known) == len(bounds) and (bound is None or self.sign * (sum(known) - bound) < 0):
+            bound = sum(known)
+        return dataclasses.replace(silos, x=x, bound=bound)
 
     def ask(
         self, share_cny: FloatArray, moved_m3: dict[str, float], time_share: float = _NETWORK_SHARE
