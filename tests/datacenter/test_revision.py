@@ -303,6 +303,26 @@ def test_forced_changes_do_not_count_but_costs_are_owed(why: str) -> None:
     assert report.figures["cancellation_cost"] == pytest.approx(owed)
 
 
+def test_packages_in_force_are_never_dropped_as_dominated() -> None:
+    """Nor shortened away: what may still be built may stay."""
+    short = {"datacenter.max_packages_per_centre": 2}
+    draft = revised(parameters=short)
+    offered, every = (
+        derive_options(instance_of(draft), ("npv",), drop_dominated=drop).packages for drop in (True, False)
+    )
+    centre = list(draft.tables["centres"]["centre"]).index("A1")
+    kept, known = (set(p.mask[p.centre == centre].tolist()) for p in (offered, every))
+    names = list(draft.tables["measures"]["measure"])
+    assert len(known - kept) >= 3
+    for mask in sorted(known - kept)[:3]:
+        measures = "+".join(name for bit, name in enumerate(names) if mask >> bit & 1 and name != "heat_pump")
+        row = RETROFIT | {"centre": "A1", "measures": measures}
+        instance = instance_of(revised(row, parameters=short))
+        options = derive_options(instance, ("npv",))
+        assert options.in_force is not None
+        assert options.in_force.holds(options.ids).sum() == 1, measures
+
+
 def test_the_order_in_which_measures_are_written_is_no_change() -> None:
     row = RETROFIT | {"measures": "setpoint+containment"}
     instance = instance_of(revised(row, targets={"CITY-REVISE": {"required": 0}}))
