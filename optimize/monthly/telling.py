@@ -68,6 +68,8 @@ def _difference(value: float, change: SubjectChange) -> str:
         return "±0"
     if change.unit == "CNY" and abs(value) < 1e5:
         shown = f"{grouped(abs(value) / 1e4, 2)} 万元"
+    elif change.unit == "CNY" and abs(value) < 1e7:  # two plans often differ in the second digit only
+        shown = f"{grouped(abs(value) / 1e6, 2)} M CNY"
     else:
         shown = amount(abs(value), change.unit)
     return f"{'+' if value > 0 else '−'}{shown}"
