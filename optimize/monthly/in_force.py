@@ -101,4 +101,4 @@ def _row(
 
 
 def _money(value: float | None) -> str:
-    return "" if value is None else repr(value)
+    return "" if value is None else repr(float(value))

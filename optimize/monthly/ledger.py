@@ -320,7 +320,11 @@ def _cells_of(entry: Entry, stamp: str) -> dict[str, str]:
 
     def text(value: object) -> str:
         return (
-            "" if value is None else repr(value) if isinstance(value, float) else " ".join(str(value).split())
+            ""
+            if value is None
+            else repr(float(value))
+            if isinstance(value, float)
+            else " ".join(str(value).split())
         )
 
     decision = ";".join(f"{name}={value}" for name, value in entry.decision.items())

@@ -144,6 +144,13 @@ class _Work:
                 self.fault(
                     name, f"a programme whose plans can be revised, not {programme.name}", "a contract"
                 )
+            if planned:
+                self.words.append(
+                    (
+                        f"{programme.zh}尚不支持现行计划约束：本期重新规划",
+                        f"{programme.en} is planned anew: its plans cannot be held to the one in force yet",
+                    )
+                )
         if run is not None:
             self._open_years(part, period, rules)
         self._lock(part)

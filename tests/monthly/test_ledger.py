@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +74,11 @@ def test_damage_of_any_kind_is_found_and_nothing_is_appended_to_it(tmp_path: Pat
         _write(path, _entry("contracted"))
     assert path.read_bytes() == left
     assert main(["ledger", "verify", str(path)]) == 5
+
+
+def test_numbers_of_arrays_are_written_as_numbers(tmp_path: Path) -> None:
+    _write(tmp_path / "ledger.csv", _entry("contracted", actual_cost_cny=np.float64(1.5e6)))
+    assert read_ledger(tmp_path / "ledger.csv").entries[0].actual_cost_cny == 1.5e6
 
 
 def test_rows_cut_off_at_the_end_are_found_by_a_head_that_was_kept(tmp_path: Path) -> None:

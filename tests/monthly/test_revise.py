@@ -239,3 +239,30 @@ def test_comments_of_the_settings_stay_and_a_form_that_cannot_be_edited_is_writt
     tree = tomllib.loads(written)
     assert tree["budgets"]["scale"] == 0.5
     assert tree["pv_siting"]["clauses"]["CITY-REVISE"]["required"] == 3.0
+
+
+def test_plans_of_data_centres_are_in_force_as_well(tmp_path: Path) -> None:
+    """Stages, hosts and offers are decisions like any other: kept as they are, nothing has changed."""
+    centres = find_programme("datacenter")
+    write_instance(tmp_path / "instance", [(centres.schema, centres.example())])
+
+    def solved_in(folder: Path) -> Solved:
+        data = read_instance(folder, PROGRAMMES, ["datacenter"]).programmes[0].data
+        solved = solve(centres, data, SolveOptions(gap=1e-4, time_limit_s=30))
+        assert solved.check is not None and solved.check.passed
+        return solved
+
+    first = solved_in(tmp_path / "instance")
+    tables = run_tables(centres, first)
+    run = save_run(tmp_path / "results", "datacenter", "0", tables, {"programme": "datacenter"}, {})
+    centre, cost = tables["projects"]["centre"].iloc[0], 1.05 * tables["projects"]["capex_cny"].iloc[0]
+    contract = Entry("2023-01", "datacenter", centre, "contracted", actual_cost_cny=cost)
+    rules = RevisionRules(penalty_cny_per_change=1e9)
+    revision = revise(
+        tmp_path / "instance", Ledger((contract,), ("",)), {"datacenter": run}, "2023-02", rules
+    )
+    write_revised(tmp_path / "instance", revision, tmp_path / "in")
+    again = solved_in(tmp_path / "in")
+    assert again.check is not None and again.check.figures["changes"] == 0
+    project = again.result.solution.projects.set_index("centre").loc[centre]
+    assert project["capex_cny"] == pytest.approx(cost)
