@@ -257,7 +257,7 @@ def test_engine_equals_branch_and_cut(cases: list[Case]) -> None:
             assert_true_claims(c)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
-    assert sum(c.exact.x is not None for c in cases) > 80
+    assert sum(c.exact.x is not None for c in cases) > 70  # contracts leave fewer a plan
 
 
 @pytest.mark.parametrize("first", range(4))
