@@ -28,7 +28,7 @@ from optimize.pv_siting.schema import SCHEMA, SITE_TYPES
 from optimize.result import StopReason
 from optimize.revision import ChangeWeights
 
-SEEDS = range(160)
+SEEDS = range(200)
 GOALS = (
     ("npv",), ("cost",), ("energy",), ("co2",), ("capacity",), ("changes",), ("energy", "npv"), ("npv", "co2", "cost"),
     ("changes", "npv"),
@@ -257,7 +257,7 @@ def test_engine_equals_branch_and_cut(cases: list[Case]) -> None:
             assert_true_claims(c)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}") from error
-    assert sum(c.exact.x is not None for c in cases) > 70  # contracts leave fewer a plan
+    assert sum(c.exact.x is not None for c in cases) > 85  # contracts leave fewer a plan
 
 
 @pytest.mark.parametrize("first", range(4))
@@ -284,7 +284,7 @@ def test_every_row_is_in_use(cases: list[Case]) -> None:
         assert isinstance(names, BlockNames)
         seen.update(name for name in ROWS if len(names.members(name)))
         seen.update(f"{t.id} {'hard' if t.hard else 'soft'}" for t in c.instance.targets.values())
-    assert not {name: seen[name] for name in (*ROWS, *SOFT_AND_HARD) if seen[name] < 15}
+    assert not {name: seen[name] for name in (*ROWS, *SOFT_AND_HARD) if seen[name] < 20}
 
 
 ROWS = (
