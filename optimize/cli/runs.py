@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optimize.city.schema import CITY
@@ -52,9 +53,10 @@ def _show(call: argparse.Namespace) -> int:
 
 
 def _verify(call: argparse.Namespace) -> int:
-    if all((place / SUMMARY).is_file() or not place.is_dir() for place in call.runs):
-        return max(_verify_run(run, call) for run in call.runs)
-    return _verify_stores(call)
+    below = {place: folders_below(place) for place in call.runs if not (place / SUMMARY).is_file()}
+    if any(runs or sealed for runs, sealed in below.values()):
+        return _verify_stores(below, call)
+    return max(_verify_run(run, call) for run in call.runs)
 
 
 def _verify_run(run: Path, call: argparse.Namespace) -> ExitCode:
@@ -66,15 +68,16 @@ def _verify_run(run: Path, call: argparse.Namespace) -> ExitCode:
     return ExitCode.SOLVED if verdict.verified else ExitCode.FAILED_CHECK
 
 
-def _verify_stores(call: argparse.Namespace) -> int:
-    """Everything below the folders named: a line for what is not as it should be, and the sums."""
-    runs, sealed = [], []
+def _verify_stores(
+    below: Mapping[Path, tuple[Sequence[Path], Sequence[Path]]], call: argparse.Namespace
+) -> int:
+    """Everything ``below`` the folders named: a line for what is not as it should be, and the sums."""
+    runs: list[Path] = []
+    sealed: list[Path] = []
     for place in call.runs:
-        below = folders_below(place)
-        runs += below[0]
-        sealed += below[1]
-    if not runs and not sealed:
-        raise UsageError(f"{', '.join(map(str, call.runs))}: no run was found there")
+        own_runs, own_sealed = below.get(place, ((place,), ()))
+        sealed += own_sealed
+        runs += own_runs if own_runs or own_sealed else (place,)  # what holds nothing is said to be no run
     codes = [_verify_sealed(folder, call) for folder in sealed]
     for run in runs:
         verdict = _verdict(run, call)
