@@ -102,15 +102,20 @@ def solve_from_multipliers(
     if start is not None and milp.violation(start) > _FEASIBLE:
         # A plan of another case may be good enough; to search around it would be worse than from scratch.
         mended, start = polish.mended(start), None
-    if mended is not None and watch.gap_reached:
+    enough = structure.sign * watch.within_gap(relaxed.bound)
+
+    def is_enough(x: FloatArray | None) -> bool:
+        return x is not None and structure.sign * milp.value(x) >= enough
+
+    if is_enough(mended):
         return solve_relaxed(milp, watch, relaxed, mended)
     if len(structure.columns) > _CORE_UP_TO:
         start = polish.best(start, mended, polish.quick_plan(), polish.first_plan())
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     quick = polish.quickly(polish.best(start, mended), relaxed.bound)
-    if not watch.gap_reached and not watch.must_stop:
+    if not is_enough(quick) and not watch.must_stop:
         quick = polish.best(quick, polish.decided(relaxed.bound))
-    if quick is not None and watch.gap_reached:
+    if is_enough(quick):
         return solve_relaxed(milp, watch, relaxed, quick)
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
     share = 1.0 if len(structure.columns) <= _POLISH_FROM else _SHARE_OF_CORE

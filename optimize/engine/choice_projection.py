@@ -11,6 +11,9 @@ c = B^-1 (b_P - A_P x) is the largest, and the choices x that it leaves are thos
 
 (Fourier and Motzkin).  So a search that exchanges choices is not held back by a c that was right for the
 plan before: what a year may spend becomes what all years up to it may.
+
+A column s >= 0 with a price p that eases one row, A_i x - a s <= b_i, is s = (A_i x - b_i) / a where no choice
+leaves the row room (a price on each change of a plan): the price goes to the choices, the row is gone.
 """
 
 from __future__ import annotations
@@ -56,8 +59,71 @@ class Projection:
 
 
 def project(s: ChoiceStructure) -> Projection | None:
-    """``s`` without the columns that only help; None where there are none or it cannot be done."""
+    """``s`` without the columns that only help or are always paid for; None where there are none or it cannot be done."""
     if not len(s.others) or len(s.columns) > _MOST_COLUMNS:
+        return None
+    paid = _without_paid(s)
+    helped = _without_helping(s if paid is None else paid.structure)
+    if paid is None or helped is None:
+        return helped or paid
+    return Projection(helped.structure, paid.kept[helped.kept], sp.csr_array(helped.prices @ paid.prices))
+
+
+def _without_paid(s: ChoiceStructure) -> Projection | None:
+    """``s`` without columns whose price every choice pays by what it uses of their only row."""
+    entries = sp.coo_array(s.others_link)
+    row, column = (np.asarray(place, dtype=np.int64) for place in entries.coords)
+    alone = (np.bincount(row, minlength=len(s.side))[row] == 1) & (
+        np.bincount(column, minlength=len(s.others))[column] == 1
+    )
+    fits = alone & (entries.data < 0) & ~s.equal[row]
+    fits &= (s.others_value[column] < 0) & (s.others_lower[column] == 0)
+    value, offset, gone, dropped = s.value.copy(), s.offset, [], []
+    for i, j, amount in zip(row[fits], column[fits], -entries.data[fits], strict=True):
+        of_choices = _use_of_row(s, i)
+        least, most = _ends(s, of_choices)
+        room = _ROUNDING * max(1.0, abs(s.side[i]))
+        if least < s.side[i] - room or (most - s.side[i]) / amount > s.others_upper[j]:
+            continue
+        price = s.others_value[j] / amount
+        value += price * of_choices
+        offset -= float(s.sign * price * s.side[i])
+        gone.append(i)
+        dropped.append(j)
+    if not gone:
+        return None
+    kept = np.setdiff1d(np.arange(len(s.others)), dropped)
+    rows = np.setdiff1d(np.arange(len(s.side)), gone)
+    choices = sp.csr_array(
+        sp.csc_array((s.link_coefficient, s.link_row, s.link_start), shape=(len(s.side), len(s.columns)))
+    )
+    use = sp.csr_array(sp.hstack([choices[rows], sp.csr_array(s.others_link)[rows][:, kept]]))
+    structure = _with_rows(replace(s, value=value, offset=offset), use, s.side[rows], rows, kept)
+    return Projection(structure, kept, _selection(rows, len(s.side)))
+
+
+def _use_of_row(s: ChoiceStructure, row: int) -> FloatArray:
+    """What each choice column uses of a linking row, shape (k,)."""
+    entry = np.flatnonzero(s.link_row == row)
+    use = np.zeros(len(s.columns))
+    use[np.searchsorted(s.link_start, entry, side="right") - 1] = s.link_coefficient[entry]
+    return use
+
+
+def _ends(s: ChoiceStructure, use: FloatArray) -> tuple[float, float]:
+    """Least and most that a choice of one column of each group (or of none, where it may be) uses."""
+    filled = np.flatnonzero(np.diff(s.group_start) > 0)
+    first, must = s.group_start[filled], s.must_choose[filled]
+    least, most = np.minimum.reduceat(use, first), np.maximum.reduceat(use, first)
+    return (
+        float(np.where(must, least, np.minimum(least, 0.0)).sum()),
+        float(np.where(must, most, np.maximum(most, 0.0)).sum()),
+    )
+
+
+def _without_helping(s: ChoiceStructure) -> Projection | None:
+    """``s`` without the columns that only help."""
+    if not len(s.others):
         return None
     helping, limiting = _helping(s)
     if not len(helping):

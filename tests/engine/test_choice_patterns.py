@@ -37,7 +37,7 @@ def prepared(seed: int) -> tuple[Milp, ChoiceStructure, LagrangianBound, Prices,
     milp = programme(seed)
     structure = find_structure(milp)
     assert structure is not None
-    watch = Watch(SolveOptions(gap=1e-6, time_limit_s=5.0, threads=2), maximise=True)
+    watch = Watch(SolveOptions(gap=1e-6, time_limit_s=2.0, threads=2), maximise=True)
     bound = LagrangianBound(structure)
     multipliers = bound.minimise(watch)
     assert multipliers is not None

@@ -91,3 +91,39 @@ def test_columns_that_do_more_than_help_stay() -> None:
     assert s is not None
     assert project(replace(s, others_value=np.full(len(s.others), -0.1))) is None
     assert project(replace(s, others_upper=np.full(len(s.others), 0.01))) is None
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_a_price_that_is_always_paid_goes_to_the_choices(maximise: bool) -> None:
+    rng = np.random.default_rng(5)
+    sign = 1.0 if maximise else -1.0
+    builder = MilpBuilder(maximise=maximise)
+    value = rng.uniform(1, 3, (GROUPS, OPTIONS))
+    x = builder.add_columns("x", (GROUPS, OPTIONS), upper=1, cost=sign * value, integral=True)
+    changes = builder.add_columns("changes", 1, upper=100.0, cost=-sign * 0.7)
+    group = np.repeat(np.arange(GROUPS), OPTIONS).reshape(x.shape)
+    builder.add_rows("choose", GROUPS, [(group, x, 1.0)], upper=1)
+    for _ in range(2):  # one is solved inside a block
+        builder.add_rows("budget", 1, [(0, x, rng.uniform(1, 2, x.shape))], upper=6.0)
+    # the first option of four groups is what is in force: without it, that is a change too
+    count = np.ones((GROUPS, OPTIONS))
+    count[:4] = 0.0
+    count[:4, 0] = -1.0
+    builder.add_rows("changed", 1, [(0, x, count), (0, changes[0], -2.0)], upper=-4.0)
+    milp = builder.build()
+    s = find_structure(milp)
+    assert s is not None
+    projection = project(s)
+    assert projection is not None and not len(projection.kept) and len(projection.structure.side) == 1
+    moved = projection.structure
+    for _ in range(20):
+        chosen = np.array([rng.integers(s.group_start[g], s.group_start[g + 1]) for g in range(s.num_groups)])
+        chosen = chosen[rng.random(len(chosen)) < 0.5]
+        point = np.zeros(milp.num_columns)
+        point[s.columns[chosen]] = 1.0
+        point[changes] = (count[point[x] > 0.5].sum() + 4.0) / 2.0
+        assert moved.sign * moved.value[chosen].sum() + moved.offset == pytest.approx(milp.value(point))
+    # a limit above what some choice uses is not always paid, nor is one of too small a column
+    some = replace(s, side=s.side + 0.5 * (s.scale * 4.0))
+    assert project(some) is None
+    assert project(replace(s, others_upper=np.full(len(s.others), 1.0))) is None

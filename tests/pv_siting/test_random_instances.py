@@ -28,6 +28,8 @@ from optimize.pv_siting.schema import SCHEMA, SITE_TYPES
 from optimize.result import StopReason
 from optimize.revision import ChangeWeights
 
+# solved once, in one process
+pytestmark = pytest.mark.xdist_group("random PV instances")
 SEEDS = range(200)
 GOALS = (
     ("npv",), ("cost",), ("energy",), ("co2",), ("capacity",), ("changes",), ("energy", "npv"), ("npv", "co2", "cost"),
