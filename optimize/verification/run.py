@@ -28,6 +28,8 @@ _SAME_FIGURE = 1e-9
 _SAME_OBJECTIVE = 1e-6
 # Room between a claimed bound and the one recomputed with outward rounding.
 _SAME_BOUND = 1e-8
+# Of sums of a few thousand terms, by their size.
+_ROUNDING = 1e-12
 _LISTED = 10
 
 
@@ -351,8 +353,12 @@ def _check_prices(
 def _compare_blocks(
     names: Sequence[str], claims: FloatArray, true: FloatArray, sign: float, verdict: Verdict
 ) -> None:
-    """Claims better than the block allows; a weaker one does no harm.  Both come as upper bounds."""
-    tolerance = _SAME_BOUND * np.maximum(1.0, np.abs(claims))
+    """Claims better than the block allows; a weaker one does no harm.  Both come as upper bounds.
+
+    What a small block is worth is a difference of sums as large as other blocks', and as exact as these.
+    """
+    rounding = _ROUNDING * float(np.abs(claims).max(initial=0.0))
+    tolerance = _SAME_BOUND * np.maximum(1.0, np.abs(claims)) + rounding
     wrong = np.flatnonzero(np.isnan(true) | (true - claims > tolerance))
     for position in wrong[:_LISTED]:
         found = "cannot be solved as a block" if np.isnan(true[position]) else f"{sign * true[position]:.17g}"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from optimize.cli import main, runs
@@ -20,6 +21,7 @@ from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.run_store import MANIFEST, SUMMARY, altered_files, file_digest, seal_of
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
+from optimize.verification.run import Verdict, _compare_blocks
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -270,6 +272,14 @@ def test_a_better_block_bound_is_found(copy: Path) -> None:
     seal(copy)
     code, answer = verify(copy)
     assert code == 5 and [f for f in answer["failures"] if f.startswith("blocks.csv: ")] == answer["failures"]
+
+
+def test_the_last_digits_of_large_blocks_are_no_claim_of_small_ones() -> None:
+    true = np.array([4.0e6, 1.1e-8])
+    for claim, found in ((8.0e-10, 0), (-0.1, 1)):
+        verdict = Verdict("run", "pv_siting")
+        _compare_blocks(["large", "small"], np.array([4.0e6, claim]), true, 1.0, verdict)
+        assert len(verdict.failures) == found
 
 
 def test_a_row_named_as_block_that_is_none_is_found(copy: Path) -> None:
