@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from optimize.clauses import REVISE, ClauseTarget
+from optimize.errors import Fault
 
 STATES = ("proposed", "budgeted", "tendered", "contracted", "on_site", "accepted")
 # From here on a project is a fact: it stays as it is, at what it costs in fact.
@@ -44,6 +47,26 @@ class Decision:
     @property
     def columns(self) -> list[str]:
         return [*self.what, *self.when, *self.pays]
+
+
+def find_revision_faults(
+    programme: str, parameters: Mapping[str, Any], targets: Mapping[str, ClauseTarget]
+) -> Iterator[Fault]:
+    """What no programme can be revised by: a first open year beyond the plan, a deadline for changes."""
+    behind = int(parameters["base_year"]) + int(parameters["num_years"])
+    opened = int(parameters["revision.first_open_year"])
+    if opened > behind:
+        expected = f"at most {behind}, when no year of the plan is open"
+        yield Fault("instance.toml", "revision.first_open_year", expected, str(opened))
+    yield from find_deadline_faults(programme, targets)
+
+
+def find_deadline_faults(programme: str, targets: Mapping[str, ClauseTarget]) -> Iterator[Fault]:
+    """A deadline for the changes of a programme, or of the city."""
+    if REVISE in targets and targets[REVISE].deadline_year is not None:
+        key = f"{programme}.clauses.{REVISE}.deadline_year"
+        found = str(targets[REVISE].deadline_year)
+        yield Fault("instance.toml", key, "none: changes are counted at once", found, "remove it")
 
 
 def find_changes(

@@ -14,7 +14,6 @@ import pandas as pd
 from optimize.city.instance import DATACENTER, MUNICIPAL, PV_SITING, WATER, City, derive_city
 from optimize.city.schema import CITY, CO2, ENERGY, SCHEMA
 from optimize.city.water_demand import present_water_m3, rows_by_id, yearly_demand_m3
-from optimize.clauses import REVISE
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.fingerprint import fingerprint_files
 from optimize.io.instance_folder import (
@@ -26,6 +25,7 @@ from optimize.io.instance_folder import (
 from optimize.io.run_store import file_digest
 from optimize.io.validation import locate, nearest
 from optimize.programme import Programme
+from optimize.revision import find_deadline_faults
 from optimize.schema import InstanceData
 
 _ROOM = 1e-9
@@ -154,11 +154,7 @@ def _budget_faults(data: InstanceData, parts: Mapping[str, InstanceData]) -> Ite
 
 
 def _target_faults(data: InstanceData) -> Iterator[Fault]:
-    if REVISE in data.targets and data.targets[REVISE].deadline_year is not None:
-        yield Fault(
-            "instance.toml", f"city.clauses.{REVISE}.deadline_year", "none: changes are counted at once",
-            str(data.targets[REVISE].deadline_year), "remove it",
-        )  # fmt: skip
+    yield from find_deadline_faults(CITY, data.targets)
     for clause, path in ((ENERGY, "city.baseline_energy_tce"), (CO2, "city.baseline_co2_t")):
         if clause in data.targets and data.parameters[path] is None:
             mend = "say what public institutions use without any plan"

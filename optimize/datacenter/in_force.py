@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from optimize.clauses import REVISE
 from optimize.datacenter.heat import distances_km
 from optimize.datacenter.instance import FloatArray, Instance, rows_of
 from optimize.datacenter.kinds import ACTIONS, NONE
 from optimize.datacenter.measures import BoolArray, IntArray
 from optimize.errors import Fault
 from optimize.finance import discount_factor
-from optimize.revision import FROZEN_STATES, ChangeWeights
+from optimize.revision import FROZEN_STATES, ChangeWeights, find_revision_faults
 from optimize.schema import InstanceData
 from optimize.warm_start import positions_of
 
@@ -162,17 +161,7 @@ def find_in_force_faults(data: InstanceData) -> Iterator[Fault]:
     """
     first = int(data.parameters["base_year"])
     years = range(first, first + int(data.parameters["num_years"]))
-    opened = int(data.parameters["revision.first_open_year"])
-    if opened > years[-1] + 1:
-        yield Fault(
-            "instance.toml", "revision.first_open_year",
-            f"at most {years[-1] + 1}, when no year of the plan is open", str(opened),
-        )  # fmt: skip
-    if REVISE in data.targets and data.targets[REVISE].deadline_year is not None:
-        yield Fault(
-            "instance.toml", f"{REVISE}.deadline_year", "none: changes are counted at once",
-            str(data.targets[REVISE].deadline_year),
-        )  # fmt: skip
+    yield from find_revision_faults(data.programme, data.parameters, data.targets)
     for row, project in enumerate(rows_of(data.tables["plan_in_force"])):
         for column, expected, found in _misfits(project):
             yield Fault("plan_in_force", column, expected, f"'{found}'", row=row)

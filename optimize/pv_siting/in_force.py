@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from optimize.clauses import REVISE
 from optimize.errors import Fault
 from optimize.pv_siting.schema import EMC, HOT_WATER_PROJECT, OFFER, OWN_LEVEL
 from optimize.pv_siting.site_codes import positions
-from optimize.revision import FROZEN_STATES, ChangeWeights
+from optimize.revision import FROZEN_STATES, ChangeWeights, find_revision_faults
 from optimize.schema import InstanceData
 
 FloatArray = NDArray[np.float64]
@@ -144,17 +143,7 @@ def find_in_force_faults(data: InstanceData) -> Iterator[Fault]:
         yield Fault("plan_in_force", "configuration", "a configuration or an offer", found, row=row)
     yield from _faults_of_frozen(data, years)
     yield from _faults_of_frozen_locks(data)
-    opened = int(data.parameters["revision.first_open_year"])
-    if opened > years[-1] + 1:
-        yield Fault(
-            "instance.toml", "revision.first_open_year",
-            f"at most {years[-1] + 1}, when no year of the plan is open", str(opened),
-        )  # fmt: skip
-    if REVISE in data.targets and data.targets[REVISE].deadline_year is not None:
-        yield Fault(
-            "instance.toml", f"targets.{REVISE}.deadline_year", "none: changes are counted at once",
-            str(data.targets[REVISE].deadline_year),
-        )  # fmt: skip
+    yield from find_revision_faults(data.programme, data.parameters, data.targets)
 
 
 def _faults_of_frozen(data: InstanceData, years: range) -> Iterator[Fault]:

@@ -421,3 +421,4 @@ def test_faults_of_locks_and_parameters() -> None:
         "at most 2025, when no year of the plan is open",
         "none: changes are counted at once",
     }
+    assert "datacenter.clauses.CITY-REVISE.deadline_year" in {fault.column for fault in faults}
