@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -81,3 +84,70 @@ def titled_line(title: str, unit: str, *, quiet: bool) -> Iterator[ProgressLine 
     line = ProgressLine(title, unit)
     with Live(line, console=console, refresh_per_second=4, transient=True):
         yield line
+
+
+Told = Callable[[TracePoint], None]
+# Lines of a progress file come no faster than this; what comes in between is told by the next one.
+_LEAST_S_BETWEEN_LINES = 0.2
+
+
+class _ProgressLines:
+    """Writes each new best plan or bound as a JSON line, the newest at the latest when it is closed."""
+
+    def __init__(self, stream: TextIO, about: dict[str, Any]) -> None:
+        self._stream, self._about = stream, about
+        self._written_at = 0.0
+        self._waiting: TracePoint | None = None
+        # engines tell from several threads
+        self._lock = threading.Lock()
+
+    def __call__(self, point: TracePoint) -> None:
+        with self._lock:
+            self._waiting = point
+            if time.monotonic() - self._written_at >= _LEAST_S_BETWEEN_LINES:
+                self._write()
+
+    def close(self) -> None:
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        point = self._waiting
+        if point is None:
+            return
+        told = {"seconds": round(point.seconds, 3), "plan": point.plan, "bound": point.bound}
+        line = {**self._about, **told, "gap": relative_gap(point.plan, point.bound)}
+        print(json.dumps(line), file=self._stream, flush=True)
+        self._waiting, self._written_at = None, time.monotonic()
+
+
+@contextlib.contextmanager
+def progress_lines(path: Path | None, **about: Any) -> Iterator[Told | None]:
+    """Appends a JSON object per new plan or bound to a file, for programs that watch a solve; None: nowhere.
+
+    Parameters
+    ----------
+    about : programme, goal and unit, repeated in every line.
+    """
+    if path is None:
+        yield None
+        return
+    with path.open("a", encoding="utf-8") as stream:
+        lines = _ProgressLines(stream, about)
+        try:
+            yield lines
+        finally:
+            lines.close()
+
+
+def told_to(*listeners: Told | None) -> Told | None:
+    """One listener for those that are there; None where nobody listens."""
+    present = [listener for listener in listeners if listener is not None]
+    if not present:
+        return None
+
+    def tell(point: TracePoint) -> None:
+        for listener in present:
+            listener(point)
+
+    return tell

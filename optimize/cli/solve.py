@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from optimize.cli.arguments import Commands, add_instance_arguments, add_solve_arguments, overrides_of
 from optimize.cli.joint import solve_joint
 from optimize.cli.output import instance_line, print_warnings
-from optimize.cli.progress import live_line, stopping_softly
+from optimize.cli.progress import live_line, progress_lines, stopping_softly, told_to
 from optimize.errors import ExitCode, UsageError, gravest
 from optimize.io.instance_folder import LoadedProgramme, read_instance
 from optimize.programme import SolveOptions
@@ -23,6 +23,7 @@ from optimize.report import text
 from optimize.report.store import store_run
 from optimize.report.summary import STATUS_CODES, json_line, summarise_run
 from optimize.solve import solve
+from optimize.studies.scenarios import Scenario, find_scenario, read_scenarios
 
 
 def add_parsers(commands: Commands) -> None:
@@ -40,13 +41,23 @@ def add_parsers(commands: Commands) -> None:
         "--joint", action="store_true", help="plan all programmes together under one public budget"
     )
     command.add_argument("--json", action="store_true", help="one JSON object per programme on stdout")
+    command.add_argument(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        help="append a JSON line per new plan or bound, for programs that watch",
+    )
+    command.add_argument("--scenarios", type=Path, metavar="FILE", help="where --scenario is found")
+    command.add_argument(
+        "--scenario", metavar="NAME", help="solve the instance as this scenario of --scenarios changes it"
+    )
 
 
 def _solve(call: argparse.Namespace) -> int:
+    scenario = scenario_asked(call)
     if call.joint:
-        return solve_joint(call)
-    overrides = overrides_of(call.settings)
-    instance = read_instance(call.path, PROGRAMMES, call.programme, overrides)
+        return solve_joint(call, scenario)
+    instance = read_instance(call.path, PROGRAMMES, call.programme, scenario.overrides, scenario.changes)
     if call.write_model is not None:
         if len(instance.programmes) != 1:
             raise UsageError("--write-model writes one model: name one --programme")
@@ -68,7 +79,7 @@ def _solve(call: argparse.Namespace) -> int:
                 print(f"{part.programme.name}: not solved, interrupted", file=sys.stderr)
                 codes.append(ExitCode.NO_PLAN)
                 continue
-            codes.append(_solve_programme(call, part, goals, overrides, interrupt))
+            codes.append(_solve_programme(call, part, goals, scenario, interrupt))
     if not call.json and ExitCode.SOLVED in codes:
         print(
             f"Next: optimize show {call.results}/…/RUN · optimize solve {call.path} --set budgets.scale=0.8"
@@ -76,17 +87,40 @@ def _solve(call: argparse.Namespace) -> int:
     return gravest(codes)
 
 
+def scenario_asked(call: argparse.Namespace) -> Scenario:
+    """The scenario named, with ``--set`` for what it does not set itself; without one only that.
+
+    Raises
+    ------
+    UsageError : only one of --scenario and --scenarios is given, or there is no such scenario.
+    """
+    settings = overrides_of(call.settings)
+    if call.scenario is None and call.scenarios is None:
+        return Scenario("", "", "", settings)
+    if call.scenario is None or call.scenarios is None:
+        raise UsageError(
+            "--scenario NAME and --scenarios FILE go together; `optimize run` solves all of a file"
+        )
+    found = find_scenario(read_scenarios(call.scenarios), call.scenario, call.scenarios)
+    return dataclasses.replace(found, overrides={**settings, **found.overrides})
+
+
 def _solve_programme(
     call: argparse.Namespace,
     part: LoadedProgramme,
     goals: tuple[str, ...],
-    overrides: dict[str, Any],
+    scenario: Scenario,
     interrupt: threading.Event,
 ) -> ExitCode:
     programme, data = part.programme, part.data
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     began = time.monotonic()
-    with live_line(programme, goals[-1], quiet=call.json) as progress:
+    unit = programme.goal(goals[-1]).unit
+    about = {"programme": programme.name, "goal": goals[-1], "unit": unit}
+    with (
+        live_line(programme, goals[-1], quiet=call.json) as line,
+        progress_lines(call.progress, **about) as lines,
+    ):
         options = SolveOptions(
             goal=goals,
             gap=call.gap,
@@ -94,14 +128,18 @@ def _solve_programme(
             threads=call.threads,
             seed=call.seed,
             engine=call.engine,
-            progress=progress,
+            progress=told_to(line, lines),
             interrupt=interrupt,
             write_model=call.write_model,
         )
         solved = solve(programme, data, options)
     seconds = time.monotonic() - began
     summary = summarise_run(programme, data, solved, options, seconds)
-    folder = store_run(call.results, call.path, programme, data, solved, options, summary, overrides, started)
+    told = None if call.scenario is None else scenario.told()
+    folder = store_run(
+        call.results, call.path, programme, data, solved, options, summary, scenario.overrides, started,
+        told, scenario.changes,
+    )  # fmt: skip
     run = None if folder is None else folder.as_posix()
     if call.json:
         print(json.dumps(json_line(summary, run), ensure_ascii=False, allow_nan=False), flush=True)

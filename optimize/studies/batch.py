@@ -269,7 +269,7 @@ class _Work:
             home = batch.results / case.programme / fingerprint
             self._places[case.programme] = place_of_instance(batch.instance, programme, home)
         scenario = case.scenario
-        told = {"name": scenario.name, "zh": scenario.zh, "en": scenario.en}
+        told = scenario.told()
         manifest = {
             **self._places[case.programme],
             **answer.manifest,

@@ -51,6 +51,10 @@ class Scenario:
     changes: tuple[TableChange, ...] = ()
     varies: Mapping[str, Any] = field(default_factory=dict)
 
+    def told(self) -> dict[str, str]:
+        """How a run names its scenario."""
+        return {"name": self.name, "zh": self.zh, "en": self.en}
+
 
 def read_scenarios(path: Path) -> list[Scenario]:
     """All scenarios of a file, grids and samples expanded, in the order of the file.
@@ -75,6 +79,20 @@ def read_scenarios(path: Path) -> list[Scenario]:
     if reader.faults:
         raise InputFaults(reader.faults)
     return found
+
+
+def find_scenario(scenarios: Sequence[Scenario], name: str, path: Path) -> Scenario:
+    """The scenario called ``name`` of those that were read from ``path``.
+
+    Raises
+    ------
+    UsageError : there is none.
+    """
+    for scenario in scenarios:
+        if scenario.name == name:
+            return scenario
+    hint = nearest(name, [scenario.name for scenario in scenarios])
+    raise UsageError(f"{path} has no scenario {name!r}" + (f"; {hint}" if hint else ""))
 
 
 class _Reader:
