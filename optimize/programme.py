@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,10 @@ import pandas as pd
 from optimize.checking import CheckReport, ProjectFigures
 from optimize.errors import Fault
 from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
+from optimize.names import Engine
 from optimize.result import KeptGoal, Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
 from optimize.warm_start import WarmStart
-
-Engine = Literal["auto", "formulation", "fast"]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from optimize.city.schema import CITY, SCHEMA
+from optimize.city.schema import SCHEMA
 from optimize.datacenter.example import example as centres_example
 from optimize.datacenter.schema import SCHEMA as CENTRES_SCHEMA
+from optimize.names import CITY
 from optimize.pv_siting import catalogue
 from optimize.pv_siting.schema import SCHEMA as PV_SCHEMA
 from optimize.schema import InstanceDraft, Schema

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from optimize.city.instance import DATACENTER, MUNICIPAL, PV_SITING, WATER, City, derive_city
-from optimize.city.schema import CITY, CO2, ENERGY, SCHEMA
+from optimize.city.schema import CO2, ENERGY, SCHEMA
 from optimize.city.water_demand import present_water_m3, rows_by_id, yearly_demand_m3
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.fingerprint import fingerprint_files
@@ -24,6 +24,7 @@ from optimize.io.instance_folder import (
 )
 from optimize.io.run_store import file_digest
 from optimize.io.validation import locate, nearest
+from optimize.names import CITY
 from optimize.programme import Programme
 from optimize.revision import find_deadline_faults
 from optimize.schema import InstanceData

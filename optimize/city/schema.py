@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from optimize.clauses import CLAUSES, REVISE
+from optimize.names import CITY
 from optimize.schema import COMMON_PARAMETERS, Column, Parameter, Schema, Table
-
-CITY = "city"
 
 BUDGETS = Table(
     "budgets",

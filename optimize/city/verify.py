@@ -18,11 +18,11 @@ from optimize.city.instance import WATER, City
 from optimize.city.parts import certified_arrays, choice_parts, extreme_changes, in_order
 from optimize.city.plan import SILOS, CityPlan, read_plan, tables_of
 from optimize.city.reading import read_city_of
-from optimize.city.schema import CITY
 from optimize.city.water_part import exact_part, relaxed_part
 from optimize.errors import UnreadablePlan
 from optimize.io.run_instance import folder_of
 from optimize.io.run_store import read_manifest, read_summary, read_text_table
+from optimize.names import CITY
 from optimize.programme import Programme, StatedArrays
 from optimize.verification.run import Verdict, verify_plan
 

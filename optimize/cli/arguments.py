@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from optimize.errors import UsageError
-from optimize.programme import Engine
-from optimize.registry import PROGRAMMES
+from optimize.names import PROGRAMME_NAMES, Engine
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -21,7 +20,7 @@ def add_instance_arguments(command: argparse.ArgumentParser) -> None:
         "--programme",
         action="append",
         default=[],
-        choices=[p.name for p in PROGRAMMES],
+        choices=PROGRAMME_NAMES,
         help="only this programme (may be repeated)",
     )
     command.add_argument(

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from optimize.city.schema import CITY
 from optimize.cli.arguments import Commands, count
 from optimize.errors import ExitCode
+from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.studies.compare import compare_runs
 from optimize.studies.compare_report import comparison_json, comparison_lines, comparison_tables

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from optimize.city.example import example_city
 from optimize.city.reading import holds_city, read_city
-from optimize.city.schema import CITY
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.cli.arguments import Commands, add_instance_arguments, overrides_of, seed
 from optimize.cli.output import fault_record, instance_line, print_warnings
@@ -16,6 +15,7 @@ from optimize.errors import ExitCode, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.io.schema_docs import instances_page
 from optimize.io.write import write_instance
+from optimize.names import CITY
 from optimize.registry import PROGRAMMES, find_programme
 
 

@@ -10,11 +10,11 @@ import time
 
 from optimize.city.checker import city_goals
 from optimize.city.reading import read_city
-from optimize.city.schema import CITY
 from optimize.city.solve import solve_city
 from optimize.cli.output import instance_line, print_warnings
 from optimize.cli.progress import progress_lines, stopping_softly, titled_line, told_to
 from optimize.errors import ExitCode, UsageError
+from optimize.names import CITY
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.report.city import city_json, city_lines, store_city, summarise_city

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from optimize.city.schema import CITY
 from optimize.city.verify import is_city_run, verify_city
 from optimize.cli.arguments import Commands
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_store import SUMMARY, altered_files, folders_below, read_manifest, read_summary
+from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.report import text
 from optimize.report.city import city_json, city_lines

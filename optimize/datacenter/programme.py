@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from optimize.datacenter.checker import check
-from optimize.datacenter.checker_revision import change_tables
-from optimize.datacenter.data_checks import find_faults, find_warnings
-from optimize.datacenter.example import example
-from optimize.datacenter.fast import prefer_fast, solve_fast, unsupported_by_fast
-from optimize.datacenter.generator import FAMILIES, SIZES, generate
-from optimize.datacenter.instance import Instance, load
-from optimize.datacenter.levels import state_levels
-from optimize.datacenter.recounted import recount_projects
-from optimize.datacenter.report import summarise
-from optimize.datacenter.restated import restate_options
 from optimize.datacenter.schema import SCHEMA
-from optimize.datacenter.solution import Solution, read_plan
-from optimize.datacenter.solution import plan_tables as tables_of_plan
-from optimize.datacenter.stated import state_arrays
-from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
-from optimize.result import Result
+from optimize.deferred import Deferred
+from optimize.names import FAMILIES, SIZES
+from optimize.programme import Factor, Goal, Programme, ProjectTable
 
 PROJECT_TABLES = (
     ProjectTable(
@@ -60,18 +45,6 @@ FACTORS = (
 )
 
 
-def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
-    """The plan for people, and what it changes of the plan in force."""
-    return {**tables_of_plan(instance, solution), **change_tables(instance, solution.projects)}
-
-
-def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
-    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
-    from optimize.datacenter import formulation
-
-    return formulation.solve_formulation(instance, options)
-
-
 PROGRAMME = Programme(
     name="datacenter",
     zh="数据中心",
@@ -84,28 +57,28 @@ PROGRAMME = Programme(
         Goal("co2", True, "tCO2/a", "年碳减排量", "CO2 avoided a year"),
         Goal("changes", False, "count", "调整项数", "changes to the plan in force"),
     ),
-    find_faults=find_faults,
-    find_warnings=find_warnings,
-    load=load,
-    solve_formulation=solve_formulation,
-    solve_fast=solve_fast,
-    unsupported_by_fast=unsupported_by_fast,
-    prefer_fast=prefer_fast,
-    check=check,
-    plan_tables=plan_tables,
-    read_plan=read_plan,
-    state_arrays=state_arrays,
-    summarise=summarise,
-    example=example,
-    sizes=(*SIZES, "shanghai"),
-    families=FAMILIES,
-    generate=generate,
-    state_levels=state_levels,
+    find_faults=Deferred("optimize.datacenter.data_checks", "find_faults"),
+    find_warnings=Deferred("optimize.datacenter.data_checks", "find_warnings"),
+    load=Deferred("optimize.datacenter.instance", "load"),
+    solve_formulation=Deferred("optimize.datacenter.formulation", "solve_formulation"),
+    solve_fast=Deferred("optimize.datacenter.fast", "solve_fast"),
+    unsupported_by_fast=Deferred("optimize.datacenter.fast", "unsupported_by_fast"),
+    prefer_fast=Deferred("optimize.datacenter.fast", "prefer_fast"),
+    check=Deferred("optimize.datacenter.checker", "check"),
+    plan_tables=Deferred("optimize.datacenter.report", "run_tables"),
+    read_plan=Deferred("optimize.datacenter.solution", "read_plan"),
+    state_arrays=Deferred("optimize.datacenter.stated", "state_arrays"),
+    summarise=Deferred("optimize.datacenter.report", "summarise"),
+    example=Deferred("optimize.datacenter.example", "example"),
+    sizes=SIZES["datacenter"],
+    families=FAMILIES["datacenter"],
+    generate=Deferred("optimize.datacenter.generator", "generate"),
+    state_levels=Deferred("optimize.datacenter.levels", "state_levels"),
     project_tables=PROJECT_TABLES,
     lockable=(("centres", "centre"),),
     row_words=ROW_WORDS,
     factors=FACTORS,
-    restate_options=restate_options,
-    recount_projects=recount_projects,
+    restate_options=Deferred("optimize.datacenter.restated", "restate_options"),
+    recount_projects=Deferred("optimize.datacenter.recounted", "recount_projects"),
     resumes=True,
 )

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pandas as pd
+
 from optimize.checking import CheckReport
-from optimize.datacenter.checker_revision import changes_of
+from optimize.datacenter.checker_revision import change_tables, changes_of
 from optimize.datacenter.instance import Instance
-from optimize.datacenter.solution import Solution
+from optimize.datacenter.solution import Solution, plan_tables
 from optimize.programme import Summary
 from optimize.revision import revision_words
 
 _MOST_NAMED = 4
+
+
+def run_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan for people, and what it changes of the plan in force."""
+    return {**plan_tables(instance, solution), **change_tables(instance, solution.projects)}
 
 
 def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Summary:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimize.city.schema import CITY
 from optimize.city.verify import is_city_run, verify_city
 from optimize.engine.highs import write_model
 from optimize.errors import UsageError
 from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import MANIFEST, SUMMARY, file_digest, read_manifest, read_summary
+from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.report.summary import versions
 from optimize.report.verdict import verdict_json

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 
 from optimize.city.reading import read_city
-from optimize.city.schema import CITY
 from optimize.errors import ExitCode, UsageError, gravest
 from optimize.io.instance_folder import read_instance
 from optimize.io.run_store import read_text_table, text_cells
@@ -21,6 +20,7 @@ from optimize.monthly.job import Job
 from optimize.monthly.periods import Name, Period
 from optimize.monthly.revise import RevisionRules, revise, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Slices, Subject
+from optimize.names import CITY
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.report import text

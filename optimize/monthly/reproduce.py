@@ -20,7 +20,8 @@ from optimize.io.run_store import altered_files, read_manifest, read_summary, ta
 from optimize.io.warm_starts import read_warm_start
 from optimize.monthly.decide import tables_in
 from optimize.monthly.solving import CitySubject, ProgrammeSubject, Slices, Subject
-from optimize.programme import Engine, SolveOptions
+from optimize.names import Engine
+from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.report.summary import versions
 from optimize.result import StopReason

@@ -19,13 +19,13 @@ from optimize.city.checker import check_city, city_goals
 from optimize.city.instance import City
 from optimize.city.plan import read_plan
 from optimize.city.result import SolvedCity
-from optimize.city.schema import CITY
 from optimize.city.solve import solve_city
 from optimize.errors import UnreadablePlan
 from optimize.io.run_store import text_cells
 from optimize.io.warm_starts import warm_start_of
 from optimize.monthly.checkpoints import Checkpoint, Checkpoints, question_key
 from optimize.monthly.stability import CHANGES, without_fines
+from optimize.names import CITY
 from optimize.programme import Goal, Programme, SolveOptions
 from optimize.report.city import city_tables, summarise_city
 from optimize.report.stored import run_tables

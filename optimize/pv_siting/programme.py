@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
-from optimize.pv_siting.checker import check
-from optimize.pv_siting.checker_revision import change_tables
-from optimize.pv_siting.fast import prefer_fast, solve_fast, unsupported_by_fast
-from optimize.pv_siting.generator import FAMILIES, SIZES, example, generate
-from optimize.pv_siting.instance import Instance, find_faults, load
-from optimize.pv_siting.levels import state_levels
-from optimize.pv_siting.plausibility import find_warnings
-from optimize.pv_siting.recounted import recount_projects
-from optimize.pv_siting.report import summarise
-from optimize.pv_siting.restated import restate_options
+from optimize.deferred import Deferred
+from optimize.names import FAMILIES, SIZES
+from optimize.programme import Factor, Goal, Programme, ProjectTable
 from optimize.pv_siting.schema import SCHEMA
-from optimize.pv_siting.solution import Solution, read_plan
-from optimize.pv_siting.solution import plan_tables as tables_of_plan
-from optimize.pv_siting.stated import state_arrays
-from optimize.result import Result
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -63,46 +49,34 @@ FACTORS = (
 )
 
 
-def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
-    """The plan for people, and what it changes of the plan in force."""
-    return {**tables_of_plan(instance, solution), **change_tables(instance, solution.projects)}
-
-
-def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
-    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
-    from optimize.pv_siting import formulation
-
-    return formulation.solve_formulation(instance, options)
-
-
 PROGRAMME = Programme(
     name="pv_siting",
     zh="公共机构光伏",
     en="Public-sector PV",
     schema=SCHEMA,
     goals=GOALS,
-    find_faults=find_faults,
-    find_warnings=find_warnings,
-    load=load,
-    solve_formulation=solve_formulation,
-    solve_fast=solve_fast,
-    unsupported_by_fast=unsupported_by_fast,
-    prefer_fast=prefer_fast,
-    check=check,
-    plan_tables=plan_tables,
-    read_plan=read_plan,
-    state_arrays=state_arrays,
-    summarise=summarise,
-    example=example,
-    sizes=SIZES,
-    families=FAMILIES,
-    generate=generate,
-    state_levels=state_levels,
+    find_faults=Deferred("optimize.pv_siting.instance", "find_faults"),
+    find_warnings=Deferred("optimize.pv_siting.plausibility", "find_warnings"),
+    load=Deferred("optimize.pv_siting.instance", "load"),
+    solve_formulation=Deferred("optimize.pv_siting.formulation", "solve_formulation"),
+    solve_fast=Deferred("optimize.pv_siting.fast", "solve_fast"),
+    unsupported_by_fast=Deferred("optimize.pv_siting.fast", "unsupported_by_fast"),
+    prefer_fast=Deferred("optimize.pv_siting.fast", "prefer_fast"),
+    check=Deferred("optimize.pv_siting.checker", "check"),
+    plan_tables=Deferred("optimize.pv_siting.report", "run_tables"),
+    read_plan=Deferred("optimize.pv_siting.solution", "read_plan"),
+    state_arrays=Deferred("optimize.pv_siting.stated", "state_arrays"),
+    summarise=Deferred("optimize.pv_siting.report", "summarise"),
+    example=Deferred("optimize.pv_siting.generator", "example"),
+    sizes=SIZES["pv_siting"],
+    families=FAMILIES["pv_siting"],
+    generate=Deferred("optimize.pv_siting.generator", "generate"),
+    state_levels=Deferred("optimize.pv_siting.levels", "state_levels"),
     project_tables=PROJECT_TABLES,
     lockable=(("sites", "site"),),
     row_words=ROW_WORDS,
     factors=FACTORS,
-    restate_options=restate_options,
-    recount_projects=recount_projects,
+    restate_options=Deferred("optimize.pv_siting.restated", "restate_options"),
+    recount_projects=Deferred("optimize.pv_siting.recounted", "recount_projects"),
     resumes=True,
 )

@@ -6,10 +6,15 @@ import pandas as pd
 
 from optimize.checking import CheckReport
 from optimize.programme import Summary
-from optimize.pv_siting.checker_revision import changes_of
+from optimize.pv_siting.checker_revision import change_tables, changes_of
 from optimize.pv_siting.instance import Instance
 from optimize.pv_siting.solution import Solution, plan_tables
 from optimize.revision import revision_words
+
+
+def run_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan for people, and what it changes of the plan in force."""
+    return {**plan_tables(instance, solution), **change_tables(instance, solution.projects)}
 
 
 def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Summary:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pvlib import iotools, irradiance
 
 from optimize.errors import Fault, InputFaults
 from optimize.pv_siting.schema import WEATHER
@@ -62,6 +61,8 @@ def read_weather_file(path: Path, utc_offset_h: float) -> pd.DataFrame:
 
 def _read(path: Path) -> tuple[pd.DataFrame, bool]:
     """Columns under pvlib's names by time, and whether each calendar year stands for itself."""
+    from pvlib import iotools  # half a second, and few instances bring a weather file
+
     if not path.is_file():
         raise InputFaults(
             [
@@ -88,6 +89,8 @@ def _read(path: Path) -> tuple[pd.DataFrame, bool]:
 
 def _from_components(path: Path, frame: pd.DataFrame, about: dict[str, object]) -> pd.DataFrame:
     """Global, direct normal and diffuse irradiance from those on PVGIS' horizontal plane, W/m2."""
+    from pvlib import irradiance  # as in `_read`
+
     missing = [name for name in _COMPONENTS if name not in frame.columns]
     if missing:
         found = f"only {', '.join(frame.columns)}"

@@ -14,8 +14,8 @@ from optimize.city.instance import City
 from optimize.city.plan import SILOS, CityPlan, plan_tables, split_table, tables_below
 from optimize.city.reading import city_files
 from optimize.city.result import CityResult, SolvedCity
-from optimize.city.schema import CITY
 from optimize.io.run_store import file_digest, save_run
+from optimize.names import CITY
 from optimize.programme import Goal, SolveOptions
 from optimize.report import text
 from optimize.report.stored import certificate_tables

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from optimize.city.schema import CITY
 from optimize.io.table_changes import changes_of
+from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.report.text import money
 from optimize.studies.compare_sides import Side

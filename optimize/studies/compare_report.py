@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from optimize.city.schema import CITY
+from optimize.names import CITY
 from optimize.report.text import amount, grouped, money, percent
 from optimize.studies.compare import REST, Comparison, title_of
 from optimize.studies.tables import aligned, plain_records

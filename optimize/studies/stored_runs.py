@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from optimize.city.plan import SILOS
-from optimize.city.schema import CITY
 from optimize.errors import UsageError
 from optimize.io.run_store import altered_files, read_manifest, read_summary, read_text_table
+from optimize.names import CITY
 from optimize.programme import Programme, ProjectTable
 
 _ABOUT = ("name_zh", "name_en", "district")

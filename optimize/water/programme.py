@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from optimize.programme import Factor, Goal, Programme, ProjectTable, SolveOptions
-from optimize.result import Result
-from optimize.water.checker import check
-from optimize.water.example import example
-from optimize.water.fast import prefer_fast, unsupported_by_fast
-from optimize.water.fast_levels import NetworkLevels
-from optimize.water.generator import FAMILIES, SIZES, generate
-from optimize.water.infeasible import solve_fast_or_explain
-from optimize.water.instance import LOCKABLE, Instance, find_faults, find_warnings, load
-from optimize.water.report import summarise
+from optimize.deferred import Deferred
+from optimize.names import FAMILIES, SIZES
+from optimize.programme import Factor, Goal, Programme, ProjectTable
+from optimize.water.instance import LOCKABLE
 from optimize.water.schema import SCHEMA
-from optimize.water.solution import Solution, plan_tables, read_plan
-from optimize.water.stated import state_arrays
 
 GOALS = (
     Goal("npv", True, "CNY", "净现值", "net present value"),
@@ -46,37 +38,30 @@ FACTORS = (
 )  # fmt: skip
 
 
-def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
-    """As in `formulation`; Pyomo is loaded when it is asked for, not by every command."""
-    from optimize.water import formulation
-
-    return formulation.solve_formulation(instance, options)
-
-
 PROGRAMME = Programme(
     name="water",
     zh="再生水利用",
     en="Reclaimed water",
     schema=SCHEMA,
     goals=GOALS,
-    find_faults=find_faults,
-    find_warnings=find_warnings,
-    load=load,
-    solve_formulation=solve_formulation,
-    solve_fast=solve_fast_or_explain,
-    unsupported_by_fast=unsupported_by_fast,
-    prefer_fast=prefer_fast,
-    check=check,
-    plan_tables=plan_tables,
-    read_plan=read_plan,
-    state_arrays=state_arrays,
-    summarise=summarise,
-    example=example,
-    sizes=(*SIZES, "shanghai"),
-    families=FAMILIES,
-    generate=generate,
+    find_faults=Deferred("optimize.water.instance", "find_faults"),
+    find_warnings=Deferred("optimize.water.instance", "find_warnings"),
+    load=Deferred("optimize.water.instance", "load"),
+    solve_formulation=Deferred("optimize.water.formulation", "solve_formulation"),
+    solve_fast=Deferred("optimize.water.infeasible", "solve_fast_or_explain"),
+    unsupported_by_fast=Deferred("optimize.water.fast", "unsupported_by_fast"),
+    prefer_fast=Deferred("optimize.water.fast", "prefer_fast"),
+    check=Deferred("optimize.water.checker", "check"),
+    plan_tables=Deferred("optimize.water.solution", "plan_tables"),
+    read_plan=Deferred("optimize.water.solution", "read_plan"),
+    state_arrays=Deferred("optimize.water.stated", "state_arrays"),
+    summarise=Deferred("optimize.water.report", "summarise"),
+    example=Deferred("optimize.water.example", "example"),
+    sizes=SIZES["water"],
+    families=FAMILIES["water"],
+    generate=Deferred("optimize.water.generator", "generate"),
     project_tables=PROJECT_TABLES,
     lockable=LOCKABLE,
     factors=FACTORS,
-    goal_levels=NetworkLevels,
+    goal_levels=Deferred("optimize.water.fast_levels", "NetworkLevels"),
 )
