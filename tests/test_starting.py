@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from optimize import names
+from optimize.cli.calls import GROUPS
 from optimize.datacenter import generator as datacenter
 from optimize.deferred import Deferred
 from optimize.programme import Programme
@@ -38,6 +41,32 @@ def _loaded(statement: str) -> set[str]:
         check=True,
     )
     return set(told.stdout.splitlines()[-1].split())
+
+
+def _functions_called(parser: argparse.ArgumentParser) -> Iterator[Any]:
+    """What the commands below ``parser`` call."""
+    if parser.get_default("run") is not None:
+        yield parser.get_default("run")
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _functions_called(command)
+
+
+def test_help_and_wrong_calls_load_no_numbers() -> None:
+    help_asked = "from optimize.cli import main; main(['solve', '--help']); main(['runs', '--newest', '0'])"
+    assert not _loaded(help_asked) & (_SOLVERS | {"numpy", "pandas", "scipy", "duckdb", "rich"})
+
+
+def test_the_work_of_every_command_is_there() -> None:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    for group in GROUPS:
+        group.add_parsers(commands)
+    functions = list(_functions_called(parser))
+    assert len(functions) >= 24
+    for function in functions:
+        assert callable(function.function)
 
 
 def test_programmes_are_known_without_their_solvers() -> None:

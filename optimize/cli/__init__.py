@@ -10,41 +10,9 @@ import traceback
 from collections.abc import Sequence
 
 from optimize import __version__
-from optimize.cli import (
-    compare,
-    explain,
-    front,
-    instances,
-    ledger,
-    monthly,
-    race,
-    robust,
-    run,
-    runs,
-    solve,
-    store,
-    stress,
-)
-from optimize.cli.output import print_faults
+from optimize.cli.calls import GROUPS
 from optimize.errors import ExitCode, InputFaults, OptimizeError
 from optimize.monthly.failures import STORAGE_ERRORS
-
-# One module each for a command or a group of them; each adds its own arguments.
-_COMMANDS = (
-    solve,
-    run,
-    instances,
-    runs,
-    compare,
-    explain,
-    front,
-    stress,
-    robust,
-    ledger,
-    monthly,
-    store,
-    race,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(call.run(call))
     except InputFaults as error:
+        from optimize.cli.output import print_faults  # with its words comes half of the product
+
         print_faults(error, as_json=getattr(call, "json", False))
         return ExitCode.BAD_INPUT
     except OptimizeError as error:
@@ -95,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"optimize {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in _COMMANDS:
-        module.add_parsers(commands)
+    for group in GROUPS:
+        group.add_parsers(commands)
     return parser
 
 

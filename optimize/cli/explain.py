@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.city.verify import is_city_run
-from optimize.cli.arguments import Commands, add_stored_run_arguments, count, positive, share
+from optimize.cli.calls.questions import TOP
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_instance import read_instance_of
 from optimize.programme import SolveOptions
@@ -26,32 +26,10 @@ from optimize.studies.tables import plain_records, write_tables
 
 AnyExplainer = Explainer | LockExplainer | CityExplainer
 
-_TOP = 10
 _SHOWN = 20
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser(
-        "explain", help="why a project is in a plan or not, and what each is worth to it"
-    )
-    command.set_defaults(run=_explain)
-    add_stored_run_arguments(command)
-    command.add_argument("ids", nargs="*", metavar="ID", help="projects: ids of the instance's tables")
-    command.add_argument("--all", action="store_true", help="rank every project of the plan by importance")
-    command.add_argument(
-        "--top", type=count, metavar="N", help=f"rank, and solve again for the N first ({_TOP})"
-    )
-    command.add_argument("--gap", type=share, default=1e-5, help="gap of each new solve (0.00001)")
-    command.add_argument(
-        "--time-limit", type=positive, default=10.0, metavar="S", help="seconds for each new solve (10)"
-    )
-    command.add_argument(
-        "--csv", type=Path, metavar="FOLDER", help="also write the ranking, all rows, as CSV"
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object per project on stdout")
-
-
-def _explain(call: argparse.Namespace) -> int:
+def run_explain(call: argparse.Namespace) -> int:
     ranks = call.all or call.top is not None
     if ranks == bool(call.ids):
         raise UsageError(
@@ -91,7 +69,7 @@ def _explainer(
 
 def _rank(call: argparse.Namespace, words: Wording, explainer: AnyExplainer) -> int:
     ranking = explainer.rank()
-    top = _TOP if call.top is None else call.top
+    top = TOP if call.top is None else call.top
     exact: dict[str, Explanation] = {}
     for name in _first(list(ranking["id"]), top):
         (project,) = explainer.find([name])

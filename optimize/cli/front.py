@@ -6,17 +6,8 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from optimize.cli.arguments import (
-    Commands,
-    add_instance_arguments,
-    count,
-    overrides_of,
-    positive,
-    seed,
-    share,
-)
+from optimize.cli.arguments import overrides_of
 from optimize.cli.progress import stopping_softly
 from optimize.errors import ExitCode, UsageError
 from optimize.io.instance_folder import read_instance
@@ -34,54 +25,7 @@ from optimize.studies.tables import write_tables
 _SHARES = (0.01, 0.05, 0.10)
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser(
-        "front", help="the most of one goal at each level of another, with proven gaps"
-    )
-    command.set_defaults(run=_front)
-    add_instance_arguments(command)
-    command.add_argument(
-        "--goals", default="npv,co2", help="two or three goals, the one optimised first (npv,co2)"
-    )
-    command.add_argument("--points", type=count, default=7, metavar="N", help="levels of each other goal (7)")
-    _add_limits(command)
-
-    command = commands.add_parser("margins", help="what more of each budget and less of each target is worth")
-    command.set_defaults(run=_margins)
-    add_instance_arguments(command)
-    command.add_argument("--goal", help="one goal (npv, or that of the run)")
-    command.add_argument(
-        "--step", type=positive, action="append", metavar="SHARE",
-        help="step of the budgets, may be repeated (0.01, 0.05 and 0.1)",
-    )  # fmt: skip
-    command.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="only this budget, may be repeated (all)",
-    )
-    command.add_argument(
-        "--nested", action="store_true", help="also raise all budgets with earlier choices kept"
-    )
-    _add_limits(command)
-
-
-def _add_limits(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--gap", type=share, default=1e-3, help="stop each solve at this proven gap (0.001)")
-    command.add_argument(
-        "--time-limit",
-        type=positive,
-        default=300.0,
-        metavar="S",
-        help="seconds for all solves together (300)",
-    )
-    command.add_argument("--seed", type=seed, default=0)
-    command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables as CSV")
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _front(call: argparse.Namespace) -> int:
+def run_front(call: argparse.Namespace) -> int:
     goals = tuple(name.strip() for name in call.goals.split(",") if name.strip())
     programme, data, _ = _subject(call)
     options = _options(call, goals[:1])
@@ -99,7 +43,7 @@ def _front(call: argparse.Namespace) -> int:
     return ExitCode.SOLVED
 
 
-def _margins(call: argparse.Namespace) -> int:
+def run_margins(call: argparse.Namespace) -> int:
     programme, data, goal = _subject(call)
     shares = sorted(set(call.step or _SHARES))
     options = _options(call, ((call.goal or goal),))

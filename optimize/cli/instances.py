@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from optimize.city.example import example_city
 from optimize.city.reading import holds_city, read_city
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
-from optimize.cli.arguments import Commands, add_instance_arguments, overrides_of, seed
+from optimize.cli.arguments import overrides_of
 from optimize.cli.output import fault_record, instance_line, print_warnings
 from optimize.errors import ExitCode, UsageError
 from optimize.io.instance_folder import read_instance
@@ -19,36 +18,7 @@ from optimize.names import CITY
 from optimize.registry import PROGRAMMES, find_programme
 
 
-def add_parsers(commands: Commands) -> None:
-    names = [programme.name for programme in PROGRAMMES]
-    command = commands.add_parser("check", help="validate an instance; nothing is solved")
-    command.set_defaults(run=_check)
-    add_instance_arguments(command)
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-    command = commands.add_parser("template", help="write a commented, solvable example")
-    command.set_defaults(run=_template)
-    command.add_argument("programme", choices=[*names, CITY], help="city: all programmes with what ties them")
-    command.add_argument("folder", type=Path)
-
-    command = commands.add_parser("generate", help="write a synthetic instance of a given size")
-    command.set_defaults(run=_generate)
-    command.add_argument("programme", choices=[*names, "all"], help="all: one instance of all programmes")
-    command.add_argument(
-        "--size", required=True, help="; ".join(f"{p.name}: {' '.join(p.sizes)}" for p in PROGRAMMES)
-    )
-    command.add_argument("--seed", type=seed, default=1)
-    command.add_argument(
-        "--family", default="", help="; ".join(f"{p.name}: {' '.join(p.families)}" for p in PROGRAMMES)
-    )
-    command.add_argument("out", type=Path)
-
-    command = commands.add_parser("docs", help="print a generated page of the documentation")
-    command.set_defaults(run=_docs)
-    command.add_argument("page", choices=["instances"])
-
-
-def _check(call: argparse.Namespace) -> int:
+def run_check(call: argparse.Namespace) -> int:
     overrides = overrides_of(call.settings)
     if holds_city(call.path, overrides):
         instance, _ = read_city(call.path, PROGRAMMES, call.programme, overrides)
@@ -63,7 +33,7 @@ def _check(call: argparse.Namespace) -> int:
     return ExitCode.SOLVED
 
 
-def _template(call: argparse.Namespace) -> int:
+def run_template(call: argparse.Namespace) -> int:
     if call.programme == CITY:
         write_instance(call.folder, example_city(), commented=True)
         print(f"{call.folder}: an example of a city; next: optimize solve {call.folder} --joint")
@@ -74,7 +44,7 @@ def _template(call: argparse.Namespace) -> int:
     return ExitCode.SOLVED
 
 
-def _generate(call: argparse.Namespace) -> int:
+def run_generate(call: argparse.Namespace) -> int:
     chosen = PROGRAMMES if call.programme == "all" else (find_programme(call.programme),)
     drafts = []
     for programme in chosen:
@@ -91,6 +61,6 @@ def _generate(call: argparse.Namespace) -> int:
     return ExitCode.SOLVED
 
 
-def _docs(call: argparse.Namespace) -> int:
+def run_docs(call: argparse.Namespace) -> int:
     print(instances_page(PROGRAMMES, CITY_SCHEMA), end="")
     return ExitCode.SOLVED

@@ -11,11 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from optimize.cli.arguments import Commands
 from optimize.errors import ExitCode, InputFaults, UsageError
 from optimize.monthly.job import read_job
 from optimize.monthly.ledger import (
-    EVENTS,
     Entry,
     Ledger,
     append_entries,
@@ -28,57 +26,6 @@ from optimize.monthly.ledger_states import Key, ProjectRecord, Standing, entry_f
 from optimize.report.text import grouped, money
 
 
-def add_parsers(commands: Commands) -> None:
-    group = commands.add_parser("ledger", help="what became of the projects of a monthly job").add_subparsers(
-        required=True, metavar="ACTION"
-    )
-    command = group.add_parser("add", help="append what happened; nothing that stands there is changed")
-    command.set_defaults(run=_add)
-    _add_job(command)
-    command.add_argument("event", nargs="?", choices=EVENTS, metavar="EVENT", help=", ".join(EVENTS))
-    command.add_argument("programme", nargs="?", metavar="PROGRAMME")
-    command.add_argument("project", nargs="?", default="", metavar="PROJECT")
-    command.add_argument("--from", type=Path, dest="file", metavar="FILE.csv", help="many entries at once")
-    command.add_argument(
-        "--table", default="", help="table of the plan that lists it (where there are several)"
-    )
-    command.add_argument("--period", default="", metavar="YYYY-MM", help="month it belongs to (this one)")
-    command.add_argument(
-        "--decision", default="", metavar="COLUMN=VALUE;…", help="what is not as in the plan in force"
-    )
-    command.add_argument("--year", type=int, default=0, help="in which it starts, where it is not the plan's")
-    command.add_argument("--cost", type=float, metavar="CNY", help="whole CAPEX as known now")
-    command.add_argument("--paid", type=float, metavar="CNY", help="paid with this entry")
-    command.add_argument("--cancellation-cost", type=float, metavar="CNY", help="owed if it is dropped")
-    command.add_argument("--source", default="", help="budget that paid: municipal, a district, owner")
-    command.add_argument("--who", default="", help="who says so (your user name)")
-    command.add_argument("--note", default="", help="why")
-
-    command = group.add_parser("show", help="the state, costs and payments of each project")
-    command.set_defaults(run=_show)
-    _add_job(command)
-    command.add_argument("--period", default="9999-12", metavar="YYYY-MM", help="as it was after this month")
-    command.add_argument("--project", default="", help="all entries of one project")
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-    command = group.add_parser("verify", help="whether every row stands as it was written")
-    command.set_defaults(run=_verify)
-    _add_job(command)
-    command.add_argument(
-        "--head",
-        default="",
-        metavar="HASH",
-        help="a hash the ledger once ended with: it has to be there still",
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _add_job(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "job", type=Path, metavar="JOB", help="job.toml, its folder, or the ledger itself (.csv)"
-    )
-
-
 def _place(path: Path) -> tuple[Path, datetime.tzinfo | None]:
     """The ledger's file and whose calendar its months are of."""
     if path.suffix == ".csv":
@@ -89,7 +36,7 @@ def _place(path: Path) -> tuple[Path, datetime.tzinfo | None]:
     return job.revising.ledger, job.timezone
 
 
-def _add(call: argparse.Namespace) -> int:
+def run_add(call: argparse.Namespace) -> int:
     path, timezone = _place(call.job)
     entries = read_entries(call.file) if call.file is not None else [_entry(call, timezone)]
     if call.file is not None and call.event is not None:
@@ -136,7 +83,7 @@ def _entry(call: argparse.Namespace, timezone: datetime.tzinfo | None) -> Entry:
     )
 
 
-def _show(call: argparse.Namespace) -> int:
+def run_show(call: argparse.Namespace) -> int:
     if not is_period(call.period):
         raise UsageError(f"--period {call.period}: write YYYY-MM")
     ledger = read_ledger(_place(call.job)[0]).until(call.period)
@@ -214,7 +161,7 @@ def _standing_json(ledger: Ledger, projects: dict[Key, ProjectRecord], standing:
     }
 
 
-def _verify(call: argparse.Namespace) -> int:
+def run_verify(call: argparse.Namespace) -> int:
     path, _ = _place(call.job)
     if not path.exists():
         raise UsageError(f"{path} is not there")

@@ -8,14 +8,9 @@ import math
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
-from optimize.cli.arguments import (
-    Commands,
-    add_instance_arguments,
-    add_run_arguments,
-    overrides_of,
-)
+from optimize.cli.arguments import overrides_of
+from optimize.cli.calls.planning import SAMPLES, WEIGHT
 from optimize.cli.output import print_warnings
 from optimize.cli.progress import stopping_softly
 from optimize.errors import ExitCode, Fault, InputFaults, UsageError, gravest
@@ -30,42 +25,9 @@ from optimize.studies.robust_report import robust_json, robust_lines, robust_tab
 from optimize.studies.tables import write_tables
 
 _CALL = "optimize robust"
-_WEIGHT, _SAMPLES, _FRESH = "0.5", "50", "50"
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser(
-        "robust", help="plans that withstand dearer projects or bad cases, and what that costs"
-    )
-    command.set_defaults(run=_robust)
-    add_instance_arguments(command)
-    command.add_argument(
-        "--gamma",
-        metavar="K[,K…]",
-        help="no budget is overspent whichever K projects turn out dearer by robust.cost_deviation; `all`: all of them",
-    )
-    command.add_argument(
-        "--cvar",
-        metavar="ALPHA",
-        help="the worst 1 - ALPHA of sampled cases count besides their mean, e.g. 0.9",
-    )
-    command.add_argument(
-        "--weight", metavar="W[,W…]", help=f"weight of the worst cases beside the mean, 0 to 1 ({_WEIGHT})"
-    )
-    command.add_argument("--samples", metavar="N", help=f"cases a plan of --cvar is made for ({_SAMPLES})")
-    command.add_argument(
-        "--fresh",
-        default=_FRESH,
-        metavar="N",
-        help=f"fresh samples each plan is put through; 0: none ({_FRESH})",
-    )
-    command.add_argument("--goal", default="npv", help="one goal (npv)")
-    add_run_arguments(command, "solve", 120.0)
-    command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables as CSV")
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _robust(call: argparse.Namespace) -> int:
+def run_robust(call: argparse.Namespace) -> int:
     overrides = overrides_of(call.settings)
     question, instance = _read(call, overrides)
     if len(instance.programmes) != 1:
@@ -162,9 +124,9 @@ def _question(call: argparse.Namespace) -> tuple[list[Fault], Question]:
     alphas = _numbers(call.cvar, fault, "--cvar", "a share between 0 and 1, e.g. 0.9", _inside)
     if len(alphas) > 1:
         fault("--cvar", "one share", call.cvar)
-    weights = _numbers(call.weight or _WEIGHT, fault, "--weight", "weights from above 0 to 1", _weight)
+    weights = _numbers(call.weight or WEIGHT, fault, "--weight", "weights from above 0 to 1", _weight)
     whole = "a whole number from "
-    samples = _numbers(call.samples or _SAMPLES, fault, "--samples", f"{whole}2", lambda w: _whole(w, 2))
+    samples = _numbers(call.samples or SAMPLES, fault, "--samples", f"{whole}2", lambda w: _whole(w, 2))
     fresh = _numbers(call.fresh, fault, "--fresh", f"{whole}0", lambda w: _whole(w, 0))
     for option, values in (("--samples", samples), ("--fresh", fresh)):
         if len(values) > 1:

@@ -5,22 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from optimize.cli.arguments import (
-    Commands,
-    add_instance_arguments,
-    add_solve_arguments,
-    count,
-    overrides_of,
-)
+from optimize.cli.arguments import overrides_of
 from optimize.cli.progress import stopping_softly
 from optimize.errors import ExitCode, UsageError, gravest
 from optimize.io.instance_folder import read_instance
@@ -36,27 +28,7 @@ from optimize.studies.scenarios import Scenario, read_scenarios
 _CODES = {**STATUS_CODES, FAILED: ExitCode.INTERNAL_ERROR}
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser(
-        "run", help="solve many scenarios of an instance, and go on where it stopped"
-    )
-    command.set_defaults(run=_run)
-    add_instance_arguments(command)
-    command.add_argument(
-        "--scenarios", type=Path, required=True, metavar="FILE", help="see docs/scenarios.md"
-    )
-    add_solve_arguments(command)
-    command.add_argument(
-        "--jobs", type=count, default=os.cpu_count() or 1, help="processes on this machine (%(default)s)"
-    )
-    command.add_argument(
-        "--cluster", metavar="local|tcp://HOST:PORT", help="solve on Dask instead (extra: cluster)"
-    )
-    command.add_argument("--again", action="store_true", help="solve finished scenarios once more")
-    command.add_argument("--json", action="store_true", help="one JSON object per scenario and programme")
-
-
-def _run(call: argparse.Namespace) -> int:
+def run_scenarios(call: argparse.Namespace) -> int:
     scenarios = _with_settings(read_scenarios(call.scenarios), overrides_of(call.settings))
     # the instance itself has to be sound before anybody looks at what scenarios make of it
     loaded = read_instance(call.path, PROGRAMMES, call.programme)

@@ -9,9 +9,8 @@ import json
 import sys
 import threading
 import time
-from pathlib import Path
 
-from optimize.cli.arguments import Commands, add_instance_arguments, add_solve_arguments, overrides_of
+from optimize.cli.arguments import overrides_of
 from optimize.cli.joint import solve_joint
 from optimize.cli.output import instance_line, print_warnings
 from optimize.cli.progress import live_line, progress_lines, stopping_softly, told_to
@@ -26,34 +25,7 @@ from optimize.solve import solve
 from optimize.studies.scenarios import Scenario, find_scenario, read_scenarios
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser("solve", help="solve an instance and check the plans")
-    command.set_defaults(run=_solve)
-    add_instance_arguments(command)
-    add_solve_arguments(command)
-    command.add_argument(
-        "--write-model",
-        type=Path,
-        metavar="FILE",
-        help="also write the model as .mps or .lp (one programme, formulation)",
-    )
-    command.add_argument(
-        "--joint", action="store_true", help="plan all programmes together under one public budget"
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object per programme on stdout")
-    command.add_argument(
-        "--progress",
-        type=Path,
-        metavar="FILE",
-        help="append a JSON line per new plan or bound, for programs that watch",
-    )
-    command.add_argument("--scenarios", type=Path, metavar="FILE", help="where --scenario is found")
-    command.add_argument(
-        "--scenario", metavar="NAME", help="solve the instance as this scenario of --scenarios changes it"
-    )
-
-
-def _solve(call: argparse.Namespace) -> int:
+def run_solve(call: argparse.Namespace) -> int:
     scenario = scenario_asked(call)
     if call.joint:
         return solve_joint(call, scenario)

@@ -6,9 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from optimize.cli.arguments import Commands, add_stored_run_arguments, count
 from optimize.errors import ExitCode
 from optimize.registry import PROGRAMMES
 from optimize.studies.stored_runs import read_run
@@ -16,23 +14,8 @@ from optimize.studies.stress import stress_run
 from optimize.studies.stress_report import stress_json, stress_lines, stress_tables
 from optimize.studies.tables import write_tables
 
-_SAMPLES = 200
 
-
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser(
-        "stress", help="a stored plan under other costs, yields, prices, demand and delays"
-    )
-    command.set_defaults(run=_stress)
-    add_stored_run_arguments(command)
-    command.add_argument("--samples", type=count, default=_SAMPLES, metavar="N", help=f"samples ({_SAMPLES})")
-    command.add_argument(
-        "--csv", type=Path, metavar="FOLDER", help="also write the tables, every sample too, as CSV"
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _stress(call: argparse.Namespace) -> int:
+def run_stress(call: argparse.Namespace) -> int:
     run = read_run(call.run_folder, PROGRAMMES)
     stress = stress_run(run, PROGRAMMES, call.samples, call.seed, call.instance, _progress(call))
     if call.csv is not None:

@@ -27,12 +27,8 @@ import pandas as pd
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.tables import RawTable, decode, read_table
 from optimize.io.validation import typed_table
+from optimize.monthly.events import EVENTS
 from optimize.schema import Column, Table
-
-LADDER = ("idea", "proposed", "budgeted", "tendered", "contracted", "on_site", "accepted")
-ENDS = ("cancelled", "failed")
-REMARKS = ("delayed", "paid", "measured")
-EVENTS = (*LADDER, *ENDS, *REMARKS)
 
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 

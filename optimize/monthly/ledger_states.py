@@ -18,7 +18,8 @@ from typing import TypeAlias
 from optimize.errors import Fault
 from optimize.io.table_changes import table_path
 from optimize.io.validation import nearest
-from optimize.monthly.ledger import ENDS, LADDER, Entry, Ledger
+from optimize.monthly.events import ENDS, LADDER
+from optimize.monthly.ledger import Entry, Ledger
 from optimize.programme import Programme, ProjectTable
 from optimize.registry import PROGRAMMES
 from optimize.schema import Column

@@ -47,7 +47,7 @@ def load_everything() -> None:
 def run(request: dict[str, Any]) -> None:
     """In the child: run the command line and end."""
     from optimize import cli
-    from optimize.cli import monthly
+    from optimize.cli import clock
 
     out = os.open(request["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(out, 1)
@@ -57,7 +57,7 @@ def run(request: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], request["largest_file"]))
     if request.get("now") is not None:
         now = datetime.fromisoformat(request["now"])
-        monthly.clock_of = lambda job: lambda: now
+        clock.clock_of = lambda job: lambda: now
     code = 1
     try:
         code = int(cli.main(request["call"]))

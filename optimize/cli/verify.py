@@ -1,4 +1,4 @@
-"""``optimize show | verify``: stored runs."""
+"""``optimize verify``: stored runs checked again."""
 
 from __future__ import annotations
 
@@ -9,50 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optimize.city.verify import is_city_run, verify_city
-from optimize.cli.arguments import Commands
 from optimize.errors import ExitCode, UsageError
-from optimize.io.run_store import SUMMARY, altered_files, folders_below, read_manifest, read_summary
-from optimize.names import CITY
+from optimize.io.run_store import SUMMARY, altered_files, folders_below, read_manifest
 from optimize.registry import PROGRAMMES
-from optimize.report import text
-from optimize.report.city import city_json, city_lines
-from optimize.report.summary import json_line
 from optimize.report.verdict import verdict_json, verdict_lines
 from optimize.verification.run import Verdict, verify_run
 
 
-def add_parsers(commands: Commands) -> None:
-    command = commands.add_parser("show", help="print the summary of a stored run")
-    command.set_defaults(run=_show)
-    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
-    command.add_argument("--json", action="store_true")
-
-    command = commands.add_parser(
-        "verify", help="check stored runs again from the raw tables and the stored multipliers"
-    )
-    command.set_defaults(run=_verify)
-    command.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="runs, published periods, or whole stores"
-    )
-    command.add_argument(
-        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
-    )
-    command.add_argument("--json", action="store_true", help="one JSON object per run on stdout")
-
-
-def _show(call: argparse.Namespace) -> int:
-    for run in call.runs:
-        summary = read_summary(run)
-        if call.json:
-            line = city_json if summary["programme"] == CITY else json_line
-            print(json.dumps(line(summary, str(run)), ensure_ascii=False))
-        else:
-            lines = city_lines if summary["programme"] == CITY else text.run_lines
-            print("\n".join(lines(summary, str(run))))
-    return ExitCode.SOLVED
-
-
-def _verify(call: argparse.Namespace) -> int:
+def run_verify(call: argparse.Namespace) -> int:
     below = {place: folders_below(place) for place in call.runs if not (place / SUMMARY).is_file()}
     if any(runs or sealed for runs, sealed in below.values()):
         return _verify_stores(below, call)

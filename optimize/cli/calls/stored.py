@@ -1,0 +1,117 @@
+"""Calls of ``optimize show | verify | compare | runs | reproduce | audit | gc``: stored runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from optimize.cli.arguments import Commands, count, share
+from optimize.deferred import Deferred
+from optimize.names import CITY, PROGRAMME_NAMES
+
+
+def add_parsers(commands: Commands) -> None:
+    _add_show(commands)
+    _add_verify(commands)
+    _add_compare(commands)
+    _add_runs(commands)
+    _add_reproduce(commands)
+    _add_audit(commands)
+    _add_gc(commands)
+
+
+def _add_show(commands: Commands) -> None:
+    command = commands.add_parser("show", help="print the summary of a stored run")
+    command.set_defaults(run=Deferred("optimize.cli.listing", "run_show"))
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    command.add_argument("--json", action="store_true")
+
+
+def _add_verify(commands: Commands) -> None:
+    command = commands.add_parser(
+        "verify", help="check stored runs again from the raw tables and the stored multipliers"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.verify", "run_verify"))
+    command.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="runs, published periods, or whole stores"
+    )
+    _add_instance(command)
+    command.add_argument("--json", action="store_true", help="one JSON object per run on stdout")
+
+
+def _add_compare(commands: Commands) -> None:
+    command = commands.add_parser(
+        "compare", help="runs side by side: projects that differ, money, effects, clauses"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.compare", "run_compare"))
+    command.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="two or more runs; RUN+RUN takes runs of different programmes together; one joint run "
+        "stands beside its own plan on today's fixed shares",
+    )
+    command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables, all rows, as CSV")
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_runs(commands: Commands) -> None:
+    command = commands.add_parser("runs", help="list the stored runs, or those that answer a question")
+    command.set_defaults(run=Deferred("optimize.cli.listing", "run_runs"))
+    command.add_argument("--results", type=Path, default=Path("results"), metavar="FOLDER")
+    command.add_argument("--programme", choices=[*PROGRAMME_NAMES, CITY], help="only of this programme")
+    command.add_argument(
+        "--where", default="", metavar="SQL", help='condition on the columns, e.g. "npv > 5e8 and gap < 0.01"'
+    )
+    command.add_argument("--newest", type=count, metavar="N", help="only the N newest")
+    command.add_argument("--json", action="store_true", help="one JSON object per run on stdout")
+
+
+def _add_reproduce(commands: Commands) -> None:
+    command = commands.add_parser(
+        "reproduce", help="make stored plans again from their inputs and compare them bit by bit"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.records", "run_reproduce"))
+    command.add_argument("places", type=Path, nargs="+", metavar="RUN", help="runs, or published periods")
+    _add_instance(command)
+    command.add_argument("--json", action="store_true", help="one JSON object per run on stdout")
+
+
+def _add_audit(commands: Commands) -> None:
+    command = commands.add_parser(
+        "audit", help="one archive of a plan: inputs, model, bound, check, versions, who and when"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.records", "run_audit"))
+    command.add_argument("subject", type=Path, metavar="RUN", help="a run, or a published period")
+    command.add_argument("file", type=Path, metavar="FILE.zip")
+
+
+def _add_gc(commands: Commands) -> None:
+    command = commands.add_parser(
+        "gc", help="remove old runs of a store by policy (says what; --yes does it)"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.listing", "run_gc"))
+    command.add_argument("store", type=Path, nargs="?", default=Path("results"), metavar="STORE")
+    command.add_argument("--keep-newest", type=_count_or_none, default=3, metavar="N",
+                         help="runs of each programme, instance and scenario that stay (3)")  # fmt: skip
+    command.add_argument(
+        "--keep-days", type=share, default=90.0, metavar="D", help="all runs within D days stay (90)"
+    )
+    command.add_argument(
+        "--keep", type=Path, action="append", default=[], metavar="RUN", help="this run stays"
+    )
+    command.add_argument("--yes", action="store_true", help="remove them")
+    command.add_argument("--json", action="store_true")
+
+
+def _add_instance(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--instance", type=Path, metavar="PATH", help="the instance folder, if it has been moved"
+    )
+
+
+def _count_or_none(word: str) -> int:
+    value = int(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0")
+    return value
