@@ -7,7 +7,7 @@ sums over projects are sums of the rows that the run lists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import read_summary, read_text_table
 from optimize.names import CITY
 from optimize.programme import Programme
+from optimize.publish.shapes import Shapes, read_shapes
 from optimize.registry import PROGRAMMES
 from optimize.schema import InstanceData
 from optimize.studies.stored_runs import StoredCity, StoredRun, read_city_run
@@ -40,11 +41,13 @@ class PlanFacts:
     stored : projects and payments in one shape (`optimize.studies.stored_runs`).
     prefix : before the names of its tables in the run's folder ("" in a run of its own).
     instance : the tables it was solved from, None where they are no longer there as they were.
+    shapes : outlines of districts that the instance brings along.
     """
 
     stored: StoredRun
     prefix: str = ""
     instance: InstanceData | None = None
+    shapes: Shapes = field(default_factory=dict)
 
     @property
     def programme(self) -> Programme:
@@ -249,7 +252,7 @@ def read_run(
         if instance is not None:
             raise
         missing = str(error)
-    part = PlanFacts(stored, "", data)
+    part = PlanFacts(stored, "", data, {} if place is None else read_shapes(place))
     return RunFacts(
         folder, summary, stored.manifest, (part,), instance_folder=place, instance_missing=missing
     )
@@ -267,9 +270,13 @@ def _city(stored: StoredCity, programmes: Sequence[Programme], instance: Path | 
             raise
         place, missing = None, str(error)
 
+    shapes = {} if place is None else read_shapes(place)
+
     def facts(parts: Sequence[StoredRun], above: str) -> tuple[PlanFacts, ...]:
+        names = [part.programme.name for part in parts]
         return tuple(
-            PlanFacts(part, f"{above}{part.programme.name}", data.get(part.programme.name)) for part in parts
+            PlanFacts(part, f"{above}{name}", data.get(name), shapes)
+            for part, name in zip(parts, names, strict=True)
         )
 
     silos: tuple[PlanFacts, ...] = ()

@@ -1,0 +1,192 @@
+"""Charts that every programme has: money by year and source, districts, and how sure the plan is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from optimize.i18n.catalogue import N_
+from optimize.i18n.words import Words
+from optimize.publish.svg import SMALL_PX, Drawing, shortened, text_width
+
+# A panel whose figures stay below this share of the largest panel's has a scale of its own, and says so.
+_OWN_SCALE = 0.15
+MUNICIPAL, DISTRICTS, OWNER = "municipal", "districts", "owner"
+GROUP_NAMES = {
+    MUNICIPAL: N_("municipal budget"),
+    DISTRICTS: N_("district budgets"),
+    OWNER: N_("owners' money"),
+}
+
+
+def source_groups(money: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows of money by who pays: the city, its districts together, owners; groups without rows are left out.
+
+    Each group's frame has year, spent_cny and budget_cny (NaN where it is unlimited), one row a year.
+    """
+    group = money["source"].map(lambda s: s if s in (MUNICIPAL, OWNER) else DISTRICTS)
+    found = {}
+    for name in (MUNICIPAL, DISTRICTS, OWNER):
+        rows = money[group == name]
+        if len(rows):
+            sums = rows.groupby("year", sort=True)[["spent_cny", "budget_cny"]].sum(min_count=1)
+            unlimited = rows["budget_cny"].isna().groupby(rows["year"]).any()
+            sums["budget_cny"] = sums["budget_cny"].mask(unlimited)
+            found[name] = sums.reset_index()
+    return found
+
+
+def money_panels(money: pd.DataFrame, words: Words) -> list[Markup]:
+    """What is spent each year against the budget, a panel for each group of `source_groups`.
+
+    Parameters
+    ----------
+    money : source, year, spent_cny, budget_cny.
+    """
+    groups = source_groups(money)
+    most = {
+        name: float(np.nanmax(rows[["spent_cny", "budget_cny"]].to_numpy(np.float64))) if len(rows) else 0.0
+        for name, rows in groups.items()
+    }
+    largest = max(most.values(), default=0.0)
+    return [
+        _money_panel(name, rows, most[name] if most[name] < _OWN_SCALE * largest else largest, largest, words)
+        for name, rows in groups.items()
+    ]
+
+
+def _money_panel(group: str, rows: pd.DataFrame, most: float, largest: float, words: Words) -> Markup:
+    unit, unit_name = (
+        (1e4, words.text("10 000 CNY")) if words.language == "zh" else (1e6, words.text("M CNY"))
+    )
+    name = words.text(GROUP_NAMES[group])
+    spent, limit = float(rows["spent_cny"].sum()), rows["budget_cny"].sum(min_count=len(rows))
+    told = (
+        words.money(spent)
+        if math.isnan(limit)
+        else words.text("{spent} of {limit}", spent=words.money(spent), limit=words.money(limit))
+    )
+    title = words.text("Spent by year from {source}, {unit}", source=name, unit=unit_name)
+    drawing = Drawing(340, 236, title, told)
+    drawing.text(0, 14, _capital(name), "strong")
+    drawing.text(0, 31, told + (words.text(" · own scale") if most < largest else ""), "small soft")
+    left, top, bottom, right = 8.0, 62.0, 200.0, 340.0
+    scale = (bottom - top) / max(most, 1.0)
+    step = (right - left) / max(len(rows), 1)
+    wide = min(step * 0.66, 46.0)
+    for k, row in enumerate(rows.itertuples()):
+        x = left + step * (k + 0.5)
+        budget, used = float(row.budget_cny), float(row.spent_cny)  # type: ignore[arg-type]
+        tip = words.text("{year}: {spent} spent", year=row.year, spent=words.money(used))
+        if not math.isnan(budget):
+            tip = words.text(
+                "{year}: {spent} spent of {limit}",
+                year=row.year,
+                spent=words.money(used),
+                limit=words.money(budget),
+            )
+            height = budget * scale
+            drawing.add(
+                "rect",
+                "outline",
+                "",
+                tip,
+                x=x - wide / 2 - 3,
+                y=bottom - height,
+                width=wide + 6,
+                height=height,
+            )
+        drawing.bar(x - wide / 2, bottom - used * scale, wide, used * scale, "f1", tip)
+        above = min(bottom - used * scale, bottom - (0.0 if math.isnan(budget) else budget * scale))
+        drawing.text(
+            x,
+            above - 6,
+            words.number(used / unit, digits=0 if most / unit >= 1000 else 1),
+            "small strong",
+            "middle",
+        )
+        drawing.text(x, bottom + 17, str(row.year), "small", "middle")
+    drawing.line(left, bottom, right, bottom, "base")
+    drawing.legend(
+        left,
+        226,
+        [("bar", "f1", words.text("spent")), ("outline", "", words.text("budget of the year"))],
+        right - left,
+    )
+    drawing.text(right, 230, unit_name, "small soft", "end")
+    return drawing.markup()
+
+
+def bar_list(
+    rows: Sequence[tuple[str, float]], unit: str, title: str, words: Words, *, fill: str = "f1"
+) -> Markup:
+    """Names with bars and figures, the longest first as given: districts, types, kinds."""
+    label = min(max((text_width(name) for name, _ in rows), default=0.0) + 10, 170.0)
+    figures = [words.amount(value, unit) for _, value in rows]
+    room = max((text_width(text, SMALL_PX + 1) for text in figures), default=0.0) + 10
+    most = max((value for _, value in rows), default=0.0)
+    pitch, width = 22.0, 480.0
+    drawing = Drawing(width, pitch * len(rows) + 6, title)
+    for k, ((name, value), shown) in enumerate(zip(rows, figures, strict=True)):
+        y = pitch * k + 4
+        long = (width - label - room) * max(value, 0.0) / most if most > 0 else 0.0
+        drawing.text(label - 10, y + 12, shortened(name, label - 10), "", "end")
+        drawing.bar(label, y + 1, max(long, 0.5 if value else 0.0), 14, fill, f"{name}: {shown}")
+        drawing.text(label + long + 6, y + 12, shown, "key")
+    drawing.line(label, 2, label, pitch * len(rows) + 4, "base")
+    return drawing.markup()
+
+
+def proof_interval(summary: Mapping[str, Any], words: Words) -> Markup | None:
+    """The plan and what no plan can be better than, on one line; None where nothing is proven."""
+    plan, bound, unit = summary["objective"], summary["bound"], str(summary["goal_unit"])
+    if plan is None or bound is None:
+        return None
+    plan, bound = float(plan), float(bound)
+    low, high = min(plan, bound), max(plan, bound)
+    goal = words.either(summary["goal_zh"], summary["goal_en"])
+    title = words.text("This plan and the best there could be: {goal}", goal=goal)
+    drawing = Drawing(480, 96, title)
+    span = max(high - low, 0.02 * max(abs(high), abs(low), 1.0))
+    from_zero = low >= 0 and (high - low) > 0.08 * high
+    start = 0.0 if from_zero else low - 0.9 * span
+    end = high + (0.1 if from_zero else 0.9) * span
+
+    def x(value: float) -> float:
+        return 14 + (480 - 28) * (value - start) / (end - start)
+
+    drawing.line(14, 50, 466, 50, "axis")
+    if high > low:
+        drawing.bar(x(low), 44, x(high) - x(low), 12, "f5")
+    drawing.mark("circle", x(plan), 50, 8, "f1")
+    drawing.line(x(bound), 36, x(bound), 64, "limit")
+    plan_is_left = plan <= bound
+    for value, label, y, is_left in (
+        (plan, words.text("this plan {value}", value=words.amount(plan, unit)), 24.0, plan_is_left),
+        (
+            bound,
+            words.text("no plan beyond {value}", value=words.amount(bound, unit)),
+            82.0,
+            not plan_is_left,
+        ),
+    ):
+        at = x(value)
+        wide = text_width(label)
+        anchor = "start" if at + wide < 476 and is_left else "end" if at - wide > 4 else "middle"
+        drawing.text(
+            min(max(at, 4 + (wide / 2 if anchor == "middle" else 0)), 476),
+            y,
+            label,
+            "strong" if value == plan else "",
+            anchor,
+        )
+    return drawing.markup()
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
