@@ -6,18 +6,20 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport, ProjectFigures
 from optimize.errors import Fault
-from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
 from optimize.names import Engine
 from optimize.result import KeptGoal, Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
-from optimize.warm_start import WarmStart
+
+if TYPE_CHECKING:  # scipy would come with it
+    from optimize.milp import ElasticRows, FloatArray, IntArray, Milp, Objective
+    from optimize.warm_start import WarmStart
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from optimize.milp import FloatArray, IntArray
+if TYPE_CHECKING:  # scipy would come with it
+    from optimize.milp import FloatArray, IntArray
+
 
 S = TypeVar("S")
 

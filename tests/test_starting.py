@@ -69,8 +69,9 @@ def test_the_work_of_every_command_is_there() -> None:
         assert callable(function.function)
 
 
-def test_programmes_are_known_without_their_solvers() -> None:
-    assert not _loaded("import optimize.registry") & _SOLVERS
+@pytest.mark.parametrize("module", ["registry", "cli.listing"])
+def test_programmes_and_stores_are_known_without_solvers(module: str) -> None:
+    assert not _loaded(f"import optimize.{module}") & _SOLVERS
 
 
 def test_names_are_those_of_the_programmes() -> None:

@@ -11,7 +11,6 @@ import threading
 import time
 
 from optimize.cli.arguments import overrides_of
-from optimize.cli.joint import solve_joint
 from optimize.cli.output import instance_line, print_warnings
 from optimize.cli.progress import live_line, progress_lines, stopping_softly, told_to
 from optimize.errors import ExitCode, UsageError, gravest
@@ -28,6 +27,8 @@ from optimize.studies.scenarios import Scenario, find_scenario, read_scenarios
 def run_solve(call: argparse.Namespace) -> int:
     scenario = scenario_asked(call)
     if call.joint:
+        from optimize.cli.joint import solve_joint  # loads all programmes and what ties them
+
         return solve_joint(call, scenario)
     instance = read_instance(call.path, PROGRAMMES, call.programme, scenario.overrides, scenario.changes)
     if call.write_model is not None:

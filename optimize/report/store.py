@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optimize.io.run_store import save_run
 from optimize.io.table_changes import TableChange
@@ -12,7 +12,9 @@ from optimize.programme import Programme, SolveOptions
 from optimize.report.stored import run_tables
 from optimize.report.summary import manifest_of, place_of_instance
 from optimize.schema import InstanceData
-from optimize.solve import Solved
+
+if TYPE_CHECKING:  # the engine would come with it
+    from optimize.solve import Solved
 
 
 def store_run(

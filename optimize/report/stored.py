@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from optimize.programme import Programme
 from optimize.result import Certificate, Prices, Result, relative_gap
-from optimize.solve import Solved
+
+if TYPE_CHECKING:  # the engine would come with it
+    from optimize.solve import Solved
 
 
 def run_tables(programme: Programme, solved: Solved) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,9 @@ from optimize.io.run_store import file_digest
 from optimize.programme import Goal, Programme, SolveOptions
 from optimize.result import Certificate, Relaxation, Result, StopReason, TracePoint, relative_gap
 from optimize.schema import InstanceData
-from optimize.solve import Solved
+
+if TYPE_CHECKING:  # the engine would come with it
+    from optimize.solve import Solved
 
 _PACKAGES = ("highspy", "ortools", "pyomo", "numpy", "pandas", "scipy", "numba", "pvlib")
 
