@@ -29,11 +29,6 @@ from optimize.verification.run import Verdict, verify_plan
 _SAME = 1e-6
 
 
-def is_city_run(run: Path) -> bool:
-    """Whether a run folder holds a joint plan; raises UsageError where it is no run."""
-    return bool(read_summary(run).get("programme") == CITY)
-
-
 def verify_city(run: Path, programmes: Sequence[Programme], instance: Path | None = None) -> Verdict:
     """Verify one run of a city; arguments and errors as `optimize.verification.run.verify_run`."""
     began = time.monotonic()

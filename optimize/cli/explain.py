@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optimize.city.verify import is_city_run
+from optimize.city.stored import is_city_run
 from optimize.cli.calls.questions import TOP
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_instance import read_instance_of

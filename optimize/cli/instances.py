@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from optimize.city.example import example_city
 from optimize.city.reading import holds_city, read_city
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.cli.arguments import overrides_of
@@ -35,6 +34,8 @@ def run_check(call: argparse.Namespace) -> int:
 
 def run_template(call: argparse.Namespace) -> int:
     if call.programme == CITY:
+        from optimize.city.example import example_city  # draws on every programme's example
+
         write_instance(call.folder, example_city(), commented=True)
         print(f"{call.folder}: an example of a city; next: optimize solve {call.folder} --joint")
         return ExitCode.SOLVED

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from optimize.city.verify import is_city_run, verify_city
+from optimize.city.stored import is_city_run
 from optimize.errors import ExitCode, UsageError
 from optimize.io.run_store import SUMMARY, altered_files, folders_below, read_manifest
+from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
 from optimize.report.verdict import verdict_json, verdict_lines
 from optimize.verification.run import Verdict, verify_run
@@ -82,8 +83,7 @@ def _verify_sealed(folder: Path, call: argparse.Namespace) -> ExitCode:
 def _verdict(run: Path, call: argparse.Namespace) -> Verdict | None:
     """The verdict on a run, printed if as JSON; None where it cannot be had, which is told."""
     try:
-        verify = verify_city if is_city_run(run) else verify_run
-        verdict = verify(run, PROGRAMMES, call.instance)
+        verdict = _verify_of(run)(run, PROGRAMMES, call.instance)
     except UsageError as error:
         if call.json:
             status = {"run": run.as_posix(), "status": "not verified", "error": str(error)}
@@ -93,3 +93,11 @@ def _verdict(run: Path, call: argparse.Namespace) -> Verdict | None:
     if call.json:
         print(json.dumps(verdict_json(verdict), ensure_ascii=False, allow_nan=False), flush=True)
     return verdict
+
+
+def _verify_of(run: Path) -> Callable[[Path, Sequence[Programme], Path | None], Verdict]:
+    if not is_city_run(run):
+        return verify_run
+    from optimize.city.verify import verify_city  # loads all programmes and what ties them
+
+    return verify_city

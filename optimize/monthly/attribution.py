@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from optimize.city.verify import is_city_run
+from optimize.city.stored import is_city_run
 from optimize.errors import InputFaults
 from optimize.monthly.differences import GROUPS, Difference, Inputs, find_differences, write_without
 from optimize.programme import Programme

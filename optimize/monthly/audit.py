@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optimize.city.verify import is_city_run, verify_city
+from optimize.city.stored import is_city_run
+from optimize.city.verify import verify_city
 from optimize.engine.highs import write_model
 from optimize.errors import UsageError
 from optimize.io.run_instance import folder_of, read_instance_of

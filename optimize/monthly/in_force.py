@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from optimize.city.verify import is_city_run
+from optimize.city.stored import is_city_run
 from optimize.errors import Fault
 from optimize.io.run_store import read_text_table
 from optimize.monthly.ledger_states import Key, ProjectRecord

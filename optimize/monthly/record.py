@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.city.verify import is_city_run, verify_city
+from optimize.city.stored import is_city_run
+from optimize.city.verify import verify_city
 from optimize.errors import FailedCheck
 from optimize.io.run_store import save_run, text_cells
 from optimize.io.warm_starts import MULTIPLIERS, PROJECTS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.city.reading import read_city_of
-from optimize.city.verify import is_city_run
+from optimize.city.stored import is_city_run
 from optimize.errors import UsageError
 from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import altered_files, read_manifest, read_summary, table_digest

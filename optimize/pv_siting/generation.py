@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pvlib import irradiance, pvsystem, solarposition, temperature
 
 from optimize.pv_siting.instance import Instance
 
@@ -70,6 +69,8 @@ def derive_generation_per_kw(
     -------
     shape (p, d, 24), kWh in each hour of each typical day.
     """
+    from pvlib import irradiance, pvsystem, temperature  # half a second, for all who only import this module
+
     rows, sun, pv = days.frame, days.sun, instance.pv
     day_of_year = sun["day_of_year"].to_numpy()
     extraterrestrial = irradiance.get_extra_radiation(day_of_year, method="spencer")
@@ -96,6 +97,8 @@ def derive_generation_per_kw(
 def _sun_position(
     rows: pd.DataFrame, latitude_deg: float, longitude_deg: float, utc_offset_h: float
 ) -> pd.DataFrame:
+    from pvlib import solarposition  # as in `derive_generation_per_kw`
+
     # The year only has to be one without 29 February; positions depend on the day of the year.
     midnight = pd.to_datetime(pd.DataFrame({"year": 2021, "month": rows["month"], "day": rows["day"]}))
     local = pd.DatetimeIndex(midnight + pd.to_timedelta(rows["hour"] + 0.5, unit="h"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.city.instance import shared_goals
-from optimize.city.verify import is_city_run
+from optimize.city.stored import is_city_run
 from optimize.errors import UsageError
 from optimize.programme import Goal, Programme
 from optimize.result import relative_gap

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from optimize.engine.network_data import Network, arcs_of
 from optimize.water.coefficients import Coefficients
@@ -291,6 +290,8 @@ def _neighbours(instance: Instance, c: Coefficients) -> IntArray:
     num = min(len(users), NUM_NEIGHBOURS + 1)
     if num <= 1:
         return np.zeros((len(users), 0), np.int64)
+    from scipy.spatial import cKDTree  # a quarter of a second that small instances need not wait for
+
     _, near = cKDTree(place).query(place, k=num)
     near = np.asarray(near, np.int64)
     own = near == np.arange(len(users))[:, None]
