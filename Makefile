@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/optimize solve instances/shanghai --time-limit 60 --gap 0.005 --threads 2
 
+# Bytecode of what has been edited since: the tests start many processes, which need not write any themselves.
 test: $(VENV)/.installed-dev
+	$(BIN)/python -m compileall -q optimize
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev
