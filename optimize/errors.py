@@ -46,7 +46,8 @@ class Fault:
     """One thing wrong (or suspicious) in the data.
 
     ``row`` is the position in the table (0-based) until the reader replaces it by
-    the line of the file, in ``line``.
+    the line of the file, in ``line``.  ``cell`` names sheet and cell where the data are a workbook
+    (``pv_siting.sites!H118``); ``line`` is then the row of the sheet.
     """
 
     table: str
@@ -56,12 +57,13 @@ class Fault:
     mend: str = ""
     row: int | None = None
     line: int | None = None
+    cell: str = ""
 
     def at_line(self, line: int | None) -> Fault:
         return replace(self, line=line)
 
     def __str__(self) -> str:
-        where = f"{self.table} row {self.line}" if self.line is not None else self.table
+        where = self.cell or (f"{self.table} row {self.line}" if self.line is not None else self.table)
         text = f"{where} {self.column}: expected {self.expected}, found {self.found}"
         return f"{text} -> {self.mend}" if self.mend else text
 

@@ -31,6 +31,7 @@ from optimize.bench.marks import (
     without_refuted_bounds,
 )
 from optimize.errors import ExitCode, SolverError, UsageError
+from optimize.io.place import place_of
 from optimize.programme import Programme
 from optimize.result import StopReason, TracePoint
 
@@ -110,8 +111,8 @@ class Race:
 def instance_folder(programme: Programme, given: Path | None, drawing: Sequence[str]) -> Iterator[Path]:
     """The given folder, or one generated with the arguments ``drawing`` of `generate` and removed after."""
     if given is not None:
-        if not (given / programme.name).is_dir():
-            raise UsageError(f"--instance {given}: no folder with tables for {programme.name}")
+        if not place_of(given).holds(programme.schema):
+            raise UsageError(f"--instance {given}: no tables for {programme.name}")
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="optimize-bench-") as home:

@@ -15,15 +15,16 @@ from optimize.city.instance import DATACENTER, MUNICIPAL, PV_SITING, WATER, City
 from optimize.city.schema import CO2, ENERGY, SCHEMA
 from optimize.city.water_demand import present_water_m3, rows_by_id, yearly_demand_m3
 from optimize.errors import Fault, InputFaults, UsageError
-from optimize.io.fingerprint import fingerprint_files
+from optimize.io.fingerprint import Content, fingerprint_files
 from optimize.io.instance_folder import (
     LoadedInstance,
     instance_files,
     read_instance,
     read_section,
 )
+from optimize.io.place import Place, is_instance, place_of
 from optimize.io.run_store import file_digest
-from optimize.io.validation import locate, nearest
+from optimize.io.validation import TOML, locate, nearest
 from optimize.names import CITY
 from optimize.programme import Programme
 from optimize.revision import find_deadline_faults
@@ -33,14 +34,16 @@ _ROOM = 1e-9
 
 
 def holds_city(path: Path, overrides: Mapping[str, Any] | None = None) -> bool:
-    """Whether an instance folder says anything about the city as a whole."""
+    """Whether an instance says anything about the city as a whole."""
     named = any(key.split(".")[0] == CITY for key in overrides or {})
-    return named or (path / CITY).is_dir() or _has_section(path)
+    if named or not is_instance(path):
+        return named
+    place = place_of(path)
+    return place.holds(SCHEMA) or _has_section(place.settings())
 
 
-def _has_section(path: Path) -> bool:
-    toml = path / "instance.toml"
-    return toml.is_file() and b"[city" in toml.read_bytes()
+def _has_section(settings: Content) -> bool:
+    return b"[city" in (settings if isinstance(settings, bytes) else settings.read_bytes())
 
 
 def read_city(
@@ -62,11 +65,13 @@ def read_city(
         instance = read_instance(path, programmes, wanted, overrides)
     except InputFaults as error:
         faults += error.faults
+    place = place_of(path)
     section = read_section(path, SCHEMA, [p.name for p in programmes], overrides)
     faults += section.faults
     if instance is not None and section.data is not None:
         parts = {part.programme.name: part.data for part in instance.programmes}
-        faults += locate(list(_find_faults(section.data, parts, path, programmes)), section.raws)
+        found = locate(list(_find_faults(section.data, parts, place, programmes)), section.raws)
+        faults += place.located(found)
     if faults or instance is None or section.data is None:
         raise InputFaults(list(dict.fromkeys(faults)))
     files = dict(section.files)
@@ -78,8 +83,8 @@ def read_city(
     return instance, derive_city(instance.programmes, data)
 
 
-def city_files(path: Path, parts: Sequence[Programme]) -> dict[str, Path]:
-    """Everything a city's run depends on, by its name within the folder."""
+def city_files(path: Path, parts: Sequence[Programme]) -> dict[str, Content]:
+    """Everything a city's run depends on, by its name within an instance folder."""
     files = dict(read_section(path, SCHEMA, [p.name for p in parts], None).files)
     for programme in parts:
         files |= dict(instance_files(path, programme))
@@ -102,10 +107,10 @@ def read_city_of(
     again = "give the instance as it was with --instance"
     names = manifest.get("programmes", ())
     parts = [programme for programme in programmes if programme.name in names]
-    if not (folder / "instance.toml").is_file():
-        raise UsageError(f"{folder} is not the instance of {run}: it has no instance.toml; {again}")
+    if not is_instance(folder) or (folder.is_dir() and not (folder / TOML).is_file()):
+        raise UsageError(f"{folder} is not the instance of {run}: it has no {TOML}; {again}")
     then, now = manifest.get("instance_files", {}), city_files(folder, parts)
-    there = {name: file_digest(file) for name, file in now.items() if file.is_file()}
+    there = {name: file_digest(content) for name, content in now.items()}
     changed = [name for name in {*then, *now} if then.get(name) is None or there.get(name) != then[name]]
     if changed:
         raise UsageError(
@@ -124,12 +129,12 @@ def read_city_of(
 
 
 def _find_faults(
-    data: InstanceData, parts: Mapping[str, InstanceData], path: Path, programmes: Sequence[Programme]
+    data: InstanceData, parts: Mapping[str, InstanceData], place: Place, programmes: Sequence[Programme]
 ) -> Iterator[Fault]:
     """What the city's tables say about the programmes' that is not so."""
     yield from _budget_faults(data, parts)
     yield from _target_faults(data)
-    there = {p.name for p in programmes if (path / p.name).is_dir()}
+    there = {p.name for p in programmes if place.holds(p.schema)}
     for table, needed in _LINKED.items():
         for name in needed:
             if len(data.tables[table]) and name not in there:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 from optimize.errors import UsageError
+from optimize.i18n.catalogue import LANGUAGES
 from optimize.names import PROGRAMME_NAMES, Engine
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_instance_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("path", type=Path, help="instance folder")
+    command.add_argument("path", type=Path, help="instance folder or workbook (.xlsx)")
     command.add_argument(
         "--programme",
         action="append",
@@ -31,6 +32,10 @@ def add_instance_arguments(command: argparse.ArgumentParser) -> None:
         dest="settings",
         help="override a parameter of instance.toml, e.g. budgets.scale=0.8",
     )
+
+
+def add_language_argument(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--lang", choices=LANGUAGES, default="zh", help=f"language {what} (zh)")
 
 
 def add_stored_run_arguments(command: argparse.ArgumentParser) -> None:

@@ -44,6 +44,7 @@ def fault_record(fault: Any) -> dict[str, Any]:
     return {
         "table": fault.table,
         "row": fault.line,
+        "cell": fault.cell,
         "column": fault.column,
         "expected": fault.expected,
         "found": fault.found,

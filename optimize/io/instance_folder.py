@@ -1,18 +1,19 @@
-"""One instance folder: ``instance.toml``, shared tables, and a folder of tables per programme."""
+"""Reading an instance, a folder or a workbook: parameters, shared tables, and the tables of each programme."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optimize.errors import Fault, InputFaults, UsageError
-from optimize.io.fingerprint import fingerprint_files
+from optimize.io.fingerprint import Content, fingerprint_files
+from optimize.io.place import Place, place_of
 from optimize.io.table_changes import TableChange, change_tables, concerned
-from optimize.io.tables import RawTable, decode, find_table, read_table
+from optimize.io.tables import RawTable, decode
 from optimize.io.validation import TOML, assemble, locate
 from optimize.programme import Programme
 from optimize.schema import InstanceData, Schema
@@ -44,7 +45,7 @@ class Section:
     faults: tuple[Fault, ...]
     warnings: tuple[Fault, ...]
     raws: Mapping[str, RawTable | None]
-    files: tuple[tuple[str, Path], ...]
+    files: tuple[tuple[str, Content], ...]
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,8 @@ def read_instance(
     UsageError : the folder is not an instance, or lacks a wanted programme.
     InputFaults : every fault of every programme read.
     """
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder; an instance is a folder with {TOML} and tables")
-    if not (path / TOML).is_file():
-        raise UsageError(f"{path} holds no {TOML}; `optimize template` writes an example")
-    present = [p for p in programmes if (path / p.name).is_dir()]
+    place = place_of(path)
+    present = [p for p in programmes if place.holds(p.schema)]
     absent = [name for name in wanted if name not in {p.name for p in present}]
     if absent:
         raise UsageError(
@@ -90,53 +88,56 @@ def read_instance(
             f"{', '.join(p.name for p in present) or 'none'}"
         )
     if not present:
-        raise UsageError(f"{path} has no programme folder ({', '.join(p.name for p in programmes)})")
-    tree, faults = _read_toml(path / TOML)
+        raise UsageError(f"{path} has no tables of any programme ({', '.join(p.name for p in programmes)})")
+    tree, faults = _read_toml(place)
     for key, value in (overrides or {}).items():
         _lay_over(tree, key, value)
-    name_zh, name_en = _names(tree, path)
+    names = _names(tree, path)
     roots = [*(p.name for p in programmes), *_CITY_ROOTS]
+    faults += place.odd_whole([p.schema for p in programmes], _CITY_ROOTS)
     loaded = []
     for programme in present:
         if wanted and programme.name not in wanted:
             continue
-        part, found = _read_programme(path, programme, tree, (name_zh, name_en), roots, overrides, changes)
+        part, found = _read_programme(place, programme, tree, names, roots, overrides, changes)
         faults += found
         if part is not None:
             loaded.append(part)
     if faults:
-        raise InputFaults(list(dict.fromkeys(faults)))
-    return LoadedInstance(path, name_zh, name_en, tuple(loaded))
+        raise InputFaults(place.located(faults))
+    return LoadedInstance(path, *names, tuple(loaded))
 
 
 def read_section(
     path: Path, schema: Schema, other_roots: Sequence[str], overrides: Mapping[str, Any] | None = None
 ) -> Section:
-    """What the folder holds for a schema that is no programme's; ``other_roots`` belong to others."""
-    tree, faults = _read_toml(path / TOML)
+    """What the instance holds for a schema that is no programme's; ``other_roots`` belong to others."""
+    place = place_of(path)
+    tree, faults = _read_toml(place)
     for key, value in (overrides or {}).items():
         _lay_over(tree, key, value)
-    section = _read_schema(path, schema, tree, _names(tree, path), other_roots)
-    found = (*faults, *section.faults)
+    section = _read_schema(place, schema, tree, _names(tree, path), other_roots)
+    found = tuple(place.located((*faults, *section.faults)))
     return replace(section, data=None if found else section.data, faults=found)
 
 
-def instance_files(path: Path, programme: Programme) -> list[tuple[str, Path]]:
-    """Name within the folder and path of everything one programme reads."""
-    return _schema_files(path, programme.schema)
+def instance_files(path: Path, programme: Programme) -> list[tuple[str, Content]]:
+    """Name within an instance folder and content of everything one programme reads."""
+    return place_of(path).files(programme.schema)
 
 
-def _schema_files(path: Path, schema: Schema) -> list[tuple[str, Path]]:
-    files = [(TOML, path / TOML)]
-    for table in schema.tables:
-        file = find_table(path if table.shared else path / schema.programme, table.name)
-        if file is not None:
-            files.append((file.relative_to(path).as_posix(), file))
-    return files
+def instance_content(path: Path, names: Iterable[str], schemas: Iterable[Schema]) -> dict[str, Content]:
+    """Files of an instance by their names, as far as they are there; ``schemas`` are those it may hold."""
+    place = place_of(path)
+    found = {name: content for schema in schemas for name, content in place.files(schema)}
+    for name in names:
+        if name not in found and place.named(name).is_file():
+            found[name] = place.named(name)
+    return {name: found[name] for name in names if name in found}
 
 
 def _read_schema(
-    path: Path,
+    place: Place,
     schema: Schema,
     tree: Mapping[str, Any],
     names: tuple[str, str],
@@ -148,19 +149,14 @@ def _read_schema(
     faults: list[Fault] = []
     unreadable: set[str] = set()
     for table in schema.tables:
-        folder = path if table.shared else path / schema.programme
-        file = find_table(folder, table.name)
+        raw = place.read(schema, table)
         raws[table.name] = None
-        if file is None:
-            continue
-        shown = file.relative_to(path).as_posix()
-        raw = read_table(file, shown)
         if isinstance(raw, Fault):
             faults.append(raw)
             unreadable.add(table.name)
         else:
             raws[table.name] = raw
-    faults += _unknown_files(path, schema)
+    faults += place.odd_parts(schema)
     if not faults:  # what cannot be read cannot be changed
         raws, faults = change_tables(schema, raws, changes)
     others = [root for root in roots if root != schema.programme]
@@ -171,11 +167,11 @@ def _read_schema(
         for fault in found
         if not (fault.found == "missing file" and Path(fault.table).stem in unreadable)
     ]
-    return Section(data, tuple(faults), tuple(warnings), raws, tuple(_schema_files(path, schema)))
+    return Section(data, tuple(faults), tuple(warnings), raws, tuple(place.files(schema)))
 
 
 def _read_programme(
-    path: Path,
+    place: Place,
     programme: Programme,
     tree: Mapping[str, Any],
     names: tuple[str, str],
@@ -184,9 +180,9 @@ def _read_programme(
     changes: Sequence[TableChange],
 ) -> tuple[LoadedProgramme | None, list[Fault]]:
     own = concerned(programme.schema, changes)
-    section = _read_schema(path, programme.schema, tree, names, roots, own)
+    section = _read_schema(place, programme.schema, tree, names, roots, own)
     assert section.data is not None
-    data, named = _with_named_files(path, programme, section.data)
+    data, named = _with_named_files(place, programme, section.data)
     settings = json.dumps(overrides or {}, sort_keys=True, default=str)
     if own:
         settings += json.dumps([change.record() for change in own], sort_keys=True, default=str)
@@ -196,47 +192,31 @@ def _read_programme(
     faults = locate(programme.find_faults(data), section.raws)
     if faults:
         return None, faults
-    warnings = (*section.warnings, *locate(programme.find_warnings(data), section.raws))
+    warnings = place.located((*section.warnings, *locate(programme.find_warnings(data), section.raws)))
     rows = sum(len(frame) for frame in data.tables.values())
     tables = sum(raw is not None for raw in section.raws.values())
-    return LoadedProgramme(programme, data, warnings, tables, rows), []
+    return LoadedProgramme(programme, data, tuple(warnings), tables, rows), []
 
 
 def _with_named_files(
-    path: Path, programme: Programme, data: InstanceData
-) -> tuple[InstanceData, list[tuple[str, Path]]]:
-    """Files that parameters name, found from the instance folder; whether they are there is not asked."""
+    place: Place, programme: Programme, data: InstanceData
+) -> tuple[InstanceData, list[tuple[str, Content]]]:
+    """Files that parameters name, found from the instance; whether they are there is not asked."""
     parameters = dict(data.parameters)
-    named = []
+    named: list[tuple[str, Content]] = []
     for parameter in programme.schema.parameters:
         name = str(parameters.get(parameter.path) or "")
         if parameter.is_file and name:
-            file = path / name
+            file = place.named(name)
             parameters[parameter.path] = str(file)
             if file.is_file():
                 named.append((name, file))
     return replace(data, parameters=parameters), named
 
 
-def _unknown_files(path: Path, schema: Schema) -> list[Fault]:
-    known = {table.name for table in schema.tables if not table.shared}
-    from_schema = ", ".join(sorted(known))
-    folder = path / schema.programme
-    return [
-        Fault(
-            file.relative_to(path).as_posix(),
-            "(file)",
-            f"one of {from_schema}",
-            "unknown table",
-            "rename or remove it",
-        )
-        for file in (sorted(folder.iterdir()) if folder.is_dir() else ())
-        if file.suffix in (".csv", ".parquet") and file.stem not in known
-    ]
-
-
-def _read_toml(path: Path) -> tuple[dict[str, Any], list[Fault]]:
-    text = decode(path.read_bytes())
+def _read_toml(place: Place) -> tuple[dict[str, Any], list[Fault]]:
+    content = place.settings()
+    text = decode(content if isinstance(content, bytes) else content.read_bytes())
     if text is None:
         return {}, [Fault(TOML, "(file)", "text in UTF-8", "other bytes")]
     try:

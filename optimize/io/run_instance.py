@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from optimize.errors import InputFaults, UsageError
+from optimize.io.fingerprint import Content
 from optimize.io.instance_folder import instance_files, read_instance
+from optimize.io.place import is_instance
 from optimize.io.run_store import file_digest
 from optimize.io.table_changes import changes_of
 from optimize.programme import Programme
@@ -27,7 +29,7 @@ def read_instance_of(
     Parameters
     ----------
     programme : the run's own.
-    given : folder of the instance; None: where the run says it lies.
+    given : the instance; None: where the run says it lies.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def folder_of(run: Path, manifest: Mapping[str, Any], given: Path | None) -> Pat
     if "instance_from_run" in manifest:
         places.append(Path(os.path.normpath(run.resolve() / str(manifest["instance_from_run"]))))
     for place in places:
-        if place.is_dir():
+        if is_instance(place):
             return place
     raise UsageError(f"the instance of {run} ({places[0]}) is not there; name it with --instance")
 
@@ -74,6 +76,10 @@ def _changed_tables(folder: Path, programme: Programme, manifest: Mapping[str, A
     changed += [f"{name} was added" for name in now if name not in then]
     return changed + [
         f"{name} was changed"
-        for name, path in now.items()
-        if name in then and (not path.is_file() or file_digest(path) != then[name])
+        for name, content in now.items()
+        if name in then and not _is_as_then(content, then[name])
     ]
+
+
+def _is_as_then(content: Content, digest: object) -> bool:
+    return (isinstance(content, bytes) or content.is_file()) and file_digest(content) == digest

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from optimize.errors import UsageError
+from optimize.io.fingerprint import Content
 
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
@@ -116,9 +117,11 @@ def altered_files(run: Path, manifest: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
+def file_digest(content: Content) -> str:
+    """SHA-256 of a file, or of what a file would hold."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

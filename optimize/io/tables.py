@@ -61,7 +61,11 @@ def read_table(path: Path, shown_as: str) -> RawTable | Fault:
     """Read one table. A file that cannot be read at all is a fault, not an exception."""
     if path.suffix == ".parquet":
         return _read_parquet(path, shown_as)
-    data = path.read_bytes()
+    return read_csv_bytes(path.read_bytes(), shown_as)
+
+
+def read_csv_bytes(data: bytes, shown_as: str) -> RawTable | Fault:
+    """Read the content of a CSV file."""
     text = decode(data)
     if text is None:
         return Fault(shown_as, "(file)", "text in UTF-8 or GB18030", "other bytes", "save as CSV UTF-8")

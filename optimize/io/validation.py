@@ -31,7 +31,12 @@ _LISTED_PER_COLUMN = 20
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """ "did you mean …?" or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    known = list(known)
+    if name.isdecimal():  # a spreadsheet takes the zeros off "007"
+        padded = [other for other in known if other.isdecimal() and int(other) == int(name)]
+        if padded:
+            return f'did you mean "{padded[0]}"? format the column as text to keep its zeros'
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f'did you mean "{close[0]}"?' if close else ""
 
 
@@ -140,7 +145,7 @@ def _numbers(
     number, empty = _parsed(cells)
     if factor != 1.0:
         number = number * factor
-    expected = _expected(column)
+    expected = expected_of(column)
     bad = ~empty & ~np.isfinite(number)
     faults = [
         _fault(raw, row, column, expected, f'"{cells.iloc[row]}"', _number_hint(str(cells.iloc[row])))
@@ -194,7 +199,7 @@ def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series
     faults: list[Fault] = []
     if column.required:
         faults += [
-            _fault(raw, int(row), column, _expected(column), "empty", "fill it in")
+            _fault(raw, int(row), column, expected_of(column), "empty", "fill it in")
             for row in np.flatnonzero(text == "")[:_LISTED_PER_COLUMN]
         ]
     elif column.default:
@@ -337,7 +342,9 @@ def typed_parameters(
                 faults.append(fault)
             values[path] = value
         elif parameter.default is REQUIRED:
-            faults.append(Fault(TOML, path, _expected(parameter), "missing", f"add it: {parameter.meaning}"))
+            faults.append(
+                Fault(TOML, path, expected_of(parameter), "missing", f"add it: {parameter.meaning}")
+            )
         else:
             values[path] = parameter.default
     targets = _targets(schema, tree, faults)
@@ -403,7 +410,7 @@ def _target(clause: Clause, where: str, body: Any, faults: list[Fault]) -> Claus
 
 
 def _typed_parameter(parameter: Parameter, value: Any) -> tuple[Any, Fault | None]:
-    expected = _expected(parameter)
+    expected = expected_of(parameter)
     bad = Fault(TOML, parameter.path, expected, repr(value))
     if parameter.kind == "bool":
         return (value, None) if isinstance(value, bool) else (parameter.default, bad)
@@ -521,7 +528,8 @@ def _filled(column: Column, rows: int) -> Any:
     return pd.Series([default or ""] * rows, dtype="str")
 
 
-def _expected(item: Column | Parameter) -> str:
+def expected_of(item: Column | Parameter) -> str:
+    """What a cell of a column, or a parameter, must be, in a few words."""
     if item.choices:
         return f"one of {', '.join(item.choices)}"
     words = {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false"}

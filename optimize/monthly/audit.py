@@ -16,8 +16,10 @@ from optimize.city.stored import is_city_run
 from optimize.city.verify import verify_city
 from optimize.engine.highs import write_model
 from optimize.errors import UsageError
+from optimize.io.instance_folder import instance_content
 from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import MANIFEST, SUMMARY, file_digest, read_manifest, read_summary
+from optimize.monthly.instance_files import SCHEMAS
 from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.report.summary import versions
@@ -128,13 +130,20 @@ def _add_run(archive: zipfile.ZipFile, index: dict[str, str], label: str, run: P
     folder = folder_of(run, manifest, None)
     for path in sorted(run.iterdir()):
         _add(archive, index, f"{label}/run/{path.name}", path.read_bytes())
-    for name in sorted(manifest["instance_files"]):
-        path = folder / name
-        if not path.is_file() or file_digest(path) != manifest["instance_files"][name]:
+    then: Mapping[str, str] = manifest["instance_files"]
+    inputs = instance_content(folder, sorted(then), SCHEMAS)
+    for name in sorted(then):
+        if name not in inputs or file_digest(inputs[name]) != then[name]:
             raise UsageError(
-                f"{path} is no longer what {run} was made from; an audit needs the inputs as they were"
+                f"{folder / name} is no longer what {run} was made from; an audit needs the inputs as they were"
             )
-        _add(archive, index, f"{label}/instance/{name}", path.read_bytes())
+        content = inputs[name]
+        _add(
+            archive,
+            index,
+            f"{label}/instance/{name}",
+            content if isinstance(content, bytes) else content.read_bytes(),
+        )
     for name, data in _start(run, manifest):
         _add(archive, index, f"{label}/start/{name}", data)
     model = _model(run, manifest)

@@ -242,8 +242,8 @@ def fault_lines(faults: Sequence[Fault], *, word: str = "fault") -> list[str]:
     head = f"{len(faults)} {word}{plural} in {tables} table{'' if tables == 1 else 's'}"
     rows = [
         (
-            fault.table,
-            "" if fault.line is None else f"row {fault.line}",
+            fault.cell or fault.table,
+            "" if fault.line is None or fault.cell else f"row {fault.line}",
             fault.column,
             f"expected {fault.expected}, found {fault.found}",
             f"→ {fault.mend}" if fault.mend else "",

@@ -30,6 +30,7 @@ class InstanceFolder(WorkerPlugin):  # type: ignore[misc]
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._content = name, _packed(folder)
+        self._file = folder.name if folder.is_file() else ""  # a workbook
         self.name = f"optimize-{hashlib.sha256(name.encode() + self._content).hexdigest()[:12]}"
 
     def setup(self, worker: Any) -> None:
@@ -37,7 +38,7 @@ class InstanceFolder(WorkerPlugin):  # type: ignore[misc]
         home = Path(tempfile.mkdtemp(prefix="optimize-instance-", dir=worker.local_directory))
         with tarfile.open(fileobj=io.BytesIO(self._content)) as archive:
             archive.extractall(home, filter="data")
-        name_folder(self._name, home)
+        name_folder(self._name, home / self._file if self._file else home)
 
 
 class ClusterPool:
@@ -88,9 +89,10 @@ def _packed(folder: Path) -> bytes:
     """All files of the instance as one archive; the same files give the same bytes."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
-                entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+        home = folder.parent if folder.is_file() else folder
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(home).parts):
+                entry = tarfile.TarInfo(path.relative_to(home).as_posix())
                 content = path.read_bytes()
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))

@@ -1,11 +1,11 @@
-"""Calls of ``optimize check | template | generate | docs``: instances before anything is solved."""
+"""Calls of ``optimize check | template | convert | generate | docs``: instances before anything is solved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from optimize.cli.arguments import Commands, add_instance_arguments, seed
+from optimize.cli.arguments import Commands, add_instance_arguments, add_language_argument, seed
 from optimize.deferred import Deferred
 from optimize.names import CITY, FAMILIES, PROGRAMME_NAMES, SIZES
 
@@ -17,13 +17,28 @@ def add_parsers(commands: Commands) -> None:
     command.set_defaults(run=Deferred(_WORK, "run_check"))
     add_instance_arguments(command)
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument(
+        "--marked",
+        type=Path,
+        metavar="COPY.xlsx",
+        help="of a workbook with faults, also write a copy with the cells at fault coloured and commented",
+    )
 
     command = commands.add_parser("template", help="write a commented, solvable example")
     command.set_defaults(run=Deferred(_WORK, "run_template"))
     command.add_argument(
         "programme", choices=[*PROGRAMME_NAMES, CITY], help="city: all programmes with what ties them"
     )
-    command.add_argument("folder", type=Path)
+    command.add_argument("out", type=Path, metavar="OUT", help="a folder, or an Excel workbook (OUT.xlsx)")
+    add_language_argument(command, "of a workbook's headings and explanations")
+
+    command = commands.add_parser(
+        "convert", help="write an instance folder as an Excel workbook, or the other way"
+    )
+    command.set_defaults(run=Deferred(_WORK, "run_convert"))
+    command.add_argument("instance", type=Path, help="instance folder or workbook")
+    command.add_argument("out", type=Path, metavar="OUT", help="OUT.xlsx for a workbook, else a folder")
+    add_language_argument(command, "of a workbook's headings and explanations")
 
     command = commands.add_parser("generate", help="write a synthetic instance of a given size")
     command.set_defaults(run=Deferred(_WORK, "run_generate"))

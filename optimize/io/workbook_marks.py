@@ -1,0 +1,110 @@
+"""A copy of a workbook in which the cells at fault are coloured and say what is wrong."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import openpyxl
+from openpyxl.comments import Comment
+from openpyxl.styles import Font, PatternFill
+from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet.worksheet import Worksheet
+
+from optimize.errors import Fault, UsageError
+from optimize.io.workbook_safety import refuse_unsafe_workbook
+from optimize.io.workbook_writer import safe_text
+
+# Dark enough to show in black and white; the comment's mark in the corner tells it, too.
+_FAULT = PatternFill("solid", fgColor="F4B183")
+_LIST_TITLE = "# faults"
+_AUTHOR = "optimize"
+_WIDTHS = (34, 24, 44, 40, 60)
+
+
+def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
+    """Write the copy and return how many cells it marks; faults without a cell are in its list, too.
+
+    A sheet ``# faults`` at the beginning lists all of them with links; the reader leaves it alone, so that the
+    mended copy can be read as it is.  Marks of an earlier copy are taken away.
+
+    Raises
+    ------
+    UsageError : ``out`` is there already or is no .xlsx; ``path`` cannot be read.
+    """
+    if out.suffix.lower() != ".xlsx":
+        raise UsageError(f"{out}: the name of a workbook ends in .xlsx")
+    if out.exists():
+        raise UsageError(f"{out} exists already; choose another name")
+    refuse_unsafe_workbook(path)
+    try:
+        book = openpyxl.load_workbook(path)
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise UsageError(f"{path} cannot be copied with marks: {error}") from error
+    for sheet in book.worksheets:
+        _take_marks_away(sheet)
+    if _LIST_TITLE in book.sheetnames:
+        book.remove(book[_LIST_TITLE])
+    texts: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        title, _, cell = fault.cell.rpartition("!")
+        if title in book.sheetnames:
+            texts.setdefault((title, cell), []).append(_told(fault))
+    for (title, cell), told in texts.items():
+        place = book[title][cell]
+        if not hasattr(place, "comment") or type(place).__name__ == "MergedCell":
+            continue  # within merged cells, which are named at their first
+        before = f"\n{place.comment.text}" if place.comment is not None else ""
+        place.fill = _FAULT
+        place.comment = Comment("\n".join(told) + before, _AUTHOR, width=360, height=140)
+    _write_list(book, faults)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.part")
+    try:
+        book.save(draft)
+        draft.rename(out)
+    finally:
+        draft.unlink(missing_ok=True)
+    return len(texts)
+
+
+def _told(fault: Fault) -> str:
+    told = f"✘ {fault.column}: expected {fault.expected}, found {fault.found}"
+    return f"{told} → {fault.mend}" if fault.mend else told
+
+
+def _take_marks_away(sheet: Worksheet) -> None:
+    for row in sheet.iter_rows():
+        for cell in row:
+            if cell.comment is not None and cell.comment.text.startswith("✘"):
+                rest = [line for line in cell.comment.text.split("\n") if not line.startswith("✘")]
+                cell.comment = Comment("\n".join(rest), _AUTHOR, width=360, height=140) if rest else None
+                cell.fill = PatternFill()
+
+
+def _write_list(book: openpyxl.Workbook, faults: Sequence[Fault]) -> None:
+    sheet = book.create_sheet(_LIST_TITLE, 0)
+    for place, heading in enumerate(("cell", "column", "expected", "found", "how to mend it"), start=1):
+        sheet.cell(1, place, heading).font = Font(bold=True)
+        sheet.column_dimensions[sheet.cell(1, place).column_letter].width = _WIDTHS[place - 1]
+    for row, fault in enumerate(faults, start=2):
+        for place, text in enumerate(_columns(fault), start=1):
+            cell = sheet.cell(row, place)
+            cell.value = safe_text(text)
+            cell.data_type = "s"  # never a formula
+            cell.quotePrefix = text.startswith(("=", "+", "-", "@"))
+        if fault.cell:
+            title, _, name = fault.cell.rpartition("!")
+            sheet.cell(row, 1).hyperlink = f"#'{title}'!{name}"
+            sheet.cell(row, 1).style = "Hyperlink"
+    sheet.freeze_panes = "A2"
+    book.active = 0
+
+
+def _columns(fault: Fault) -> Iterator[str]:
+    yield fault.cell or fault.table
+    yield fault.column
+    yield fault.expected
+    yield fault.found
+    yield fault.mend
