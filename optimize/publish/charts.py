@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -41,6 +41,15 @@ def source_groups(money: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return found
 
 
+@dataclass(frozen=True)
+class YearBar:
+    """A year with what is spent or given (filled) and what it is held against (outlined; NaN: nothing)."""
+
+    year: int
+    value_cny: float
+    limit_cny: float
+
+
 def money_panels(money: pd.DataFrame, words: Words) -> list[Markup]:
     """What is spent each year against the budget, a panel for each group of `source_groups`.
 
@@ -48,49 +57,72 @@ def money_panels(money: pd.DataFrame, words: Words) -> list[Markup]:
     ----------
     money : source, year, spent_cny, budget_cny.
     """
-    groups = source_groups(money)
+    panels = {
+        words.text(GROUP_NAMES[name]): [
+            YearBar(int(year), float(spent), float(limit))
+            for year, spent, limit in zip(
+                rows["year"], rows["spent_cny"].tolist(), rows["budget_cny"].tolist(), strict=True
+            )
+        ]
+        for name, rows in source_groups(money).items()
+    }
+    return year_panels(panels, words.text("spent"), words.text("budget of the year"), words)
+
+
+def year_panels(
+    panels: Mapping[str, Sequence[YearBar]], filled: str, outlined: str, words: Words
+) -> list[Markup]:
+    """Bars by year, a panel for each name, all to one scale but where one is far smaller than the others."""
     most = {
-        name: float(np.nanmax(rows[["spent_cny", "budget_cny"]].to_numpy(np.float64))) if len(rows) else 0.0
-        for name, rows in groups.items()
+        name: max(
+            (v for bar in bars for v in (bar.value_cny, bar.limit_cny) if not math.isnan(v)), default=0.0
+        )
+        for name, bars in panels.items()
     }
     largest = max(most.values(), default=0.0)
     return [
-        _money_panel(name, rows, most[name] if most[name] < _OWN_SCALE * largest else largest, largest, words)
-        for name, rows in groups.items()
+        _year_panel(
+            name,
+            bars,
+            (filled, outlined),
+            most[name] if most[name] < _OWN_SCALE * largest else largest,
+            largest,
+            words,
+        )
+        for name, bars in panels.items()
     ]
 
 
-def _money_panel(group: str, rows: pd.DataFrame, most: float, largest: float, words: Words) -> Markup:
+def _year_panel(
+    name: str, bars: Sequence[YearBar], told: tuple[str, str], most: float, largest: float, words: Words
+) -> Markup:
     unit, unit_name = (
         (1e4, words.text("10 000 CNY")) if words.language == "zh" else (1e6, words.text("M CNY"))
     )
-    name = words.text(GROUP_NAMES[group])
-    spent, limit = float(rows["spent_cny"].sum()), rows["budget_cny"].sum(min_count=len(rows))
-    told = (
-        words.money(spent)
-        if math.isnan(limit)
-        else words.text("{spent} of {limit}", spent=words.money(spent), limit=words.money(limit))
+    value, limit = math.fsum(bar.value_cny for bar in bars), math.fsum(bar.limit_cny for bar in bars)
+    sums = words.money(value)
+    if not math.isnan(limit):
+        sums = words.text("{spent} of {limit}", spent=words.money(value), limit=words.money(limit))
+    drawing = Drawing(
+        340, 236, words.text("{name} by year, {unit}", name=_capital(name), unit=unit_name), sums
     )
-    title = words.text("Spent by year from {source}, {unit}", source=name, unit=unit_name)
-    drawing = Drawing(340, 236, title, told)
     drawing.text(0, 14, _capital(name), "strong")
-    drawing.text(0, 31, told + (words.text(" · own scale") if most < largest else ""), "small soft")
+    drawing.text(0, 31, sums + (words.text(" · own scale") if most < largest else ""), "small soft")
     left, top, bottom, right = 8.0, 62.0, 200.0, 340.0
     scale = (bottom - top) / max(most, 1.0)
-    step = (right - left) / max(len(rows), 1)
+    step = (right - left) / max(len(bars), 1)
     wide = min(step * 0.66, 46.0)
-    for k, row in enumerate(rows.itertuples()):
-        x = left + step * (k + 0.5)
-        budget, used = float(row.budget_cny), float(row.spent_cny)  # type: ignore[arg-type]
-        tip = words.text("{year}: {spent} spent", year=row.year, spent=words.money(used))
-        if not math.isnan(budget):
+    for k, bar in enumerate(bars):
+        x, high = left + step * (k + 0.5), bottom - bar.value_cny * scale
+        tip = words.text("{year}: {value}", year=bar.year, value=words.money(bar.value_cny))
+        if not math.isnan(bar.limit_cny):
             tip = words.text(
-                "{year}: {spent} spent of {limit}",
-                year=row.year,
-                spent=words.money(used),
-                limit=words.money(budget),
+                "{year}: {value} of {limit}",
+                year=bar.year,
+                value=words.money(bar.value_cny),
+                limit=words.money(bar.limit_cny),
             )
-            height = budget * scale
+            height = bar.limit_cny * scale
             drawing.add(
                 "rect",
                 "outline",
@@ -101,24 +133,53 @@ def _money_panel(group: str, rows: pd.DataFrame, most: float, largest: float, wo
                 width=wide + 6,
                 height=height,
             )
-        drawing.bar(x - wide / 2, bottom - used * scale, wide, used * scale, "f1", tip)
-        above = min(bottom - used * scale, bottom - (0.0 if math.isnan(budget) else budget * scale))
+            high = min(high, bottom - height)
+        drawing.bar(x - wide / 2, bottom - bar.value_cny * scale, wide, bar.value_cny * scale, "f1", tip)
         drawing.text(
             x,
-            above - 6,
-            words.number(used / unit, digits=0 if most / unit >= 1000 else 1),
+            high - 6,
+            words.number(bar.value_cny / unit, digits=0 if most / unit >= 1000 else 1),
             "small strong",
             "middle",
         )
-        drawing.text(x, bottom + 17, str(row.year), "small", "middle")
+        drawing.text(x, bottom + 17, str(bar.year), "small", "middle")
     drawing.line(left, bottom, right, bottom, "base")
-    drawing.legend(
-        left,
-        226,
-        [("bar", "f1", words.text("spent")), ("outline", "", words.text("budget of the year"))],
-        right - left,
+    drawing.legend(left, 228, [("bar", "f1", told[0]), ("outline", "", told[1])], right - left)
+    drawing.text(right, 31, unit_name, "small soft", "end")
+    return drawing.markup()
+
+
+def grades_chart(grades: Mapping[str, Mapping[str, int]], words: Words) -> Markup:
+    """Share of each table's rows by grade of their source.
+
+    Parameters
+    ----------
+    grades : by table's name as it is told, rows by grade A to D.
+    """
+    looks = {"A": "f1", "B": "f3", "C": "f2", "D": "f7"}
+    label = min(max((text_width(name, SMALL_PX + 1) for name in grades), default=0.0) + 10, 170.0)
+    pitch, top, right = 22.0, 8.0, 418.0
+    drawing = Drawing(
+        480, top + pitch * len(grades) + 30, words.text("Rows of each table by grade of their source")
     )
-    drawing.text(right, 230, unit_name, "small soft", "end")
+    for k, (name, counts) in enumerate(grades.items()):
+        y, x, rows = top + pitch * k, label, sum(counts.values())
+        drawing.text(label - 10, y + 13, shortened(name, label - 10, SMALL_PX + 1), "key", "end")
+        for grade, look in looks.items():
+            wide = (right - label) * counts.get(grade, 0) / max(rows, 1)
+            drawing.bar(x, y + 2, wide, 14, look, f"{name} · {grade}: {words.number(counts.get(grade, 0))}")
+            if wide > 16:
+                drawing.text(
+                    x + wide / 2,
+                    y + 13,
+                    grade,
+                    "small onfill halo-dark" if look == "f1" else "small",
+                    "middle",
+                )
+            x += wide
+        drawing.text(right + 8, y + 13, words.plural("{n} row", "{n} rows", rows), "small soft")
+    entries = [("bar", look, grade) for grade, look in looks.items()]
+    drawing.legend(label, top + pitch * len(grades) + 16, entries, 480 - label)
     return drawing.markup()
 
 

@@ -1,0 +1,450 @@
+"""What a chapter of a report shows of one run, section by section, ready for a template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from optimize.i18n.catalogue import N_
+from optimize.i18n.vocabulary import FIGURES
+from optimize.i18n.words import Words
+from optimize.publish import charts, charts_effects, charts_studies, charts_water
+from optimize.publish.charts import DISTRICTS, GROUP_NAMES, MUNICIPAL, OWNER, YearBar
+from optimize.publish.explanations import Choice, by_prices, explained, price_rows
+from optimize.publish.facts import PlanFacts, RunFacts
+from optimize.publish.map import Link, plan_map
+from optimize.publish.projects import SHOWN_EFFECTS, ProjectRow, project_rows
+from optimize.publish.study_files import Studies
+from optimize.publish.telling import KeyFigure, answer, how_sure, key_figures, plan_answer, silo_words
+from optimize.report.summary import frame_records
+
+_MOST_SOURCES = 6
+_MOST_MEASURES = 12
+_CENT = 0.005
+REST = N_("(rest)")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart with its heading and, where it needs one, a remark; ``wide``: it takes the whole width."""
+
+    title: str
+    svg: Markup
+    note: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class MoneyLine:
+    """Who pays, by year: what is spent and the budget (None: unlimited); the sums of both last."""
+
+    name: str
+    cells: tuple[tuple[float, float | None], ...]
+    is_sum: bool = False
+
+
+@dataclass(frozen=True)
+class ClauseLine:
+    """A clause as a row of the table."""
+
+    id: str
+    title: str
+    where: str
+    required: str
+    reached: str
+    met: bool
+    binding: bool
+    hard: bool
+    short: str
+
+
+@dataclass(frozen=True)
+class DistrictLine:
+    """A district with its projects, their investment and what they bring, in the order of the headings."""
+
+    name: str
+    num_projects: int
+    capex_cny: float
+    effects: tuple[float, ...]
+    is_sum: bool = False
+
+
+@dataclass(frozen=True)
+class PlanSection:
+    """The plan of one programme."""
+
+    name: str
+    title: str
+    answer: str
+    maps: Sequence[Picture]
+    effects: Sequence[Picture]
+    months: Sequence[Markup]
+    districts: Sequence[DistrictLine]
+    figures: Sequence[tuple[str, str]]
+    projects: Sequence[ProjectRow]
+    effect_heads: Sequence[tuple[str, str]]
+    exact: Sequence[Choice]
+    top: Sequence[Choice]
+    near: Sequence[Choice]
+    prices: Sequence[tuple[str, str]]
+    fronts: Sequence[Picture]
+    stress: Sequence[Mapping[str, Any]]
+    stress_pictures: Sequence[Picture]
+    grades: Picture | None
+    sources: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One run."""
+
+    run: RunFacts
+    label: str
+    answer: str
+    key_figures: Sequence[KeyFigure]
+    money_pictures: Sequence[Markup]
+    money: Sequence[MoneyLine]
+    money_by_source: Sequence[MoneyLine]
+    carries_over: bool
+    clauses: Sequence[tuple[str, Sequence[ClauseLine]]]
+    plans: Sequence[PlanSection]
+    sure: Sequence[str]
+    proof: Markup | None
+    silos: Sequence[str]
+    split_pictures: Sequence[Markup]
+    instance_missing: bool
+    facts: Sequence[tuple[str, str]]
+    versions: Sequence[tuple[str, str]] = field(default=())
+
+    @property
+    def has_reasons(self) -> bool:
+        return any(plan.exact or plan.top or plan.near or plan.prices for plan in self.plans)
+
+    @property
+    def has_studies(self) -> bool:
+        return any(plan.fronts or plan.stress for plan in self.plans)
+
+
+def chapter_of(run: RunFacts, words: Words, studies: Studies, link: Link | None = None) -> Chapter:
+    """Everything a report tells of a run."""
+    several = run.is_city
+    clauses = [
+        (part.title(words) if several else "", [_clause(part, clause, words) for clause in part.clauses])
+        for part in run.parts
+    ]
+    if several and run.summary["clauses"]:
+        own = [_clause(run.parts[0], clause, words) for clause in run.summary["clauses"]]
+        clauses.append((words.text("The city as a whole"), own))
+    return Chapter(
+        run=run,
+        label=run.label(words),
+        answer=answer(run, words),
+        key_figures=key_figures(run, words),
+        money_pictures=charts.money_panels(run.money, words),
+        money=_money_lines(run, words),
+        money_by_source=_source_lines(run, words),
+        carries_over=_carries_over(run),
+        clauses=[(title, lines) for title, lines in clauses if lines],
+        plans=[_plan_section(part, words, studies.of_programme(part.name), link) for part in run.parts],
+        sure=how_sure(run, words),
+        proof=charts.proof_interval(run.summary, words),
+        silos=silo_words(run, words) if several else (),
+        split_pictures=_split_pictures(run, words),
+        instance_missing=run.instance_folder is None,
+        facts=_run_facts(run, words),
+        versions=[(name, str(version)) for name, version in run.manifest["versions"].items()],
+    )
+
+
+# --- money ------------------------------------------------------------------------------------------
+
+
+def _money_lines(run: RunFacts, words: Words) -> list[MoneyLine]:
+    """Groups of sources, and all of them, by year with the sum of the years last."""
+    group = run.money["source"].map(lambda s: s if s in (MUNICIPAL, OWNER) else DISTRICTS)
+    lines = [
+        _line(words.text(GROUP_NAMES[name]), run.money[group == name], run.years)
+        for name in (MUNICIPAL, DISTRICTS, OWNER)
+        if (group == name).any()
+    ]
+    return [*lines, _line(words.text("all sources"), run.money, run.years, is_sum=True)]
+
+
+def _source_lines(run: RunFacts, words: Words) -> list[MoneyLine]:
+    part = run.parts[0]
+    lines = []
+    for source, rows in run.money.groupby("source", sort=False):
+        name = str(source)
+        shown = words.value("source", name) if name in (MUNICIPAL, OWNER) else part.district_name(name, words)
+        lines.append(_line(shown, rows, run.years))
+    return [*lines, _line(words.text("all sources"), run.money, run.years, is_sum=True)]
+
+
+def _line(name: str, rows: pd.DataFrame, years: Sequence[int], *, is_sum: bool = False) -> MoneyLine:
+    cells = []
+    for chosen in (*(rows[rows["year"] == year] for year in years), rows):
+        budgets = chosen["budget_cny"].tolist()
+        limit = None if not budgets or any(math.isnan(b) for b in budgets) else math.fsum(budgets)
+        cells.append((math.fsum(chosen["spent_cny"]), limit))
+    return MoneyLine(name, tuple(cells), is_sum)
+
+
+def _carries_over(run: RunFacts) -> bool:
+    """Whether a year's unspent money is kept for the next one."""
+    return any(
+        part.instance is not None and part.instance.parameters["budgets.carry_over_share"] > 0
+        for part in run.parts
+    )
+
+
+def _split_pictures(run: RunFacts, words: Words) -> list[Markup]:
+    """Public money of each programme by year, beside today's fixed share."""
+    if run.split is None:
+        return []
+    sums = run.split.groupby(["programme", "year"], sort=True)[["share_cny", "today_cny"]].sum().reset_index()
+    panels = {
+        part.title(words): [
+            YearBar(int(row["year"]), float(row["share_cny"]), float(row["today_cny"]))
+            for row in frame_records(sums[sums["programme"] == part.name])
+        ]
+        for part in run.parts
+    }
+    return charts.year_panels(
+        panels, words.text("share in this plan"), words.text("today's fixed share"), words
+    )
+
+
+# --- clauses ----------------------------------------------------------------------------------------
+
+
+def _clause(part: PlanFacts, clause: Mapping[str, Any], words: Words) -> ClauseLine:
+    sense = "≥" if clause["sense"] == ">=" else "≤"
+    unit = "" if clause["unit"] == "count" else str(clause["unit"])
+    reached, required = clause["reached"], float(clause["required"])
+    short = "" if clause["met"] or reached is None else words.amount(abs(float(reached) - required), unit)
+    return ClauseLine(
+        id=str(clause["id"]),
+        title=words.either(str(clause["zh"]), str(clause["en"])),
+        where=_where(part, str(clause["where"]), words),
+        required=f"{sense} {words.amount(required, unit)}",
+        reached=words.amount(None if reached is None else float(reached), unit),
+        met=bool(clause["met"]),
+        binding=bool(clause["binding"]) and bool(clause["met"]),
+        hard=bool(clause["hard"]),
+        short=short,
+    )
+
+
+_PILOTS = {
+    "suburban_district": N_("suburban district"),
+    "new_city": N_("new town"),
+    "central_plant": N_("central plant"),
+    "park": N_("industrial park"),
+}
+
+
+def _where(part: PlanFacts, where: str, words: Words) -> str:
+    """Kinds of pilots and districts of a clause that holds for a part, by their names."""
+    shown = []
+    for word in where.split():
+        shown.append(words.text(_PILOTS[word]) if word in _PILOTS else part.district_name(word, words))
+    return " ".join(shown)
+
+
+# --- the plan of a programme --------------------------------------------------------------------------
+
+
+def _plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | None) -> PlanSection:
+    maps = plan_map(plan, words, link)
+    rows = project_rows(plan, words)
+    top, near = by_prices(plan, words)
+    heads = [(name, FIGURES[name].unit) for name in SHOWN_EFFECTS[plan.name]]
+    captions = (words.text("Where"), words.text("Detail: the part within the dashed frame"))
+    grades = _grades(plan, words)
+    return PlanSection(
+        name=plan.name,
+        title=plan.title(words),
+        answer=plan_answer(plan, words),
+        maps=[Picture(title, svg) for title, svg in zip(captions, maps, strict=False)],
+        effects=_effect_pictures(plan, words),
+        months=charts_water.water_periods(plan, words) if plan.name == "water" else (),
+        districts=_district_lines(plan, rows, [name for name, _ in heads], words),
+        figures=_figures(plan, words),
+        projects=rows,
+        effect_heads=[(words.figure_name(name), unit) for name, unit in heads],
+        exact=explained(plan, studies.explanations, words),
+        top=top,
+        near=near,
+        prices=price_rows(plan, words),
+        fronts=[
+            Picture(
+                words.text("What one goal costs in another"),
+                charts_studies.front_chart(front, {g.name: g for g in plan.programme.goals}, words),
+            )
+            for front in studies.fronts
+        ],
+        stress=studies.stress,
+        stress_pictures=[
+            Picture(words.text("If things turn out otherwise"), charts_studies.stress_chart(s, words))
+            for s in studies.stress
+        ],
+        grades=grades,
+        sources=_sources(plan),
+    )
+
+
+def _effect_pictures(plan: PlanFacts, words: Words) -> list[Picture]:
+    if plan.name == "pv_siting":
+        found = [
+            (words.text("Generation by type of institution"), charts_effects.generation(plan, words)),
+            (
+                words.text("Generation by year of the works"),
+                charts_effects.generation(plan, words, by="year"),
+            ),
+            (words.text("Capacity by kind of system"), _capacity_by_kind(plan, words)),
+        ]
+    elif plan.name == "datacenter":
+        found = [
+            (words.text("PUE before and after"), charts_effects.pue_before_after(plan, words)),
+            (words.text("Measures, number of centres"), _measures(plan, words)),
+        ]
+    else:
+        return [
+            *(
+                Picture(words.text("Water balance of a year"), svg, wide=True)
+                for svg in [charts_water.water_flows(plan, words)]
+                if svg
+            ),
+            *(Picture(words.text("Pipes by diameter"), svg) for svg in [_pipes(plan, words)] if svg),
+        ]
+    return [Picture(title, svg) for title, svg in found if svg is not None]
+
+
+def _capacity_by_kind(plan: PlanFacts, words: Words) -> Markup | None:
+    projects = plan.table("projects")
+    sums = projects[projects["kind"] != ""].groupby("kind")["kw"].sum().sort_values(ascending=False)
+    rows = [(plan.named("kinds", str(kind), words), float(kw)) for kind, kw in sums.items()]
+    return charts.bar_list(rows, "kW", words.text("Capacity by kind of system"), words) if rows else None
+
+
+def _measures(plan: PlanFacts, words: Words) -> Markup | None:
+    projects = plan.table("projects")
+    final = projects["later_measures"].where(projects["later_measures"] != "", projects["measures"])
+    count = final[final != ""].str.split("+").explode().value_counts().head(_MOST_MEASURES)
+    rows = [(plan.named("measures", str(name), words), float(number)) for name, number in count.items()]
+    return charts.bar_list(rows, "", words.text("Measures, number of centres"), words) if rows else None
+
+
+def _pipes(plan: PlanFacts, words: Words) -> Markup | None:
+    pipes = plan.table("pipes")
+    if pipes.empty:
+        return None
+    km = (pipes.groupby("diameter")["length_m"].sum() / 1000.0).sort_index(
+        key=lambda names: names.str.extract(r"(\d+)")[0].astype(float)
+    )
+    rows = [(str(name), float(length)) for name, length in km.items()]
+    return charts.bar_list(rows, "km", words.text("Pipes by diameter"), words)
+
+
+def _figures(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
+    """The checker's figures, all that are not zero."""
+    return [
+        (words.figure_name(name), words.amount(float(value), FIGURES[name].unit))
+        for name, value in plan.figures.items()
+        if name in FIGURES
+        and value
+        and not (name == "changes" and plan.instance is not None and _is_new(plan))
+    ]
+
+
+def _is_new(plan: PlanFacts) -> bool:
+    """No plan is in force that this one changes."""
+    assert plan.instance is not None
+    table = plan.instance.tables.get("plan_in_force")
+    return table is None or table.empty
+
+
+def _district_lines(
+    plan: PlanFacts, rows: Sequence[ProjectRow], effects: Sequence[str], words: Words
+) -> list[DistrictLine]:
+    """Projects by district; the sum is the checker's, what no single project accounts for stands apart."""
+    by_district: dict[str, list[ProjectRow]] = {}
+    for row in rows:
+        by_district.setdefault(row.district_name or words.text("(no district)"), []).append(row)
+    lines = [
+        DistrictLine(
+            name, len(own), math.fsum(r.capex_cny for r in own if not math.isnan(r.capex_cny)),
+            tuple(math.fsum(r.effects.get(e, 0.0) for r in own) for e in effects),
+        )
+        for name, own in by_district.items()
+    ]  # fmt: skip
+    lines.sort(key=lambda line: -line.capex_cny)
+    capex = float(plan.figures["capex" if "capex" in plan.figures else "capex_cny"])
+    totals = tuple(float(plan.figures[e]) for e in effects)
+    rest_capex = capex - math.fsum(line.capex_cny for line in lines)
+    rests = tuple(t - math.fsum(line.effects[k] for line in lines) for k, t in enumerate(totals))
+    if abs(rest_capex) > _CENT or any(
+        abs(rest) > 1e-6 * max(abs(t), 1.0) for rest, t in zip(rests, totals, strict=True)
+    ):
+        lines.append(DistrictLine(words.text(REST), 0, rest_capex, rests))
+    return [*lines, DistrictLine(words.text("all districts"), len(rows), capex, totals, is_sum=True)]
+
+
+# --- data and versions ------------------------------------------------------------------------------
+
+
+def _grades(plan: PlanFacts, words: Words) -> Picture | None:
+    if plan.instance is None:
+        return None
+    grades = {}
+    for table in plan.programme.schema.tables:
+        rows = plan.instance.tables[table.name]
+        if len(rows) and "confidence" in rows:
+            counts = rows["confidence"].value_counts()
+            grades[words.either(table.zh, table.name.replace("_", " "))] = {
+                str(g): int(n) for g, n in counts.items()
+            }
+    return (
+        Picture(words.text("Grades of the data, table by table"), charts.grades_chart(grades, words))
+        if grades
+        else None
+    )
+
+
+def _sources(plan: PlanFacts) -> list[tuple[str, str]]:
+    """The sources that most rows name, with their grade; as the tables have them."""
+    if plan.instance is None:
+        return []
+    named = [
+        rows[["source", "confidence"]]
+        for rows in plan.instance.tables.values()
+        if {"source", "confidence"} <= set(rows.columns) and len(rows)
+    ]
+    if not named:
+        return []
+    count = pd.concat(named).value_counts().head(_MOST_SOURCES)
+    return [(str(source), str(grade)) for source, grade in count.index if source]
+
+
+def _run_facts(run: RunFacts, words: Words) -> list[tuple[str, str]]:
+    options = run.manifest["options"]
+    told = [
+        (words.text("Solved"), words.time(str(run.manifest["started_utc"]))),
+        (words.text("Run"), "/".join(run.folder.resolve().parts[-3:])),
+        (words.text("Fingerprint of the inputs"), str(run.manifest["fingerprint"])),
+        (
+            words.text("Goals, the first first"),
+            words.listed([words.figure_name(goal) for goal in options["goal"]]),
+        ),
+        (words.text("Gap asked for"), words.percent(options["gap"])),
+        (words.text("Random seed"), str(options["seed"])),
+    ]
+    if run.manifest.get("overrides"):
+        settings = [f"{key} = {value}" for key, value in run.manifest["overrides"].items()]
+        told.append((words.text("Settings changed"), words.listed(settings)))
+    return told
