@@ -5,7 +5,7 @@ Nothing here loads what a command works with: help and wrong calls are answered 
 
 from __future__ import annotations
 
-from optimize.cli.calls import instances, jobs, planning, questions, stored
+from optimize.cli.calls import instances, jobs, planning, questions, serve, stored
 
 # In the order of the help; each adds the arguments of a group of commands.
-GROUPS = (planning, instances, stored, questions, jobs)
+GROUPS = (planning, instances, stored, questions, jobs, serve)

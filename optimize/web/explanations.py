@@ -1,0 +1,54 @@
+"""Why a project is in a plan or not, in sentences, from what ``optimize explain --json`` told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optimize.i18n.words import Words
+from optimize.publish.explanations import explained
+from optimize.publish.facts import RunFacts
+from optimize.publish.telling import goal_amount
+
+_SHOWN_CHANGES = 8
+
+
+def told(record: Mapping[str, Any], facts: RunFacts, words: Words) -> list[str]:
+    """Whether it is in the plan, what comes of changing that, how sure it is, and what else would change."""
+    where = words.text("It is in the plan.") if record["chosen"] else words.text("It is not in the plan.")
+    why = [
+        sentence
+        for part in facts.parts
+        for choice in explained(part, [record], words)
+        for sentence in choice.why
+    ]
+    return [where, *why, *_proven(record, facts, words), *_changes(record, words)]
+
+
+def _proven(record: Mapping[str, Any], facts: RunFacts, words: Words) -> list[str]:
+    low, high = record.get("low"), record.get("high")
+    if low is None or high is None or record.get("impossible") or record.get("indistinguishable"):
+        return []
+    if low == high:
+        return [words.text("That is proven.")]
+    return [
+        words.text(
+            "Proven: the best plans with and without it differ by {low} to {high}.",
+            low=goal_amount(facts.summary, low, words),
+            high=goal_amount(facts.summary, high, words),
+        )
+    ]
+
+
+def _changes(record: Mapping[str, Any], words: Words) -> list[str]:
+    """What else would come and go."""
+    sentences = []
+    for key, text in (
+        ("enters", "Then these would come in: {names}."),
+        ("leaves", "Then these would drop out: {names}."),
+    ):
+        names = list(record.get(key, ()))
+        if names:
+            shown = words.listed(names[:_SHOWN_CHANGES]) + (" …" if len(names) > _SHOWN_CHANGES else "")
+            sentences.append(words.text(text, names=shown))
+    return sentences

@@ -1,0 +1,407 @@
+"""Pages of instances: upload, faults at their cells, tables, settings, scenarios, and what is to be solved."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, File, HTTPException, Request, UploadFile
+from fastapi.responses import RedirectResponse, Response
+
+from optimize.city.example import example_city
+from optimize.errors import Fault, InputFaults, UsageError
+from optimize.i18n.words import Words
+from optimize.io.write import write_instance
+from optimize.names import CITY
+from optimize.registry import PROGRAMMES, find_programme
+from optimize.web import cells, scenario_table
+from optimize.web.instances import FOLDER, Record
+from optimize.web.naming import instance_name, job_state, place_of_fault, programme_name, scenario_name
+from optimize.web.receiving import receive_upload
+from optimize.web.rendering import Form, Reader, Space, User, field, page
+from optimize.web.scenario_table import ScenarioRow
+from optimize.web.settings_table import settings_of, write_settings
+from optimize.web.workspace import FrontQuestion, SolveQuestion, Workspace, goals_of
+
+router = APIRouter()
+
+# Choices of the form; programs may ask for any.
+GAPS = (0.0001, 0.001, 0.005, 0.01, 0.05)
+SECONDS = (10, 60, 300, 900, 1800, 3600)
+_SHOWN_FAULTS, _SHOWN_RUNS = 100, 20
+
+
+def _record(name: str, space: Space) -> Record:
+    record = space.instances.get(name)
+    if record is None:
+        raise HTTPException(404, "there is no such instance; perhaps it was deleted")
+    return record
+
+
+Instance = Annotated[Record, Depends(_record)]
+
+
+def examples(words: Words) -> list[tuple[str, str]]:
+    """What an instance can begin as: each programme, and all under one budget."""
+    return [(name, programme_name(name, words)) for name in (*(p.name for p in PROGRAMMES), CITY)]
+
+
+@router.get("/")
+@router.get("/instances")
+def instances_page(request: Request, space: Space, words: Reader) -> Response:
+    return page(
+        request,
+        "instances.html",
+        records=space.instances.listed(),
+        examples=examples(words),
+        upload_mb=space.settings.upload_mb,
+        name_of=functools.partial(instance_name, words=words),
+        programme_name=functools.partial(programme_name, words=words),
+    )
+
+
+@router.post("/instances")
+async def upload(space: Space, user: User, form: Form, file: Annotated[UploadFile, File()]) -> Response:
+    record = await receive_upload(space, file, user)
+    return RedirectResponse(f"/instances/{record.id}", 303)
+
+
+@router.post("/examples")
+async def begin_with_example(space: Space, user: User, form: Form) -> Response:
+    name = field(form, "programme")
+
+    def make() -> Record:
+        with space.instances.being_received() as place:
+            if name == CITY:
+                write_instance(place / FOLDER, example_city(), commented=True)
+            else:
+                programme = find_programme(name)
+                write_instance(place / FOLDER, [(programme.schema, programme.example())], commented=True)
+            return space.instances.adopt(place / FOLDER, f"{name}", user)
+
+    record = await anyio.to_thread.run_sync(make, limiter=space.intake_limiter)
+    return RedirectResponse(f"/instances/{record.id}", 303)
+
+
+@router.get("/instances/{name}")
+def instance_page(request: Request, record: Instance, space: Space, words: Reader) -> Response:
+    jobs = space.queue.listed(instance=record.id, newest=_SHOWN_RUNS)
+    return page(
+        request,
+        "instance.html",
+        record=record,
+        title=instance_name(record, words),
+        tables=_tables(record, space, words),
+        jobs=jobs,
+        **_state(record, space, words),
+        **(_questions(record, space, words) if record.is_valid else {}),
+        programme_name=functools.partial(programme_name, words=words),
+        scenario_name=functools.partial(scenario_name, words=words),
+        job_state=functools.partial(job_state, words=words),
+    )
+
+
+def _state(record: Record, space: Workspace, words: Words) -> dict[str, Any]:
+    """What is at fault, each with the cell it can be mended in."""
+    folder = space.instances.folder_of(record)
+    known = {place.path: place for place in cells.places(folder)}
+    faults = []
+    for fault in record.found["faults"][:_SHOWN_FAULTS]:
+        place = known.get(fault["table"])
+        value = (
+            None
+            if place is None or fault["row"] is None
+            else cells.read_cell(folder, place, fault["row"], fault["column"])
+        )
+        faults.append(
+            {**fault, "place": place_of_fault(fault), "key": place.key if place else "", "value": value}
+        )
+    return {"faults": faults, "num_faults": len(record.found["faults"]), "warnings": record.found["warnings"]}
+
+
+def _tables(record: Record, space: Workspace, words: Words) -> list[dict[str, Any]]:
+    folder = space.instances.folder_of(record)
+    bad = [fault["table"] for fault in record.found["faults"]]
+    return [
+        {
+            "key": place.key,
+            "programme": "" if place.table.shared else programme_name(place.schema.programme, words),
+            "name": words.either(place.table.zh, place.table.name),
+            "meaning": place.table.meaning,
+            "faults": bad.count(place.path),
+        }
+        for place in cells.places(folder)
+    ]
+
+
+def _questions(record: Record, space: Workspace, words: Words) -> dict[str, Any]:
+    """What can be asked of a sound instance."""
+    subjects = [*record.programmes, *([CITY] if len(record.programmes) > 1 else [])]
+    trouble = ""
+    scenarios: list[tuple[str, str]] = []
+    try:
+        found = scenario_table.read_sound(space.instances.folder_of(record))
+        scenarios = [(s.name, words.either(s.zh, s.en)) for s in found]
+    except (InputFaults, UsageError) as error:
+        trouble = str(error)
+    return {
+        "subjects": [
+            {
+                "name": name,
+                "title": programme_name(name, words),
+                "goals": [(goal.name, words.either(goal.zh, goal.en)) for goal in goals_of(record, name)],
+            }
+            for name in subjects
+        ],
+        "scenarios": scenarios,
+        "scenarios_trouble": trouble,
+        "gaps": GAPS,
+        "seconds": [s for s in SECONDS if s <= space.settings.job_time_s],
+        "cores": space.settings.cores,
+    }
+
+
+@router.post("/instances/{name}/delete")
+def delete(record: Instance, space: Space, form: Form) -> Response:
+    space.instances.delete(record)
+    return RedirectResponse("/", 303)
+
+
+# --- tables and cells ----------------------------------------------------------------------------------
+
+
+@router.get("/instances/{name}/tables/{table}")
+def table_page(
+    request: Request, record: Instance, space: Space, words: Reader, table: str, first: int = 0, line: int = 0
+) -> Response:
+    folder = space.instances.folder_of(record)
+    place = cells.find_place(folder, table)
+    if line:
+        first = cells.first_of_page_with(folder, place, line)
+    shown = cells.read_page(folder, place, max(first, 0))
+    return page(
+        request,
+        "table.html",
+        record=record,
+        title=instance_name(record, words),
+        place=place,
+        name=words.either(place.table.zh, place.table.name),
+        rows=shown,
+        columns=[_about(place, name, words) for name in shown.names],
+        faults=cells.faults_by_cell(record.found["faults"], place),
+        step=cells.ROWS_PER_PAGE,
+    )
+
+
+def _about(place: cells.Place, name: str, words: Words) -> dict[str, str]:
+    """A heading as the file has it, and what it means where it is a column of ours."""
+    for column in place.table.columns:
+        if column.name == name:
+            heading = words.either(column.zh, column.name)
+            return {"name": name, "heading": heading, "unit": column.unit, "kind": column.kind}
+    return {"name": name, "heading": name, "unit": "", "kind": "str"}
+
+
+@router.get("/instances/{name}/tables/{table}/cell")
+def cell_form(
+    request: Request, record: Instance, space: Space, table: str, row: int, column: str
+) -> Response:
+    """A cell as a field to write in, for a page that has scripts."""
+    folder = space.instances.folder_of(record)
+    value = cells.read_cell(folder, cells.find_place(folder, table), row, column)
+    if value is None:
+        raise HTTPException(404, "there is no such cell")
+    return page(
+        request,
+        "cell_form.html",
+        record=record,
+        table=table,
+        row=row,
+        column=column,
+        value=value,
+        bare="hx-request" in request.headers,
+    )
+
+
+@router.post("/instances/{name}/tables/{table}/cell")
+async def save_cell(
+    request: Request, record: Instance, space: Space, words: Reader, form: Form, table: str
+) -> Response:
+    row, column = field(form, "row"), field(form, "column")
+
+    def write() -> Record:
+        with space.instances.being_changed(record) as folder:
+            if not row.isdigit():
+                raise UsageError("a cell has a row")
+            cells.write_cell(folder, cells.find_place(folder, table), int(row), column, field(form, "value"))
+        return space.instances.check(record)
+
+    changed = await anyio.to_thread.run_sync(write, limiter=space.intake_limiter)
+    if field(form, "from") == "faults":
+        return RedirectResponse(f"/instances/{changed.id}#state", 303)
+    return RedirectResponse(f"/instances/{changed.id}/tables/{table}?line={row}#r{row}", 303)
+
+
+# --- settings ------------------------------------------------------------------------------------------
+
+
+@router.get("/instances/{name}/settings")
+def settings_page(request: Request, record: Instance, space: Space, words: Reader) -> Response:
+    return _settings(request, record, space, words, {})
+
+
+@router.post("/instances/{name}/settings")
+async def save_settings(
+    request: Request, record: Instance, space: Space, words: Reader, form: Form
+) -> Response:
+    given = {name: values[-1] for name, values in form.items() if name != "form_token"}
+
+    def write() -> Record:
+        with space.instances.being_changed(record) as folder:
+            write_settings(folder, given)
+        return space.instances.check(record)
+
+    try:
+        changed = await anyio.to_thread.run_sync(write, limiter=space.intake_limiter)
+    except InputFaults as error:
+        return _settings(request, record, space, words, given, error.faults)
+    return RedirectResponse(f"/instances/{changed.id}#state", 303)
+
+
+def _settings(
+    request: Request, record: Record, space: Workspace, words: Words, given: dict[str, str], faults: Any = ()
+) -> Response:
+    return page(
+        request,
+        "settings.html",
+        422 if faults else 200,
+        record=record,
+        title=instance_name(record, words),
+        groups=settings_of(space.instances.folder_of(record), words, given),
+        faults={fault.column: fault for fault in faults},
+    )
+
+
+# --- scenarios -----------------------------------------------------------------------------------------
+
+
+@router.get("/instances/{name}/scenarios")
+def scenarios_page(request: Request, record: Instance, space: Space, words: Reader) -> Response:
+    text = scenario_table.read_text(space.instances.folder_of(record))
+    return _scenarios(request, record, words, text, None, ())
+
+
+@router.post("/instances/{name}/scenarios")
+def save_scenarios(request: Request, record: Instance, space: Space, words: Reader, form: Form) -> Response:
+    """The rows of the table; a row without a name is left out."""
+    columns = [form.get(key, []) for key in ("name", "zh", "en", "base", "settings", "was")]
+    if len({len(column) for column in columns}) > 1:
+        raise UsageError("the table of scenarios is not whole; load the page again")
+    rows = [
+        ScenarioRow(name.strip(), zh, en, base, settings, (), was)
+        for name, zh, en, base, settings, was in zip(*columns, strict=True)
+        if any((name.strip(), zh.strip(), en.strip(), settings.strip())) and was not in form.get("remove", ())
+    ]
+    text = scenario_table.read_text(space.instances.folder_of(record))
+    try:
+        with space.instances.being_changed(record) as folder:
+            scenario_table.save_text(folder, scenario_table.with_rows(text, rows))
+    except InputFaults as error:
+        return _scenarios(request, record, words, text, rows, error.faults)
+    return RedirectResponse(f"/instances/{record.id}/scenarios", 303)
+
+
+@router.post("/instances/{name}/scenarios/file")
+def save_scenarios_file(
+    request: Request, record: Instance, space: Space, words: Reader, form: Form
+) -> Response:
+    """The whole file: grids, samples and changes of tables, too."""
+    text = field(form, "text").replace("\r\n", "\n")
+    try:
+        with space.instances.being_changed(record) as folder:
+            scenario_table.save_text(folder, text)
+    except InputFaults as error:
+        return _scenarios(request, record, words, text, None, error.faults)
+    except UsageError as error:
+        return _scenarios(
+            request, record, words, text, None, [Fault(scenario_table.FILE, "(file)", "TOML", str(error))]
+        )
+    return RedirectResponse(f"/instances/{record.id}/scenarios", 303)
+
+
+def _scenarios(
+    request: Request, record: Record, words: Words, text: str, rows: list[ScenarioRow] | None, faults: Any
+) -> Response:
+    if rows is None:
+        try:
+            rows = scenario_table.rows_of(text)
+        except (UsageError, AttributeError, TypeError):
+            rows = []  # the file is shown as it is, with what is wrong with it
+    return page(
+        request,
+        "scenarios.html",
+        422 if faults else 200,
+        record=record,
+        title=instance_name(record, words),
+        rows=rows,
+        text=text,
+        faults=faults,
+    )
+
+
+# --- asking for work -----------------------------------------------------------------------------------
+
+
+@router.post("/instances/{name}/solve")
+def ask_solve(record: Instance, space: Space, user: User, form: Form) -> Response:
+    """A job for each programme and scenario chosen."""
+    subjects, scenarios = form.get("programme", []), form.get("scenario", [])
+    if not subjects or not scenarios:
+        raise UsageError("choose at least one programme and one scenario")
+    jobs = [
+        space.solve(
+            record,
+            user,
+            SolveQuestion(
+                programme=subject,
+                scenario=scenario,
+                goals=_goals(record, subject, field(form, "goal", "npv")),
+                gap=_number(form, "gap", 0.0, 1.0),
+                time_limit_s=_number(form, "seconds", 1.0, 86_400.0),
+                cores=int(_number(form, "cores", 1, space.settings.cores)),
+            ),
+        )
+        for subject in dict.fromkeys(subjects)
+        for scenario in dict.fromkeys(scenarios)
+    ]
+    return RedirectResponse(f"/jobs/{jobs[0].id}" if len(jobs) == 1 else "/jobs", 303)
+
+
+@router.post("/instances/{name}/front")
+def ask_front(record: Instance, space: Space, user: User, form: Form) -> Response:
+    goals = [field(form, "first"), field(form, "second")]
+    question = FrontQuestion(
+        field(form, "programme"),
+        goals,
+        int(_number(form, "points", 2, 25)),
+        0.001,
+        _number(form, "seconds", 1.0, 86_400.0),
+    )
+    return RedirectResponse(f"/jobs/{space.front(record, user, question).id}", 303)
+
+
+def _goals(record: Record, subject: str, goal: str) -> list[str]:
+    """The goal chosen, where the programme knows it; its first else."""
+    known = [g.name for g in goals_of(record, subject)]
+    return [goal if goal in known else known[0]]
+
+
+def _number(form: Any, name: str, least: float, most: float) -> float:
+    try:
+        value = float(field(form, name))
+    except ValueError as error:
+        raise UsageError(f"{name}: expected a number") from error
+    if not least <= value <= most:
+        raise UsageError(f"{name}: expected a number from {least:g} to {most:g}")
+    return value

@@ -1,0 +1,290 @@
+"""Pages of plans: the answer first, then map, money, clauses and projects; why a project; and what can be taken away."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import anyio
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
+from markupsafe import Markup
+
+from optimize.i18n.words import Words
+from optimize.publish.charts import money_panels, proof_interval
+from optimize.publish.charts_effects import generation, pue_before_after
+from optimize.publish.charts_water import water_flows
+from optimize.publish.facts import PlanFacts, RunFacts
+from optimize.publish.map import plan_map
+from optimize.publish.projects import SHOWN_EFFECTS, ProjectRow, project_rows
+from optimize.publish.telling import answer, how_sure, key_figures, silo_words
+from optimize.web.downloads import DOWNLOADS, download
+from optimize.web.explanations import told
+from optimize.web.guard import REPORT_POLICY
+from optimize.web.jobs import Job, State
+from optimize.web.kept import Kept
+from optimize.web.naming import goal_name, job_state, programme_name, scenario_name
+from optimize.web.rendering import Form, Reader, Space, User, field, page
+from optimize.web.workspace import Workspace
+
+router = APIRouter()
+
+_PER_PAGE = 50
+_KEPT = Kept(64)
+_EFFECT_UNITS = {"capacity": "kW", "energy": "MWh/a", "co2": "tCO2/a", "npv": "CNY"}
+
+
+def _run(name: str, space: Space) -> Job:
+    job = space.queue.get(name)
+    if job is None or not job.has_plan:
+        raise HTTPException(404, "there is no such plan; perhaps it was deleted")
+    return job
+
+
+Run = Annotated[Job, Depends(_run)]
+
+
+@router.get("/runs")
+def runs_page(request: Request, space: Space, words: Reader) -> Response:
+    return page(
+        request,
+        "runs.html",
+        jobs=space.runs(),
+        programme_name=functools.partial(programme_name, words=words),
+        scenario_name=functools.partial(scenario_name, words=words),
+        job_state=functools.partial(job_state, words=words),
+    )
+
+
+@router.get("/runs/{name}")
+def run_page(request: Request, run: Run, space: Space, words: Reader) -> Response:
+    drawn = _KEPT.get((run.id, words.language), lambda: _drawn(run, space.facts(run), words))
+    return page(
+        request,
+        "run.html",
+        job=run,
+        scenario=scenario_name(run, words),
+        goal=goal_name(run, words),
+        programme=programme_name(run.spec["programme"] or "city", words),
+        downloads=DOWNLOADS,
+        instance_is_there=space.instances.get(run.instance) is not None,
+        **drawn,
+    )
+
+
+def _drawn(run: Job, facts: RunFacts, words: Words) -> dict[str, Any]:
+    """Everything on the page that costs something to make; runs never change, so it is kept."""
+    link = functools.partial(project_address, run.id)
+    return {
+        "place": facts.place(words),
+        "answer": answer(facts, words),
+        "figures": key_figures(facts, words),
+        "sure": how_sure(facts, words),
+        "silos": silo_words(facts, words) if facts.is_city else [],
+        "proof": proof_interval(facts.summary, words),
+        "money": money_panels(facts.money, words),
+        "parts": [_part(part, words, link) for part in facts.parts],
+        "clauses": _clauses(facts, words),
+        "years": facts.years,
+        "budgets": _budgets(facts, words),
+    }
+
+
+def _part(part: PlanFacts, words: Words, link: Any) -> dict[str, Any]:
+    charts: list[Markup | None] = []
+    if part.name == "datacenter":
+        charts = [pue_before_after(part, words)]
+    elif part.name == "pv_siting":
+        charts = [generation(part, words)]
+    else:
+        charts = [water_flows(part, words)]
+    rows = project_rows(part, words)
+    return {
+        "name": part.name,
+        "title": part.title(words),
+        "maps": plan_map(part, words, link),
+        "charts": [chart for chart in charts if chart is not None],
+        "num_projects": len(rows),
+        "first": rows[:10],
+    }
+
+
+def _clauses(facts: RunFacts, words: Words) -> list[dict[str, Any]]:
+    found = []
+    for part, clause in facts.clauses:
+        name = words.either(str(clause["zh"]), str(clause["en"]))
+        found.append(
+            {
+                "id": clause["id"],
+                "name": f"{name} {clause['where']}".strip(),
+                "part": "" if part is None or not facts.is_city else part.title(words),
+                "sense": "≥" if clause["sense"] == ">=" else "≤",
+                "required": words.amount(clause["required"], str(clause["unit"])),
+                "reached": words.amount(clause["reached"], str(clause["unit"])),
+                "met": clause["met"],
+                "binding": clause["binding"],
+                "hard": clause["hard"],
+            }
+        )
+    return found
+
+
+def _budgets(facts: RunFacts, words: Words) -> list[dict[str, Any]]:
+    """Spent and budget by source, a row each, years as columns, as the checker counted them."""
+    rows = []
+    for source, frame in facts.money.groupby("source", sort=False):
+        by_year = {
+            int(y): (s, b)
+            for y, s, b in zip(frame["year"], frame["spent_cny"], frame["budget_cny"], strict=True)
+        }
+        cells = [
+            {"spent": words.money_cell(by_year[year][0]), "budget": words.money_cell(by_year[year][1])}
+            if year in by_year
+            else None
+            for year in facts.years
+        ]
+        named = facts.parts[0].district_name(str(source), words)
+        rows.append({"source": words.value("source", str(source)) if named == source else named, "cells": cells,
+                     "total": words.money_cell(math.fsum(frame["spent_cny"]))})  # fmt: skip
+    return rows
+
+
+# --- projects ------------------------------------------------------------------------------------------
+
+
+def project_address(run: str, project: str) -> str:
+    return f"/runs/{run}/project?{urlencode({'id': project})}"
+
+
+@router.get("/runs/{name}/projects")
+def projects_page(
+    request: Request,
+    run: Run,
+    space: Space,
+    words: Reader,
+    programme: str = "",
+    district: str = "",
+    q: str = "",
+    first: int = 0,
+) -> Response:
+    facts = space.facts(run)
+    names = [part.name for part in facts.parts]
+    part = facts.part(programme) if programme in names else facts.parts[0]
+    rows = _KEPT.get((run.id, words.language, "projects", part.name), lambda: project_rows(part, words))
+    districts = sorted(
+        {(row.district, row.district_name) for row in rows if row.district}, key=lambda d: d[1]
+    )
+    found = _matching(rows, district, q)
+    first = max(first, 0)
+    return page(
+        request,
+        "projects.html",
+        job=run,
+        parts=[(p.name, p.title(words)) for p in facts.parts],
+        programme=part.name,
+        scenario=scenario_name(run, words),
+        district=district,
+        districts=districts,
+        q=q,
+        rows=found[first : first + _PER_PAGE],
+        num_found=len(found),
+        num_all=len(rows),
+        first=first,
+        step=_PER_PAGE,
+        effects=[(name, words.figure_name(name), _EFFECT_UNITS[name]) for name in SHOWN_EFFECTS[part.name]],
+        total_capex=math.fsum(row.capex_cny for row in found if not math.isnan(row.capex_cny)),
+        link=functools.partial(project_address, run.id),
+        address=functools.partial(_address, run.id, part.name, district, q),
+    )
+
+
+def _matching(rows: Sequence[ProjectRow], district: str, q: str) -> list[ProjectRow]:
+    wanted = q.casefold().strip()
+    return [
+        row
+        for row in rows
+        if (not district or row.district == district)
+        and (not wanted or wanted in f"{row.id} {row.name} {row.what}".casefold())
+    ]
+
+
+def _address(run: str, programme: str, district: str, q: str, first: int) -> str:
+    return f"/runs/{run}/projects?" + urlencode(
+        {"programme": programme, "district": district, "q": q, "first": first}
+    )
+
+
+@router.get("/runs/{name}/project")
+def project_page(request: Request, run: Run, space: Space, words: Reader, id: str) -> Response:
+    """One project, in the plan or not, and why."""
+    return page(request, "project.html", **_project(run, space, words, id))
+
+
+@router.get("/runs/{name}/project/live")
+def project_live(request: Request, run: Run, space: Space, words: Reader, id: str) -> Response:
+    return page(request, "project_live.html", **_project(run, space, words, id))
+
+
+def _project(run: Job, space: Workspace, words: Words, project: str) -> dict[str, Any]:
+    rows = [
+        (part, row)
+        for part in space.facts(run).parts
+        for row in _KEPT.get(
+            (run.id, words.language, "projects", part.name), functools.partial(project_rows, part, words)
+        )
+        if row.id == project
+    ]
+    asked = [job for job in space.explanations(run) if job.spec["project"] == project]
+    job = asked[0] if asked else None
+    done = job is not None and job.state is State.DONE
+    return {
+        "run": run,
+        "project": project,
+        "rows": [row for _, row in rows],
+        "effects": [
+            [
+                (words.figure_name(name), words.amount(row.effects[name], _EFFECT_UNITS[name]))
+                for name in SHOWN_EFFECTS[part.name]
+            ]
+            for part, row in rows
+        ],
+        "scenario": scenario_name(run, words),
+        "explanation": job,
+        "explanation_state": None if job is None else job_state(job, words),
+        "told": told(job.result, space.facts(run), words) if job is not None and done else [],
+    }
+
+
+@router.get("/runs/{name}/find")
+def find_project(run: Run, id: str) -> Response:
+    """Any project by its id, from a form."""
+    return RedirectResponse(project_address(run.id, id.strip()), 303)
+
+
+@router.post("/runs/{name}/explain")
+def explain(run: Run, space: Space, user: User, form: Form) -> Response:
+    project = field(form, "project").strip()
+    if not project or len(project) > 200 or not project.isprintable():
+        raise HTTPException(400, "name a project by its id")
+    space.explain(run, user, project)
+    return RedirectResponse(f"{project_address(run.id, project)}#why", 303)
+
+
+# --- to be taken away ----------------------------------------------------------------------------------
+
+
+@router.get("/runs/{name}/{file}")
+async def take_away(run: Run, space: Space, words: Reader, file: str, lang: str = "") -> Response:
+    """Workbook, report and map data, made by the product's own commands when they are first asked for."""
+    if file not in DOWNLOADS:
+        raise HTTPException(404, "there is no such file")
+    language = lang if lang in ("zh", "en", "both") else words.language
+    path: Path = await anyio.to_thread.run_sync(
+        functools.partial(download, space, [run], file, language), limiter=space.intake_limiter
+    )
+    headers = {"content-security-policy": REPORT_POLICY} if path.suffix == ".html" else {}
+    return FileResponse(path, media_type=DOWNLOADS[file].media_type, filename=path.name, headers=headers)
