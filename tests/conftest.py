@@ -1,7 +1,9 @@
-"""Fixtures that run the command line as its users do: as a process."""
+"""Fixtures that run the command line: as its users do, as a process, or without the seconds that one takes to start."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -11,14 +13,16 @@ from typing import Any
 
 import pytest
 
+from optimize.cli import main
+
 ROOT = Path(__file__).resolve().parents[1]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Run ``optimize`` in an empty folder; returns the finished process."""
+def process(tmp_path: Path) -> Run:
+    """Run ``optimize`` as a process in an empty folder; returns the finished process."""
 
     def call(*arguments: object, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -28,6 +32,21 @@ def run(tmp_path: Path) -> Run:
             timeout=timeout,
             cwd=tmp_path,
         )
+
+    return call
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """As ``process``, but in this process: for what does not depend on there being one."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        words = [str(word) for word in arguments]
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(words)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
     return call
 

@@ -408,9 +408,9 @@ def test_what_is_no_run_is_said_so_and_others_are_verified(town: Path, tmp_path:
     assert code == 2 and "not a run" in first["error"] and second["status"] == "verified"
 
 
-def test_as_a_process(town: Path, run: Any, tmp_path: Path) -> None:
+def test_as_a_process(town: Path, process: Any, tmp_path: Path) -> None:
     copy = shutil.copytree(town, tmp_path / "copy")
     (copy / "multipliers.csv").unlink()
-    done = run("verify", town, copy)
+    done = process("verify", town, copy)
     assert done.returncode == 5 and done.stderr == ""
     assert "VERIFIED" in done.stdout and "multipliers.csv is missing" in done.stdout
