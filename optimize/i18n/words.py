@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -34,10 +34,32 @@ _STEPS: Mapping[Language, Mapping[str, tuple[tuple[float, float, str], ...]]] = 
         "tCO2/a": ((1e4, 1e3, "kt CO₂/a"),),
         "tce/a": ((1e4, 1e3, "ktce/a"),),
         "kg/a": ((1e4, 1e3, "t/a"),),
-        "m3/a": ((1e5, 1e6, "M m³/a"),),
+        "m3/a": ((1e6, 1e6, "M m³/a"),),
         "m3/d": ((1e4, 1e3, "k m³/d"),),
     },
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """The figures of one column of a table: all in steps of ``step``, told in ``unit`` in its heading."""
+
+    step: float
+    unit: str
+    digits: int
+    language: Language
+
+    def cell(self, value: float | None) -> str:
+        """A figure without its unit."""
+        if value is None or not math.isfinite(value):
+            return MISSING
+        return _decimal(value / self.step, self.digits, self.language)
+
+    def headed(self, name: str) -> str:
+        """The heading with the unit in brackets."""
+        if not self.unit:
+            return name
+        return f"{name}（{self.unit}）" if self.language == "zh" else f"{name} ({self.unit})"
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,10 @@ class Words:
         name = figure.rpartition(".")[2]
         return self.text(FIGURES[name].en) if name in FIGURES else name
 
+    def sentences(self, parts: Iterable[str]) -> str:
+        """Sentences one after the other."""
+        return ("" if self.language == "zh" else " ").join(part for part in parts if part)
+
     def listed(self, parts: list[str]) -> str:
         """Words one after the other."""
         return ("、" if self.language == "zh" else ", ").join(parts)
@@ -151,15 +177,56 @@ class Words:
                 return self._signed(value, f"{self.number(abs(value) / step)} {larger}", signed)
         return self._signed(value, self.number(abs(value), unit), signed)
 
-    def money_step(self) -> tuple[float, str]:
-        """What a table of money is told in: CNY a unit, and the unit."""
-        return (_WAN, self.text("10 000 CNY")) if self.language == "zh" else (_THOUSAND, self.text("k CNY"))
+    def column(self, unit: str, largest: float) -> Column:
+        """How the figures of a column of a table are told, whose unit stands in the heading.
 
-    def money_cell(self, cny: float | None) -> str:
-        """Money in a table whose heading has the unit of `money_step`."""
+        Parameters
+        ----------
+        largest : the largest amount of the column, in ``unit``.
+        """
+        size = abs(largest)
+        step, shown = 1.0, self.unit(unit) if unit and unit != "count" else ""
+        if unit == "CNY":
+            step, shown = self.money_step(size)
+        elif unit == "share":
+            step, shown = 0.01, "%"
+        else:
+            for least, divisor, larger in _STEPS[self.language].get(unit, ()):
+                if size >= least:
+                    step, shown = divisor, larger
+                    break
+        scaled = size / step
+        digits = 0 if unit == "count" or scaled >= 10_000 else 1 if scaled >= 100 else 2
+        return Column(step, shown, digits, self.language)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """Names one after the other, the last with "and"."""
+        if len(parts) < 2:
+            return "".join(parts)
+        return self.text("{names} and {last}", names=self.listed(list(parts[:-1])), last=parts[-1])
+
+    def within(self, name: str) -> str:
+        """A name inside a sentence: in English without a capital, unless it is an abbreviation."""
+        return name[:1].lower() + name[1:] if name[1:2].islower() else name
+
+    def money_step(self, largest: float = 0.0) -> tuple[float, str]:
+        """What a table of money is told in: CNY a unit, and the unit.
+
+        Parameters
+        ----------
+        largest : the largest amount of the table, CNY.
+        """
+        if self.language == "zh":
+            return _WAN, self.text("10 000 CNY")
+        return (_MILLION, self.text("M CNY")) if largest >= 10 * _MILLION else (_THOUSAND, self.text("k CNY"))
+
+    def money_cell(self, cny: float | None, largest: float = 0.0) -> str:
+        """Money in a table whose heading has the unit of `money_step` for the same ``largest``."""
         if cny is None or not math.isfinite(cny):
             return MISSING
-        return _decimal(cny / self.money_step()[0], 2 if self.language == "zh" else 1, self.language)
+        step = self.money_step(largest)[0]
+        digits = 2 if step == _MILLION else 1
+        return _decimal(cny / step, digits, self.language)
 
     def percent(self, share: float | None, digits: int | None = None) -> str:
         """A share as per cent; small ones with two digits that count."""

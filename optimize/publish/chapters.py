@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from optimize.i18n.catalogue import N_
 from optimize.i18n.vocabulary import FIGURES
-from optimize.i18n.words import Words
+from optimize.i18n.words import Column, Words
 from optimize.publish import charts, charts_effects, charts_studies, charts_water
 from optimize.publish.charts import DISTRICTS, GROUP_NAMES, MUNICIPAL, OWNER, YearBar
 from optimize.publish.explanations import Choice, by_prices, explained, price_rows
@@ -25,8 +25,10 @@ from optimize.report.summary import frame_records
 
 _MOST_SOURCES = 6
 _MOST_MEASURES = 12
+_MOST_PLANTS = 10
 _CENT = 0.005
 REST = N_("(rest)")
+_LEAST_REST = 1e-6  # of the total
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,12 @@ class PlanSection:
     effects: Sequence[Picture]
     months: Sequence[Markup]
     districts: Sequence[DistrictLine]
+    has_rest: bool
     figures: Sequence[tuple[str, str]]
     projects: Sequence[ProjectRow]
-    effect_heads: Sequence[tuple[str, str]]
+    effect_heads: Sequence[str]
+    district_columns: Sequence[Column]
+    project_columns: Sequence[Column]
     exact: Sequence[Choice]
     top: Sequence[Choice]
     near: Sequence[Choice]
@@ -111,6 +116,7 @@ class Chapter:
     money: Sequence[MoneyLine]
     money_by_source: Sequence[MoneyLine]
     carries_over: bool
+    largest_cny: float
     clauses: Sequence[tuple[str, Sequence[ClauseLine]]]
     plans: Sequence[PlanSection]
     sure: Sequence[str]
@@ -149,6 +155,7 @@ def chapter_of(run: RunFacts, words: Words, studies: Studies, link: Link | None 
         money=_money_lines(run, words),
         money_by_source=_source_lines(run, words),
         carries_over=_carries_over(run),
+        largest_cny=float(run.money.groupby("year")["spent_cny"].sum().max()) if len(run.money) else 0.0,
         clauses=[(title, lines) for title, lines in clauses if lines],
         plans=[_plan_section(part, words, studies.of_programme(part.name), link) for part in run.parts],
         sure=how_sure(run, words),
@@ -226,7 +233,15 @@ def _clause(part: PlanFacts, clause: Mapping[str, Any], words: Words) -> ClauseL
     sense = "≥" if clause["sense"] == ">=" else "≤"
     unit = "" if clause["unit"] == "count" else str(clause["unit"])
     reached, required = clause["reached"], float(clause["required"])
-    short = "" if clause["met"] or reached is None else words.amount(abs(float(reached) - required), unit)
+    short = ""
+    if not clause["met"] and reached is not None:
+        distance = abs(float(reached) - required)
+        is_share = unit == "share"
+        short = (
+            words.text("{n} percentage points", n=words.number(100 * distance))
+            if is_share
+            else words.amount(distance, unit)
+        )
     return ClauseLine(
         id=str(clause["id"]),
         title=words.either(str(clause["zh"]), str(clause["en"])),
@@ -264,8 +279,8 @@ def _plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | 
     rows = project_rows(plan, words)
     top, near = by_prices(plan, words)
     heads = [(name, FIGURES[name].unit) for name in SHOWN_EFFECTS[plan.name]]
-    captions = (words.text("Where"), words.text("Detail: the part within the dashed frame"))
-    grades = _grades(plan, words)
+    captions = (words.text("Where the works are"), words.text("Detail: the part within the dashed frame"))
+    districts = _district_lines(plan, rows, [name for name, _ in heads], words)
     return PlanSection(
         name=plan.name,
         title=plan.title(words),
@@ -273,10 +288,13 @@ def _plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | 
         maps=[Picture(title, svg) for title, svg in zip(captions, maps, strict=False)],
         effects=_effect_pictures(plan, words),
         months=charts_water.water_periods(plan, words) if plan.name == "water" else (),
-        districts=_district_lines(plan, rows, [name for name, _ in heads], words),
+        districts=districts,
+        has_rest=any(line.name == words.text(REST) for line in districts),
         figures=_figures(plan, words),
         projects=rows,
-        effect_heads=[(words.figure_name(name), unit) for name, unit in heads],
+        effect_heads=[words.figure_name(name) for name, _ in heads],
+        district_columns=_columns([(line.capex_cny, *line.effects) for line in districts], heads, words),
+        project_columns=_columns([(row.capex_cny, *row.effects.values()) for row in rows], heads, words),
         exact=explained(plan, studies.explanations, words),
         top=top,
         near=near,
@@ -293,9 +311,18 @@ def _plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | 
             Picture(words.text("If things turn out otherwise"), charts_studies.stress_chart(s, words))
             for s in studies.stress
         ],
-        grades=grades,
+        grades=_grades(plan, words),
         sources=_sources(plan),
     )
+
+
+def _columns(rows: Sequence[Sequence[float]], heads: Sequence[tuple[str, str]], words: Words) -> list[Column]:
+    """Investment and effects in a size that suits the largest of each column."""
+    units = ("CNY", *(unit for _, unit in heads))
+    return [
+        words.column(unit, max((abs(row[k]) for row in rows if not math.isnan(row[k])), default=0.0))
+        for k, unit in enumerate(units)
+    ]
 
 
 def _effect_pictures(plan: PlanFacts, words: Words) -> list[Picture]:
@@ -314,14 +341,7 @@ def _effect_pictures(plan: PlanFacts, words: Words) -> list[Picture]:
             (words.text("Measures, number of centres"), _measures(plan, words)),
         ]
     else:
-        return [
-            *(
-                Picture(words.text("Water balance of a year"), svg, wide=True)
-                for svg in [charts_water.water_flows(plan, words)]
-                if svg
-            ),
-            *(Picture(words.text("Pipes by diameter"), svg) for svg in [_pipes(plan, words)] if svg),
-        ]
+        return _water_pictures(plan, words)
     return [Picture(title, svg) for title, svg in found if svg is not None]
 
 
@@ -340,15 +360,41 @@ def _measures(plan: PlanFacts, words: Words) -> Markup | None:
     return charts.bar_list(rows, "", words.text("Measures, number of centres"), words) if rows else None
 
 
-def _pipes(plan: PlanFacts, words: Words) -> Markup | None:
-    pipes = plan.table("pipes")
-    if pipes.empty:
-        return None
-    km = (pipes.groupby("diameter")["length_m"].sum() / 1000.0).sort_index(
-        key=lambda names: names.str.extract(r"(\d+)")[0].astype(float)
-    )
-    rows = [(str(name), float(length)) for name, length in km.items()]
-    return charts.bar_list(rows, "km", words.text("Pipes by diameter"), words)
+def _by_quality(
+    plan: PlanFacts, table: str, key: str, value: str, factor: float
+) -> dict[str, dict[str, float]]:
+    """Sums of a column by key and quality."""
+    sums: dict[str, dict[str, float]] = {}
+    for row in frame_records(plan.table(table)):
+        own = sums.setdefault(str(row[key]), {})
+        own[row["quality"]] = own.get(row["quality"], 0.0) + factor * row[value]
+    return sums
+
+
+def _water_pictures(plan: PlanFacts, words: Words) -> list[Picture]:
+    found = []
+    balance = charts_water.water_flows(plan, words)
+    if balance is not None:
+        found.append(Picture(words.text("Water balance of a year"), balance, wide=True))
+    fills = charts_water.quality_fills(plan)
+    parts = {quality: (plan.named("qualities", quality, words), fill) for quality, fill in fills.items()}
+    pipes = _by_quality(plan, "pipes", "diameter", "length_m", 1e-3)
+    if pipes:
+        title = words.text("Pipes by diameter and quality")
+        ordered = [(name, pipes[name]) for name in sorted(pipes, key=lambda d: (len(d), d))]
+        found.append(Picture(title, charts.stacked_list(ordered, parts, "km", title, words)))
+    plants = _by_quality(plan, "plants", "plant", "capacity_m3_per_d", 1.0)
+    if plants:
+        title = words.text("New capacity by plant and quality")
+        largest = sorted(plants.items(), key=lambda item: -sum(item[1].values()))
+        ordered = [(plan.named("plants", name, words), own) for name, own in largest[:_MOST_PLANTS]]
+        note = (
+            words.text("The {n} largest of {all}", n=len(ordered), all=len(plants))
+            if len(plants) > len(ordered)
+            else ""
+        )
+        found.append(Picture(title, charts.stacked_list(ordered, parts, "m3/d", title, words), note))
+    return found
 
 
 def _figures(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
@@ -387,10 +433,14 @@ def _district_lines(
     capex = float(plan.figures["capex" if "capex" in plan.figures else "capex_cny"])
     totals = tuple(float(plan.figures[e]) for e in effects)
     rest_capex = capex - math.fsum(line.capex_cny for line in lines)
-    rests = tuple(t - math.fsum(line.effects[k] for line in lines) for k, t in enumerate(totals))
-    if abs(rest_capex) > _CENT or any(
-        abs(rest) > 1e-6 * max(abs(t), 1.0) for rest, t in zip(rests, totals, strict=True)
-    ):
+    rests = tuple(
+        0.0 if abs(rest) <= _LEAST_REST * abs(total) else rest
+        for total, rest in (
+            (t, t - math.fsum(line.effects[k] for line in lines)) for k, t in enumerate(totals)
+        )
+    )
+    if abs(rest_capex) > _CENT or any(rests):
+        rest_capex = rest_capex if abs(rest_capex) > _CENT else 0.0
         lines.append(DistrictLine(words.text(REST), 0, rest_capex, rests))
     return [*lines, DistrictLine(words.text("all districts"), len(rows), capex, totals, is_sum=True)]
 

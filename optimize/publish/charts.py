@@ -104,7 +104,7 @@ def _year_panel(
     if not math.isnan(limit):
         sums = words.text("{spent} of {limit}", spent=words.money(value), limit=words.money(limit))
     drawing = Drawing(
-        340, 236, words.text("{name} by year, {unit}", name=_capital(name), unit=unit_name), sums
+        340, 248, words.text("{name} by year, {unit}", name=_capital(name), unit=unit_name), sums
     )
     drawing.text(0, 14, _capital(name), "strong")
     drawing.text(0, 31, sums + (words.text(" · own scale") if most < largest else ""), "small soft")
@@ -144,7 +144,7 @@ def _year_panel(
         )
         drawing.text(x, bottom + 17, str(bar.year), "small", "middle")
     drawing.line(left, bottom, right, bottom, "base")
-    drawing.legend(left, 228, [("bar", "f1", told[0]), ("outline", "", told[1])], right - left)
+    drawing.legend(left, 238, [("bar", "f1", told[0]), ("outline", "", told[1])], right - left)
     drawing.text(right, 31, unit_name, "small soft", "end")
     return drawing.markup()
 
@@ -173,7 +173,7 @@ def grades_chart(grades: Mapping[str, Mapping[str, int]], words: Words) -> Marku
                     x + wide / 2,
                     y + 13,
                     grade,
-                    "small onfill halo-dark" if look == "f1" else "small",
+                    "small onfill" if look == "f1" else "small",
                     "middle",
                 )
             x += wide
@@ -200,6 +200,47 @@ def bar_list(
         drawing.bar(label, y + 1, max(long, 0.5 if value else 0.0), 14, fill, f"{name}: {shown}")
         drawing.text(label + long + 6, y + 12, shown, "key")
     drawing.line(label, 2, label, pitch * len(rows) + 4, "base")
+    return drawing.markup()
+
+
+def stacked_list(
+    rows: Sequence[tuple[str, Mapping[str, float]]],
+    parts: Mapping[str, tuple[str, str]],
+    unit: str,
+    title: str,
+    words: Words,
+) -> Markup:
+    """Names with bars made up of parts, and their sums.
+
+    Parameters
+    ----------
+    parts : name and fill by key of the rows' amounts; those that no row has are left out.
+    """
+    used = {key: told for key, told in parts.items() if any(own.get(key) for _, own in rows)}
+    label = min(max((text_width(name) for name, _ in rows), default=0.0) + 10, 190.0)
+    sums = [math.fsum(own.values()) for _, own in rows]
+    shown = [words.amount(total, unit) for total in sums]
+    room = max((text_width(text, SMALL_PX + 1) for text in shown), default=0.0) + 10
+    pitch, width, top = 22.0, 480.0, 10.0
+    drawing = Drawing(width, 0.0, title)
+    top += drawing.legend(label, top, [("bar", fill, name) for name, fill in used.values()], width - label)
+    scale = (width - label - room) / max(max(sums, default=0.0), 1e-9)
+    for k, ((name, own), text) in enumerate(zip(rows, shown, strict=True)):
+        y, x = top + pitch * k, label
+        drawing.text(label - 10, y + 12, shortened(name, label - 10), "", "end")
+        for key, (part, fill) in used.items():
+            drawing.bar(
+                x,
+                y + 1,
+                own.get(key, 0.0) * scale,
+                14,
+                fill,
+                f"{name}, {part}: {words.amount(own.get(key, 0.0), unit)}",
+            )
+            x += own.get(key, 0.0) * scale
+        drawing.text(x + 6, y + 12, text, "key")
+    drawing.height = top + pitch * len(rows) + 4
+    drawing.line(label, top - 2, label, drawing.height - 4, "base")
     return drawing.markup()
 
 

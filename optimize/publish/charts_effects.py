@@ -67,7 +67,7 @@ def _pue_drawing(
         drawing.text(
             left - 6, y + 4, words.number(value, digits=0 if marks[1] >= 1 else 1), "small soft", "end"
         )
-    drawing.text(0, 44, words.text("MW of IT load"), "small soft")
+    drawing.text(0, 14, words.text("MW of IT load"), "small soft")
     step = (right - left) / len(before)
     for k, (was, now) in enumerate(zip(before, after, strict=True)):
         x, low = left + k * step, (first + k) * _CLASS

@@ -44,7 +44,7 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
     if balance is None:
         return None
     unit = "m3/a" if period is None else "m3/d"
-    fills = quality_fills(plan, balance)
+    fills = quality_fills(plan)
     made, used = _links(balance, period, fills)
     names = _names(plan, balance, words)
     when = words.text("in a year") if period is None else period_name(balance, period, words)
@@ -54,9 +54,9 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
     height = 64.0 + max(sum(column.values()) > 0 and len(column) for column in columns) * 30.0
     drawing = Drawing(760, max(height, 300.0), title, told)
     heads = (words.text("plants"), words.text("water quality"), words.text("users"))
-    places = _place(columns, (190.0, 372.0, 566.0), 34.0, drawing.height - 40.0)
+    places = _place(columns, (215.0, 400.0, 598.0), 34.0, drawing.height - 40.0)
     for head, x, anchor in zip(
-        heads, (190.0 + _NODE_PX, 372.0 + _NODE_PX / 2, 566.0), ("end", "middle", "start"), strict=True
+        heads, (215.0 + _NODE_PX, 400.0 + _NODE_PX / 2, 598.0), ("end", "middle", "start"), strict=True
     ):
         drawing.text(x, 16, head, "small soft", anchor)
     _ribbons(drawing, made, places[0], places[1], words, names, unit)
@@ -74,15 +74,15 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
             )
             middle = node.y + node.height / 2
             if position == 0:
-                wide = 180.0 - text_width(shown, SMALL_PX) - 12
+                wide = 207.0 - text_width(shown, SMALL_PX) - 12
                 drawing.text(
-                    182 - text_width(shown, SMALL_PX) - 6,
+                    207 - text_width(shown, SMALL_PX) - 6,
                     middle + 4,
                     shortened(names[name], wide, 12.0),
                     "key",
                     "end",
                 )
-                drawing.text(184, middle + 4, shown, "small soft", "end")
+                drawing.text(209, middle + 4, shown, "small soft", "end")
             elif position == 1:
                 drawing.text(node.x + _NODE_PX + 5, middle - 1, names[name], "key strong halo")
                 drawing.text(node.x + _NODE_PX + 5, middle + 13, shown, "small halo")
@@ -99,7 +99,7 @@ def water_periods(plan: PlanFacts, words: Words) -> list[Markup]:
     balance = water_balance_of(plan)
     if balance is None or balance.num_periods == 1:
         return []
-    fills = quality_fills(plan, balance)
+    fills = quality_fills(plan)
     names = _names(plan, balance, words)
     most = max(balance.total(period) for period in range(balance.num_periods))
     found = []
@@ -130,11 +130,11 @@ def water_periods(plan: PlanFacts, words: Words) -> list[Markup]:
     return found
 
 
-def quality_fills(plan: PlanFacts, balance: WaterBalance) -> dict[str, str]:
+def quality_fills(plan: PlanFacts) -> dict[str, str]:
     """A fill for each quality, the same in every picture of a plan."""
-    order = list(plan.instance.tables["qualities"]["quality"]) if plan.instance is not None else []
-    qualities = list(dict.fromkeys([*order, *balance.made["quality"], *balance.used["quality"]]))
-    return {quality: FILLS[k % len(FILLS)] for k, quality in enumerate(qualities)}
+    own = list(plan.instance.tables["qualities"]["quality"]) if plan.instance is not None else []
+    made, used = plan.table("plants")["quality"], plan.table("deliveries")["quality"]
+    return {q: FILLS[k % len(FILLS)] for k, q in enumerate(dict.fromkeys([*own, *made, *used]))}
 
 
 def period_name(balance: WaterBalance, period: int, words: Words) -> str:

@@ -127,27 +127,20 @@ def _verdicts(plans: Sequence[Proven], unit: str, maximise: bool, words: Words) 
             **names,
         )
         if first.bound is None or plan.bound is None:
-            told.append(line + " " + words.text("Nothing is proven about the best plans of both."))
-            continue
-        low, high = sign * (plan.value - first.bound), sign * (plan.bound - first.value)
-        low, high = min(low, high), max(low, high)
-        if low <= 0 <= high:
-            told.append(
-                line
-                + " "
-                + words.text("The gaps leave open which of the two questions has the better best plan.")
-            )
+            proven = words.text("Nothing is proven about the best plans of both.")
         else:
-            least, most = sorted((abs(low), abs(high)))
-            told.append(
-                line
-                + " "
-                + words.text(
-                    "For certain the best plans differ by {least} to {most}.",
-                    least=words.amount(least, unit),
-                    most=words.amount(most, unit),
+            ends = sign * (plan.value - first.bound), sign * (plan.bound - first.value)
+            least, most = sorted(abs(end) for end in ends)
+            if min(ends) <= 0 <= max(ends):
+                proven = words.text(
+                    "The gaps leave open which of the two questions has the better best plan."
                 )
-            )
+            else:
+                proven = words.text(
+                    "For certain the best plans differ by {least} to {most}.",
+                    least=words.amount(least, unit), most=words.amount(most, unit),
+                )  # fmt: skip
+        told.append(words.sentences([line, proven]))
     return told
 
 

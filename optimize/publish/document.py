@@ -110,13 +110,8 @@ def _document(runs: Sequence[RunFacts], words: Words, studies: Studies) -> Docum
     comparison = compare_section(runs, words) if len(runs) > 1 else None
     first = runs[0]
     place, title = first.place(words), first.title(words)
-    years = (
-        f"{first.years[0]}–{first.years[-1]}"
-        if len(first.years) > 1
-        else str(first.years[0])
-        if first.years
-        else ""
-    )
+    start, end = first.period
+    years = str(start) if start == end else f"{start}–{end}"
     context: dict[str, Any] = {
         "_": words.text,
         "words": words,

@@ -20,6 +20,11 @@ from optimize.publish.projects import centre_words, project_rows
 from optimize.report.summary import frame_records
 
 _SHOWN = 5
+# Prices shown, the dearest of each kind.
+_MOST_BUDGETS, _MOST_TARGETS, _MOST_OTHERS = 4, 4, 3
+_LEAST_PRICE = 1e-12
+# What programmes call the rows of budgets.
+_BUDGETS = ("budget", "CITY-BUDGET")
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,7 @@ def _stopped(
 
 
 def _budget_prices(prices: pd.DataFrame) -> dict[str, float]:
-    rows = prices[prices["clause"].isin(("budget", "CITY-BUDGET"))]
+    rows = prices[prices["clause"].isin(_BUDGETS)]
     return dict(zip(rows["where"], rows["approx_gain_per_unit"].tolist(), strict=True))
 
 
@@ -200,10 +205,16 @@ def price_rows(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
     """What one more of each priced budget, or one less of each target, is worth: the dearest, (name, worth)."""
     if plan.prices is None:
         return []
-    prices = plan.prices
-    stake = (prices["approx_gain_per_unit"] * prices["required"].clip(lower=1.0)).abs()
-    rows = (
-        prices[prices["approx_gain_per_unit"].abs() > 1e-12].assign(stake=stake).nlargest(3 * _SHOWN, "stake")
+    prices = plan.prices[plan.prices["approx_gain_per_unit"].abs() > _LEAST_PRICE]
+    prices = prices.assign(stake=(prices["approx_gain_per_unit"] * prices["required"].clip(lower=1.0)).abs())
+    is_budget, is_clause = prices["clause"].isin(_BUDGETS), prices["clause"].isin(list(CLAUSES))
+    rows = pd.concat(
+        prices[chosen].nlargest(number, "stake")
+        for chosen, number in (
+            (is_budget, _MOST_BUDGETS),
+            (is_clause & ~is_budget, _MOST_TARGETS),
+            (~is_clause & ~is_budget, _MOST_OTHERS),
+        )
     )
     unit = str(plan.summary["goal_unit"])
     told = []
@@ -213,7 +224,7 @@ def price_rows(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
         }.get(row["unit"], (1.0, words.text("one {unit} less of", unit=words.unit(row["unit"])) if row["sense"] == ">=" else words.text("one {unit} more of", unit=words.unit(row["unit"]))))  # fmt: skip
         name = row_name(f"{row['clause']} {row['where']}".strip(), words, plan)
         told.append((f"{words_of_step} {name}", words.amount(step * row["approx_gain_per_unit"], unit)))
-    return told[: 2 * _SHOWN]
+    return told
 
 
 # Rows of a model that are no clauses and no budgets, by the words they begin with.
@@ -240,7 +251,7 @@ _ROWS = {
 def row_name(name: str, words: Words, plan: PlanFacts | None = None) -> str:
     """A budget or target in words: clauses by their titles, budgets by source and year."""
     clause, _, where = name.partition(" ")
-    if clause in ("budget", "CITY-BUDGET"):
+    if clause in _BUDGETS:
         if where.startswith("all sources"):
             return words.text("the budget, all sources and years in proportion")
         source, _, year = where.rpartition(" ")

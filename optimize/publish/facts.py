@@ -203,6 +203,15 @@ class RunFacts:
         return tuple(sorted({int(year) for year in self.money["year"]}))
 
     @cached_property
+    def period(self) -> tuple[int, int]:
+        """First and last year of investment; where the instance is not there, of the money."""
+        data = self.parts[0].instance
+        if data is not None:
+            first = int(data.parameters["base_year"])
+            return first, first + int(data.parameters["num_years"]) - 1
+        return self.years[0], self.years[-1]
+
+    @cached_property
     def scenario(self) -> Mapping[str, str] | None:
         """name, zh, en of the scenario the run is, None where it is none."""
         told = self.manifest.get("scenario") or self.summary.get("scenario")

@@ -28,8 +28,8 @@ from optimize.publish.svg import Drawing
 
 Link = Callable[[str], str]
 
-_WIDTH = 640.0
-_LARGEST_PX, _SMALLEST_PX = 12.0, 2.0
+_WIDTH = 560.0
+_LARGEST_PX, _SMALLEST_PX = 11.0, 1.8
 # Pipes of one corridor lie this far apart.
 _APART_PX = 2.4
 

@@ -117,7 +117,7 @@ def draw_ground(drawing: Drawing, frame: Frame, plan: PlanFacts) -> None:
         drawing.line(frame.x(lon), frame.top, frame.x(lon), frame.top + frame.height, "grid")
         drawing.text(
             frame.x(lon) + 3,
-            frame.top + frame.height - 5,
+            frame.top + 13,
             f"{_degrees(lon)}°E" if lon >= 0 else f"{_degrees(-lon)}°W",
             "small soft minor",
         )

@@ -34,7 +34,7 @@ SMALL_PX = 11.0
 
 def text_width(text: str, size: float = TEXT_PX) -> float:
     """About how wide a text is in units of the drawing; Chinese characters are as wide as high."""
-    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.56 for c in text)
+    wide = sum(1.0 if unicodedata.east_asian_width(c) in "WF" else 0.6 for c in text)
     return wide * size
 
 

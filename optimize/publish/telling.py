@@ -25,15 +25,19 @@ class KeyFigure:
 
 
 def answer(run: RunFacts, words: Words) -> str:
-    """One or two sentences: what to build, for how much, and what it buys."""
-    if not run.is_city:
-        return _ANSWERS[run.programme](run.parts[0], words)
-    names = words.listed([part.title(words) for part in run.parts])
-    head = words.text(
-        "Under one budget the city spends {money} of public money on {programmes}; together they are worth {npv}.",
-        money=words.money(public_cny(run)), programmes=names, npv=goal_amount(run.summary, run.summary["objective"], words),
+    """What to build, for how much, what it buys, and how near it is to the best."""
+    summary = run.summary
+    reached = words.text(
+        "Its {goal} is {value}: {certainty}.", goal=words.either(summary["goal_zh"], summary["goal_en"]),
+        value=goal_amount(summary, summary["objective"], words), certainty=certainty_in_short(summary, words),
     )  # fmt: skip
-    return " ".join([head, *(_ANSWERS[part.name](part, words) for part in run.parts)])
+    if not run.is_city:
+        return words.sentences([_ANSWERS[run.programme](run.parts[0], words), reached])
+    head = words.text(
+        "Plan {programmes} under one budget, with {money} of public money.",
+        money=words.money(public_cny(run)), programmes=words.joined([words.within(part.title(words)) for part in run.parts]),
+    )  # fmt: skip
+    return words.sentences([head, reached, *silo_words(run, words)[:1]])
 
 
 def plan_answer(plan: PlanFacts, words: Words) -> str:
@@ -58,10 +62,18 @@ def spent_cny(run: RunFacts) -> float:
 
 def _pv_answer(plan: PlanFacts, words: Words) -> str:
     figures, projects = plan.figures, plan.table("projects")
+    num_heat = int((projects["hot_water"] != "").sum())
+    built = words.amount(figures["capacity"], "kW")
+    if num_heat:
+        built = words.text(
+            "{capacity} of photovoltaics and {heat}", capacity=built,
+            heat=words.plural("{n} hot-water system", "{n} hot-water systems", num_heat),
+        )  # fmt: skip
+    else:
+        built = words.text("{capacity} of photovoltaics", capacity=built)
     return words.text(
-        "Equip {sites} public institutions with {capacity} of photovoltaics for {capex}: they generate {energy}, "
-        "{share} of it used on site, and avoid {co2}.",
-        sites=words.number(projects["site"].nunique()), capacity=words.amount(figures["capacity"], "kW"),
+        "Give {sites} public institutions {built} for {capex}: they generate {energy}, {share} of it used on site, and avoid {co2}.",
+        sites=words.number(projects["site"].nunique()), built=built,
         capex=words.money(figures["capex"]), energy=words.amount(figures["energy"], "MWh/a"),
         share=words.percent(figures["used_on_site_share"], 0), co2=words.amount(figures["co2"], "tCO2/a"),
     )  # fmt: skip
@@ -191,6 +203,8 @@ def certainty_in_short(summary: Mapping[str, Any], words: Words) -> str:
         return words.text("no bound is proven")
     if summary["gap"] <= _ROUNDING:
         return words.text("proven: no plan is better")
+    if summary["gap"] > _WIDE_GAP:
+        return words.text("a plan up to {gap} better cannot be ruled out", gap=words.percent(summary["gap"]))
     return words.text("no plan can be more than {gap} better", gap=words.percent(summary["gap"]))
 
 
@@ -213,9 +227,14 @@ def certainty(summary: Mapping[str, Any], words: Words) -> str:
         distance=words.amount(abs(bound - plan), unit), gap=words.percent(summary["gap"]),
     )  # fmt: skip
     if summary["gap"] > _WIDE_GAP:
-        told += " " + words.text(
-            "That is a wide margin. The plan can be carried out as it stands and everything in it is checked, but a clearly better one may "
-            "exist; more time for the search narrows the margin from both sides."
+        told = words.sentences(
+            [
+                told,
+                words.text(
+                    "That is a wide margin. The plan can be carried out as it stands and everything in it is checked, but a clearly better one may "
+                    "exist; more time for the search narrows the margin from both sides."
+                ),
+            ]
         )
     return told
 
@@ -228,7 +247,7 @@ def how_sure(run: RunFacts, words: Words) -> list[str]:
     if certificate is not None and certificate["gap"] is not None:
         told.append(words.text(
             "A bound of {bound} ({gap} from the plan) can be recomputed by anyone from the stored multipliers and the raw tables alone; "
-            "`optimize verify` does so.",
+            "“optimize verify” does so.",
             bound=goal_amount(summary, certificate["bound"], words), gap=words.percent(certificate["gap"]),
         ))  # fmt: skip
     told.append(words.text(
