@@ -29,6 +29,9 @@ PLAIN = {"text_wrap": True, "valign": "top"}
 
 _MONEY_FORMAT = {"zh": "#,##0.00", "en": "#,##0.0"}
 _SCANNED_ROWS = 300
+# Two lines.
+_HEAD_HEIGHT = 29
+_LINE_HEIGHT = 13.5
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Placed:
     first: int
     last: int
     left: int
+    columns: tuple[Column, ...]
 
     def cells(self, column: int) -> list[Any]:
         """The values of a column as charts name them."""
@@ -103,6 +107,7 @@ class TableWriter:
         summed = any(column.total for column in columns) and num_rows > 0
         head = top + 1 if filtered and summed else top
         first, last = head + 1, head + num_rows
+        sheet.set_row(head, _HEAD_HEIGHT)
         for place, column in enumerate(columns, start=left):
             self.book.write(sheet, head, place, column.heading, **HEAD)
             step = self.words.money_step()[0] if column.kind == "money" else 1.0
@@ -110,14 +115,39 @@ class TableWriter:
             for row, value in enumerate(column.values, start=first):
                 self._write_cell(sheet, row, place, column, value, step, look)
             if summed:
-                self._write_total(sheet, top if filtered else last + 1, place, left, column, first, last, step)
+                self._write_total(
+                    sheet, top if filtered else last + 1, place, left, column, first, last, step
+                )
             self._fit(sheet, place, column)
+        self._raise_rows(sheet, first, columns)
         if filtered and num_rows:
             sheet.autofilter(head, left, last, left + len(columns) - 1)
-        return Placed(sheet, title, head, first, max(last, first), left)
+        return Placed(sheet, title, head, first, max(last, first), left, tuple(columns))
+
+    def _raise_rows(self, sheet: Worksheet, first: int, columns: Sequence[Column]) -> None:
+        """Room for texts of several lines; not every program makes it by itself."""
+        wrapped = [column for column in columns if column.width is not None]
+        for number in range(len(columns[0].values)):
+            told = [(str(column.values[number] or ""), column.width or 1.0) for column in wrapped]
+            lines = max(
+                (
+                    sum(1 + int(shown_width(line) * 1.06 // width) for line in text.split("\n"))
+                    for text, width in told
+                ),
+                default=1,
+            )
+            if lines > 1:
+                sheet.set_row(first + number, _LINE_HEIGHT * lines)
 
     def _write_cell(
-        self, sheet: Worksheet, row: int, place: int, column: Column, value: Any, step: float, look: dict[str, Any]
+        self,
+        sheet: Worksheet,
+        row: int,
+        place: int,
+        column: Column,
+        value: Any,
+        step: float,
+        look: dict[str, Any],
     ) -> None:
         if column.kind == "mark":
             if value is None:
@@ -132,10 +162,24 @@ class TableWriter:
         self.book.write(sheet, row, place, value, **look)
 
     def _write_total(
-        self, sheet: Worksheet, row: int, place: int, left: int, column: Column, first: int, last: int, step: float
+        self,
+        sheet: Worksheet,
+        row: int,
+        place: int,
+        left: int,
+        column: Column,
+        first: int,
+        last: int,
+        step: float,
     ) -> None:
         if not column.total:
-            self.book.write(sheet, row, place, self.words.text("Sum of the rows shown") if place == left else None, **TOTAL)
+            self.book.write(
+                sheet,
+                row,
+                place,
+                self.words.text("Sum of the rows shown") if place == left else None,
+                **TOTAL,
+            )
             return
         cells = f"{xl_rowcol_to_cell(first, place)}:{xl_rowcol_to_cell(last, place)}"
         told = [float(v) / step for v in column.values if isinstance(v, int | float) and math.isfinite(v)]
@@ -190,6 +234,7 @@ def add_bars(
     stacked: bool = False,
     across: bool = False,
     size: tuple[int, int] = (620, 320),
+    right_of: int = 0,
 ) -> None:
     """A native bar chart of columns of a table, beside it at the cell ``at``.
 
@@ -197,6 +242,7 @@ def add_bars(
     ----------
     names, series : places of columns within the table.
     across : bars lie, for names that are long or many.
+    right_of : pixels that are taken already, from the cell on.
     """
     kind: dict[str, Any] = {"type": "bar" if across else "column"}
     if stacked:
@@ -214,7 +260,10 @@ def add_bars(
             }
         )
     chart.set_title({"name": title, "name_font": {"size": 12, "color": ACCENT}, "overlay": False})
-    value_axis = {"name": axis, "name_font": {"bold": False, "size": 9}, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": "#DDE3E9"}}, "line": {"none": True}}  # fmt: skip
+    value_axis: dict[str, Any] = {"name": axis, "name_font": {"bold": False, "size": 9}, "num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": "#DDE3E9"}}, "line": {"none": True}}  # fmt: skip
+    drawn = [v for column in series for v in placed.columns[column].values if isinstance(v, int | float)]
+    if min(drawn, default=0.0) >= 0:
+        value_axis["min"] = 0  # a bar is as long as its figure is large
     name_axis = {"num_font": {"size": 9}, "line": {"color": RULE}}
     if across:
         chart.set_x_axis(value_axis)
@@ -224,6 +273,4 @@ def add_bars(
         chart.set_y_axis(value_axis)
     chart.set_legend({"none": True} if len(series) == 1 else {"position": "bottom"})
     chart.set_size({"width": size[0], "height": size[1]})
-    placed.sheet.insert_chart(at, chart, {"object_position": 2, "description": title})
-
-
+    placed.sheet.insert_chart(at, chart, {"object_position": 2, "description": title, "x_offset": right_of})

@@ -69,21 +69,33 @@ def compare_runs(sides: Sequence[Side]) -> Comparison:
         raise UsageError(
             f"compare takes 2 to {len(_LETTERS)} runs, or one joint run (beside its fixed shares), got {len(sides)}"
         )
-    labels = tuple(_LETTERS[: len(sides)])
+    labels = labels_of(sides)
     projects, num_same = _projects(labels, sides)
+    money, effects = sums_of(sides)
     return Comparison(
         programmes=sides[0].programmes,
         labels=labels,
         sides=tuple(sides),
         figures=_figures(labels, sides),
         clauses=_clauses(labels, sides),
-        money=_money(labels, sides),
-        effects=_effects(labels, sides),
+        money=money,
+        effects=effects,
         projects=projects,
         num_same=num_same,
         inputs=differing_inputs(labels, sides),
         verdicts=proven_differences(labels, sides),
     )
+
+
+def labels_of(sides: Sequence[Side]) -> tuple[str, ...]:
+    """A letter for each plan."""
+    return tuple(_LETTERS[: len(sides)])
+
+
+def sums_of(sides: Sequence[Side]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Money and effects of one plan or several, as `Comparison` has them."""
+    labels = labels_of(sides)
+    return _money(labels, sides), _effects(labels, sides)
 
 
 def unit_of(programmes: Sequence[Programme], figure: str) -> str:

@@ -127,9 +127,9 @@ def read_sides(words: Sequence[str], programmes: Sequence[Programme]) -> list[Si
     ------
     UsageError : no such run, runs of one programme taken together, or nothing in common.
     """
-    sides = [_read_side(word, programmes) for word in words]
+    sides = [read_side(word, programmes) for word in words]
     if len(words) == 1 and sides[0].joint:
-        sides.append(_fixed_shares(words[0], programmes))
+        sides.append(fixed_shares(words[0], programmes))
     return in_common(sides)
 
 
@@ -185,7 +185,13 @@ def together(runs: Sequence[StoredRun], name: str) -> Side:
     )
 
 
-def _read_side(word: str, programmes: Sequence[Programme]) -> Side:
+def read_side(word: str, programmes: Sequence[Programme]) -> Side:
+    """One column from what was typed: a run, or runs joined by `TOGETHER`.
+
+    Raises
+    ------
+    UsageError : no such run, or runs of one programme taken together.
+    """
     folders = [Path(word)] if Path(word).is_dir() else [Path(part) for part in word.split(TOGETHER)]
     if len(folders) == 1 and is_city_run(folders[0]):
         return _joint(read_city_run(folders[0], programmes), word)
@@ -207,7 +213,7 @@ def _joint(run: StoredCity, name: str) -> Side:
     )
 
 
-def _fixed_shares(word: str, programmes: Sequence[Programme]) -> Side:
+def fixed_shares(word: str, programmes: Sequence[Programme]) -> Side:
     """The plan on today's fixed shares that a joint run holds beside its own."""
     run = read_city_run(Path(word), programmes, silos=True)
     told = run.summary["silos"]

@@ -1,11 +1,11 @@
-"""Calls of ``optimize show | verify | compare | runs | reproduce | audit | gc``: stored runs."""
+"""Calls of ``optimize show | verify | compare | workbook | runs | reproduce | audit | gc``: stored runs."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optimize.cli.arguments import Commands, count, share
+from optimize.cli.arguments import Commands, add_language_argument, count, share
 from optimize.deferred import Deferred
 from optimize.names import CITY, PROGRAMME_NAMES
 
@@ -14,6 +14,7 @@ def add_parsers(commands: Commands) -> None:
     _add_show(commands)
     _add_verify(commands)
     _add_compare(commands)
+    _add_workbook(commands)
     _add_runs(commands)
     _add_reproduce(commands)
     _add_audit(commands)
@@ -53,6 +54,16 @@ def _add_compare(commands: Commands) -> None:
     )
     command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write the tables, all rows, as CSV")
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_workbook(commands: Commands) -> None:
+    command = commands.add_parser(
+        "workbook", help="stored runs as one Excel workbook: summary, projects, money, charts, comparison"
+    )
+    command.set_defaults(run=Deferred("optimize.cli.workbook", "run_workbook"))
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="one run, or several to compare")
+    command.add_argument("--out", type=Path, required=True, metavar="PLAN.xlsx")
+    add_language_argument(command, "of headings and texts")
 
 
 def _add_runs(commands: Commands) -> None:
