@@ -120,7 +120,7 @@ class _InstanceBook:
             **_SOFT,
         )
         row += 3
-        for place, text in enumerate(("Sheet", "What it holds", "Needed", "Rows")):
+        for place, text in enumerate((N_("Sheet"), N_("What it holds"), N_("Needed"), N_("Rows"))):
             book.write(sheet, row, place, words.text(text), **_REQUIRED)
         about = {
             PARAMETERS: (
@@ -158,7 +158,7 @@ class _InstanceBook:
 
     def _write_parameters(self, sheet: Worksheet) -> None:
         words, book = self._words, self._book
-        headings = ("What it means", "Value", "Unit", "Range", "Default", "Parameter")
+        headings = (N_("What it means"), N_("Value"), N_("Unit"), N_("Range"), N_("Default"), N_("Parameter"))
         self._head(sheet, [words.text(h) for h in headings], (66, 18, 14, 16, 14, 44))
         sheet.freeze_panes(1, 1)
         described = {p.path: p for schema in self._content.schemas for p in schema.parameters}
@@ -181,7 +181,7 @@ class _InstanceBook:
 
     def _write_targets(self, sheet: Worksheet) -> None:
         words, book = self._words, self._book
-        widths = {"What it asks for": 62, "Required": 16, "Unit": 12, "Hard": 11, "Penalty": 18, "Deadline": 12, "Clause": 14, "Programme": 14}  # fmt: skip
+        widths = {N_("What it asks for"): 62, N_("Required"): 16, N_("Unit"): 12, N_("Hard"): 11, N_("Penalty"): 18, N_("Deadline"): 12, N_("Clause"): 14, N_("Programme"): 14}  # fmt: skip
         self._head(sheet, [words.text(h) for h in widths], list(widths.values()))
         for place, text in _TARGET_COMMENTS.items():
             sheet.write_comment(0, place, words.text(text), {"x_scale": 1.6, "author": "optimize"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from optimize.i18n.catalogue import N_
 from optimize.i18n.vocabulary import FIGURES
 from optimize.i18n.words import Words
 from optimize.io.workbook_headings import LONGEST_TITLE
@@ -32,8 +33,8 @@ def write_clauses(book: Book, runs: Named, words: Words) -> None:
         Column(words.text("Reached"), [clause["reached"] for _, _, clause in rows], "number"),
         Column(words.text("Unit"), [words.unit(clause["unit"]) for _, _, clause in rows]),
         Column(words.text("Met"), [bool(clause["met"]) for _, _, clause in rows], "mark"),
-        Column(words.text("Hard"), [words.text("yes" if clause["hard"] else "no") for _, _, clause in rows]),
-        Column(words.text("Binding"), [words.text("yes" if clause["binding"] else "no") for _, _, clause in rows]),
+        Column(words.text("Hard"), [words.text(N_("yes") if clause["hard"] else N_("no")) for _, _, clause in rows]),
+        Column(words.text("Binding"), [words.text(N_("yes") if clause["binding"] else N_("no")) for _, _, clause in rows]),
     ]  # fmt: skip
     placed = writer.write(
         sheet, title, 0, _with_plan(columns, [label for label, _, _ in rows], words), filtered=True
