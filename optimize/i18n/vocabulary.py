@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, ColumnWords] = {
     "goal_unit": ColumnWords(N_("Unit of the goal")),
     "host": ColumnWords(N_("Moved to"), "", "id"),
     "hot_water": ColumnWords(N_("Hot water"), "", "choice"),
-    "id": ColumnWords(N_("Project"), "", "id"),
+    "id": ColumnWords(N_("Project id"), "", "id"),
     "inflow_m3_per_d": ColumnWords(N_("Stored"), "m3/d", "number"),
     "it_load_kw": ColumnWords(N_("IT load"), "kW", "number"),
     "kind": ColumnWords(N_("Kind"), "", "choice"),

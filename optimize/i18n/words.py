@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -142,7 +143,7 @@ class Words:
         if digits is None:
             digits = _digits(value)
         shown = _decimal(value, digits, self.language)
-        return f"{shown} {self.unit(unit)}" if unit and unit != "count" else shown
+        return _with_unit(shown, self.unit(unit)) if unit and unit != "count" else shown
 
     def money(self, cny: float | None, *, signed: bool = False) -> str:
         """Money: 亿元, 万元 or 元; M CNY, k CNY or CNY."""
@@ -162,7 +163,7 @@ class Words:
                 else (1.0, "CNY")
             )
         digits = 0 if step == 1.0 else 2 if size / step < 100 else 1
-        return self._signed(cny, f"{_decimal(size / step, digits, self.language)} {unit}", signed)
+        return self._signed(cny, _with_unit(_decimal(size / step, digits, self.language), unit), signed)
 
     def amount(self, value: float | None, unit: str, *, signed: bool = False) -> str:
         """A figure of the checker in a size that reads well: money, shares, and large amounts in larger units."""
@@ -174,7 +175,7 @@ class Words:
             return self._signed(value, self.percent(abs(value)), signed)
         for least, step, larger in _STEPS[self.language].get(unit, ()):
             if abs(value) >= least:
-                return self._signed(value, f"{self.number(abs(value) / step)} {larger}", signed)
+                return self._signed(value, _with_unit(self.number(abs(value) / step), larger), signed)
         return self._signed(value, self.number(abs(value), unit), signed)
 
     def column(self, unit: str, largest: float) -> Column:
@@ -270,6 +271,12 @@ class Words:
     def _signed(self, value: float, shown: str, signed: bool) -> str:
         sign = "−" if value < 0 else "+" if signed and value > 0 else ""
         return sign + shown
+
+
+def _with_unit(figure: str, unit: str) -> str:
+    """A figure and its unit; Chinese units follow without a space."""
+    is_chinese = unicodedata.east_asian_width(unit[:1] or " ") == "W"
+    return f"{figure}{unit}" if is_chinese else f"{figure} {unit}"
 
 
 def _digits(value: float) -> int:

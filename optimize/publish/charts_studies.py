@@ -28,7 +28,7 @@ def front_chart(front: Mapping[str, Any], goals: Mapping[str, Goal], words: Word
     drawing = Drawing(
         480, 330, title, words.text("{n} plans of which none beats another in both", n=len(points))
     )
-    left, right, top, bottom = 20.0, 466.0, 50.0, 264.0
+    left, right, top, bottom = 92.0, 466.0, 50.0, 264.0
     xs = [float(point[second.name]) for point in points]
     ys = [float(point[first.name]) for point in points]
     bounds = [
@@ -47,7 +47,7 @@ def front_chart(front: Mapping[str, Any], goals: Mapping[str, Goal], words: Word
 
     for value in (v for v in ticks(y_high, 4, y_low) if y_low <= v <= y_high):
         drawing.line(left, y(value), right, y(value), "axis")
-        drawing.text(left, y(value) - 4, words.amount(value, first.unit), "small soft")
+        drawing.text(left - 8, y(value) + 4, words.amount(value, first.unit), "small soft", "end")
     for value in (v for v in ticks(x_high, 3, x_low) if x_low <= v <= x_high):
         drawing.line(x(value), bottom, x(value), bottom + 4, "base")
         drawing.text(x(value), bottom + 18, words.amount(value, second.unit), "small soft", "middle")
@@ -86,7 +86,7 @@ def front_chart(front: Mapping[str, Any], goals: Mapping[str, Goal], words: Word
             is_right = x(a) + text_width(label) + 14 > right
             drawing.text(
                 x(a) + (-10 if is_right else 10),
-                y(b) + (-8 if not is_right else 18),
+                y(b) + (18 if point["best_of"] else -10),
                 label,
                 "key strong halo",
                 "end" if is_right else "start",
@@ -160,7 +160,11 @@ def stress_chart(stress: Mapping[str, Any], words: Words) -> Markup:
     ----------
     stress : what ``optimize stress --json`` prints.
     """
-    rows = [row for row in stress["goals"] if row["p05"] is not None and row["p95"] > row["p05"]]
+    rows = [
+        row
+        for row in stress["goals"]
+        if row["goal"] != "changes" and row["p05"] is not None and row["p95"] > row["p05"]
+    ]
     title = words.text(
         "The plan if things turn out otherwise, {n} samples", n=words.number(stress["samples"])
     )

@@ -52,11 +52,11 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
     told = words.text("{amount} used", amount=words.amount(balance.total(period), unit))
     columns = [_sizes(made, 0), _sizes(used, 0), _sizes(used, 1)]
     height = 64.0 + max(sum(column.values()) > 0 and len(column) for column in columns) * 30.0
-    drawing = Drawing(760, max(height, 300.0), title, told)
+    drawing = Drawing(800, max(height, 300.0), title, told)
     heads = (words.text("plants"), words.text("water quality"), words.text("users"))
-    places = _place(columns, (215.0, 400.0, 598.0), 34.0, drawing.height - 40.0)
+    places = _place(columns, (255.0, 440.0, 638.0), 34.0, drawing.height - 40.0)
     for head, x, anchor in zip(
-        heads, (215.0 + _NODE_PX, 400.0 + _NODE_PX / 2, 598.0), ("end", "middle", "start"), strict=True
+        heads, (255.0 + _NODE_PX, 440.0 + _NODE_PX / 2, 638.0), ("end", "middle", "start"), strict=True
     ):
         drawing.text(x, 16, head, "small soft", anchor)
     _ribbons(drawing, made, places[0], places[1], words, names, unit)
@@ -74,15 +74,15 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
             )
             middle = node.y + node.height / 2
             if position == 0:
-                wide = 207.0 - text_width(shown, SMALL_PX) - 12
+                wide = 247.0 - text_width(shown, SMALL_PX) - 12
                 drawing.text(
-                    207 - text_width(shown, SMALL_PX) - 6,
+                    247 - text_width(shown, SMALL_PX) - 6,
                     middle + 4,
                     shortened(names[name], wide, 12.0),
                     "key",
                     "end",
                 )
-                drawing.text(209, middle + 4, shown, "small soft", "end")
+                drawing.text(249, middle + 4, shown, "small soft", "end")
             elif position == 1:
                 drawing.text(node.x + _NODE_PX + 5, middle - 1, names[name], "key strong halo")
                 drawing.text(node.x + _NODE_PX + 5, middle + 13, shown, "small halo")

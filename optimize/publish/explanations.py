@@ -23,6 +23,7 @@ _SHOWN = 5
 # Prices shown, the dearest of each kind.
 _MOST_BUDGETS, _MOST_TARGETS, _MOST_OTHERS = 4, 4, 3
 _LEAST_PRICE = 1e-12
+_NOTHING = 1e-9  # of the plan's goal
 # What programmes call the rows of budgets.
 _BUDGETS = ("budget", "CITY-BUDGET")
 
@@ -153,7 +154,9 @@ def by_prices(plan: PlanFacts, words: Words) -> tuple[list[Choice], list[Choice]
     near = []
     for record in frame_records(missed):
         value = float(record["approx_value"])
-        if value > 0:
+        if abs(value) <= _NOTHING * abs(float(plan.summary["objective"])):
+            why = words.text("It is worth just what it takes of budgets and targets.")
+        elif value > 0:
             why = words.text(
                 "Worth about {value} at the plan's prices, but it no longer fits.",
                 value=words.amount(value, unit),
@@ -219,12 +222,27 @@ def price_rows(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
     unit = str(plan.summary["goal_unit"])
     told = []
     for row in frame_records(rows):
-        step, words_of_step = {
-            "CNY": (1e4, words.text("10 000 CNY more of")), "share": (0.01, words.text("one percentage point less of")),
-        }.get(row["unit"], (1.0, words.text("one {unit} less of", unit=words.unit(row["unit"])) if row["sense"] == ">=" else words.text("one {unit} more of", unit=words.unit(row["unit"]))))  # fmt: skip
         name = row_name(f"{row['clause']} {row['where']}".strip(), words, plan)
-        told.append((f"{words_of_step} {name}", words.amount(step * row["approx_gain_per_unit"], unit)))
+        told_step, step = _step_words(row, name, words)
+        told.append((told_step, words.amount(step * row["approx_gain_per_unit"], unit)))
     return told
+
+
+def _step_words(row: Mapping[str, Any], name: str, words: Words) -> tuple[str, float]:
+    """A step that a planner thinks in, in words, and how many units it has."""
+    is_target, unit = row["sense"] == ">=", str(row["unit"])
+    if unit == "CNY":
+        return words.text("10 000 CNY more of {name}", name=name), 1e4
+    if unit == "share":
+        return words.text("one percentage point less of {name}", name=name), 0.01
+    if unit == "count":
+        return words.text("one less of {name}", name=name) if is_target else words.text(
+            "one more of {name}", name=name
+        ), 1.0
+    shown = words.unit(unit)
+    if is_target:
+        return words.text("one {unit} less of {name}", unit=shown, name=name), 1.0
+    return words.text("one {unit} more of {name}", unit=shown, name=name), 1.0
 
 
 # Rows of a model that are no clauses and no budgets, by the words they begin with.

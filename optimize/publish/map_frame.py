@@ -18,6 +18,7 @@ _KM_PER_DEGREE = 111.32
 _ASPECT = (0.72, 1.1)  # least and largest height by width
 _MARGIN = 0.05
 _GRID_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_LABEL_PX = 52.0
 _DENSE_SHARE, _DENSE_ZOOM = 0.3, 4.0
 
 
@@ -115,6 +116,8 @@ def draw_ground(drawing: Drawing, frame: Frame, plan: PlanFacts) -> None:
     step = next((s for s in _GRID_STEPS if (window.east - window.west) / s <= 6), _GRID_STEPS[-1])
     for lon in _multiples(window.west, window.east, step):
         drawing.line(frame.x(lon), frame.top, frame.x(lon), frame.top + frame.height, "grid")
+        if frame.x(lon) > frame.width - _LABEL_PX:
+            continue
         drawing.text(
             frame.x(lon) + 3,
             frame.top + 13,
