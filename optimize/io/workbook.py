@@ -125,6 +125,13 @@ class InstanceWorkbook:
             if name not in known and not name.startswith(others)
         ]  # fmt: skip
 
+    def faults_of(self, schemas: Sequence[Schema]) -> list[Fault]:
+        """What is wrong with sheets and cells by themselves: cells without a value, sheets of no table."""
+        sheets = [self.table(schema, table) for schema in schemas for table in schema.tables]
+        found = [*self.faults, *self.unknown_sheets(schemas), *self.settings.faults]
+        found += [fault for sheet in sheets if sheet is not None for fault in sheet.faults]
+        return self.located_all(found)
+
     def located(self, fault: Fault) -> Fault:
         """A fault with its sheet and cell; its line becomes the row of the sheet.
 
@@ -161,32 +168,37 @@ def unpack_workbook(
 ) -> tuple[Mapping[str, str], list[Fault]]:
     """Write every sheet as the file it stands for, below ``folder``; what is wrong with values is written as it is.
 
-    Files that are there are replaced, except for ``instance.toml``, which is only written where there are
-    parameters or targets and laid over by nobody.
-
     Returns
     -------
     (title of the sheet by file, faults of cells that hold no value, of sheets and of settings).
     """
     book = open_workbook(path)
-    faults = [*book.faults, *book.unknown_sheets(schemas), *book.settings.faults]
+    origins = unpack_tables(book, folder, schemas)
+    if PARAMETERS in book.titles or TARGETS in book.titles:
+        (folder / TOML).write_bytes(book.settings.toml())
+        origins[TOML] = book.titles.get(PARAMETERS, TARGETS)
+    return origins, book.faults_of(schemas)
+
+
+def unpack_tables(book: InstanceWorkbook, folder: Path, schemas: Sequence[Schema]) -> dict[str, str]:
+    """Write the tables; files that are there are replaced.  Returns the title of the sheet by file.
+
+    Of a programme that has no row in the workbook, and no folder yet, nothing is written: there would be a
+    programme without anything in it.
+    """
     origins: dict[str, str] = {}
     for schema in schemas:
-        whole = book.holds(schema)  # a programme without rows is none
+        is_there = (folder / schema.programme).is_dir() or book.holds(schema)
         for table in schema.tables:
             sheet = book.table(schema, table)
-            if sheet is None or sheet.file in origins or not (whole or table.shared):
+            if sheet is None or sheet.file in origins or not (is_there or table.shared):
                 continue
-            faults += sheet.faults
             target = folder / sheet.file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.with_suffix(".parquet").unlink(missing_ok=True)
             target.write_bytes(sheet.content)
             origins[sheet.file] = sheet.title
-    if PARAMETERS in book.titles or TARGETS in book.titles:
-        (folder / TOML).write_bytes(book.settings.toml())
-        origins[TOML] = book.titles.get(PARAMETERS, TARGETS)
-    return origins, book.located_all(faults)
+    return origins
 
 
 def workbook_to_folder(path: Path, folder: Path, schemas: Sequence[Schema]) -> None:

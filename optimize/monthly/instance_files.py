@@ -59,18 +59,6 @@ def written_at_once(out: Path) -> Iterator[Path]:
         raise
 
 
-def value_of(text: str) -> Any:
-    """A cell's text as TOML would have it: truth value, whole number, number, else text."""
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
 def set_parameter(document: Any, key: str, value: Any) -> bool:
     """Set ``a.b.c`` in a TOML document, whose comments stay; False where ``a.b`` is a value already."""
     node = document
