@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shutil
 import sys
 import tempfile
 import threading
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optimize.errors import UsageError
+from optimize.names import CITY, PROGRAMME_NAMES
+from optimize.web.instances import Record
 from optimize.web.jobs import Job
 from optimize.web.processes import run_confined
 from optimize.web.workspace import Workspace
@@ -70,6 +73,36 @@ def download(space: Workspace, runs: Sequence[Job], file: str, language: str) ->
                 target,
                 functools.partial(kind.command, [str(space.run_folder(run)) for run in runs], language),
             )
+    return target
+
+
+def template(space: Workspace, programme: str, language: str) -> Path:
+    """A workbook to be filled in, with an example in it.
+
+    Raises
+    ------
+    UsageError : there is no such programme.
+    """
+    if programme not in (*PROGRAMME_NAMES, CITY):
+        raise UsageError(f"there is no template of {programme}")
+    target = space.folder / "templates" / f"{programme}-{language}.xlsx"
+    with _LOCKS[target]:
+        if not target.is_file():
+            target.parent.mkdir(exist_ok=True)
+            _make(target, lambda out: ["template", programme, out, "--lang", language])
+    return target
+
+
+def instance_workbook(space: Workspace, record: Record, language: str) -> Path:
+    """An instance as it is now, as a workbook; kept until it is changed."""
+    folder = space.instances.folder_of(record)
+    stamp = "".join(c for c in record.changed if c.isdigit())
+    target = folder.parent / "files" / f"instance-{record.id}-{stamp}-{language}.xlsx"
+    with _LOCKS[target]:
+        if not target.is_file():
+            shutil.rmtree(target.parent, ignore_errors=True)
+            target.parent.mkdir()
+            _make(target, lambda out: ["convert", str(folder), out, "--lang", language])
     return target
 
 

@@ -103,7 +103,7 @@ def command_of(job: Job) -> list[str]:
     limit = f"--time-limit={spec['time_limit_s']:g}"
     if job.kind is Kind.EXPLAIN:
         instance = f"--instance={spec['instance']}"
-        return ["explain", str(spec["run"]), "--json", limit, instance, "--", str(spec["project"])]
+        return ["explain", "--json", limit, instance, "--", str(spec["run"]), str(spec["project"])]
     shared = [SNAPSHOT, "--json", limit, f"--gap={spec['gap']:g}"]
     if spec.get("programme"):
         shared.append(f"--programme={spec['programme']}")

@@ -9,6 +9,7 @@ from optimize.i18n.catalogue import N_
 from optimize.i18n.words import Words
 from optimize.names import CITY
 from optimize.registry import PROGRAMMES
+from optimize.schema import Table
 from optimize.web.instances import Record
 from optimize.web.jobs import Job, Kind, Outcome, State
 
@@ -52,6 +53,11 @@ def scenario_name(job: Job, words: Words) -> str:
     title: Mapping[str, str] = job.spec.get("title", {})
     told = words.either(title.get("zh", ""), title.get("en", "")) or str(job.spec.get("scenario", ""))
     return told or ("" if job.kind is Kind.EXPLAIN else words.text("As it is"))
+
+
+def table_name(table: Table, words: Words) -> str:
+    """What a table of an instance is called."""
+    return words.either(table.zh, table.name.replace("_", " "))
 
 
 def job_programme(job: Job) -> str:

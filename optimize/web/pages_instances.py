@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Depends, File, HTTPException, Request, UploadFile
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import FileResponse, RedirectResponse, Response
 
 from optimize.city.example import example_city
 from optimize.errors import Fault, InputFaults, UsageError
@@ -16,8 +16,16 @@ from optimize.io.write import write_instance
 from optimize.names import CITY
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.web import cells, scenario_table
+from optimize.web.downloads import DOWNLOADS, instance_workbook, template
 from optimize.web.instances import FOLDER, Record
-from optimize.web.naming import instance_name, job_state, place_of_fault, programme_name, scenario_name
+from optimize.web.naming import (
+    instance_name,
+    job_state,
+    place_of_fault,
+    programme_name,
+    scenario_name,
+    table_name,
+)
 from optimize.web.receiving import receive_upload
 from optimize.web.rendering import Form, Reader, Space, User, field, page
 from optimize.web.scenario_table import ScenarioRow
@@ -29,6 +37,7 @@ router = APIRouter()
 # Choices of the form; programs may ask for any.
 GAPS = (0.0001, 0.001, 0.005, 0.01, 0.05)
 SECONDS = (10, 60, 300, 900, 1800, 3600)
+_XLSX = DOWNLOADS["plan.xlsx"].media_type
 _SHOWN_FAULTS, _SHOWN_RUNS = 100, 20
 
 
@@ -127,7 +136,7 @@ def _tables(record: Record, space: Workspace, words: Words) -> list[dict[str, An
         {
             "key": place.key,
             "programme": "" if place.table.shared else programme_name(place.schema.programme, words),
-            "name": words.either(place.table.zh, place.table.name),
+            "name": table_name(place.table, words),
             "meaning": place.table.meaning,
             "faults": bad.count(place.path),
         }
@@ -162,6 +171,21 @@ def _questions(record: Record, space: Workspace, words: Words) -> dict[str, Any]
     }
 
 
+@router.get("/templates/{programme}.xlsx")
+async def take_template(space: Space, words: Reader, programme: str) -> Response:
+    make = functools.partial(template, space, programme, words.language)
+    path = await anyio.to_thread.run_sync(make, limiter=space.intake_limiter)
+    return FileResponse(path, media_type=_XLSX, filename=path.name)
+
+
+@router.get("/instances/{name}/instance.xlsx")
+async def take_instance(record: Instance, space: Space, words: Reader) -> Response:
+    """The instance as it is now, mended or not, as a workbook."""
+    make = functools.partial(instance_workbook, space, record, words.language)
+    path = await anyio.to_thread.run_sync(make, limiter=space.intake_limiter)
+    return FileResponse(path, media_type=_XLSX, filename=path.name)
+
+
 @router.post("/instances/{name}/delete")
 def delete(record: Instance, space: Space, form: Form) -> Response:
     space.instances.delete(record)
@@ -186,7 +210,7 @@ def table_page(
         record=record,
         title=instance_name(record, words),
         place=place,
-        name=words.either(place.table.zh, place.table.name),
+        name=table_name(place.table, words),
         rows=shown,
         columns=[_about(place, name, words) for name in shown.names],
         faults=cells.faults_by_cell(record.found["faults"], place),

@@ -12,30 +12,26 @@ from urllib.parse import urlencode
 import anyio
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
-from markupsafe import Markup
 
+from optimize.i18n.vocabulary import FIGURES
 from optimize.i18n.words import Words
-from optimize.publish.charts import money_panels, proof_interval
-from optimize.publish.charts_effects import generation, pue_before_after
-from optimize.publish.charts_water import water_flows
-from optimize.publish.facts import PlanFacts, RunFacts
-from optimize.publish.map import plan_map
+from optimize.publish.chapters import chapter_of
+from optimize.publish.facts import RunFacts
 from optimize.publish.projects import SHOWN_EFFECTS, ProjectRow, project_rows
-from optimize.publish.telling import answer, how_sure, key_figures, silo_words
+from optimize.publish.study_files import Studies
 from optimize.web.downloads import DOWNLOADS, download
 from optimize.web.explanations import told
 from optimize.web.guard import REPORT_POLICY
 from optimize.web.jobs import Job, State
 from optimize.web.kept import Kept
-from optimize.web.naming import goal_name, job_state, programme_name, scenario_name
-from optimize.web.rendering import Form, Reader, Space, User, field, page
+from optimize.web.naming import job_programme, job_state, programme_name, scenario_name
+from optimize.web.rendering import Form, Reader, Space, User, field, fragment, page
 from optimize.web.workspace import Workspace
 
 router = APIRouter()
 
-_PER_PAGE = 50
+_PER_PAGE, _FIRST_PROJECTS = 50, 10
 _KEPT = Kept(64)
-_EFFECT_UNITS = {"capacity": "kW", "energy": "MWh/a", "co2": "tCO2/a", "npv": "CNY"}
 
 
 def _run(name: str, space: Space) -> Job:
@@ -62,95 +58,25 @@ def runs_page(request: Request, space: Space, words: Reader) -> Response:
 
 @router.get("/runs/{name}")
 def run_page(request: Request, run: Run, space: Space, words: Reader) -> Response:
-    drawn = _KEPT.get((run.id, words.language), lambda: _drawn(run, space.facts(run), words))
+    head, body = _KEPT.get((run.id, words.language), lambda: _drawn(run, space.facts(run), words))
     return page(
         request,
         "run.html",
         job=run,
         scenario=scenario_name(run, words),
-        goal=goal_name(run, words),
-        programme=programme_name(run.spec["programme"] or "city", words),
-        downloads=DOWNLOADS,
+        programme=programme_name(job_programme(run), words),
         instance_is_there=space.instances.get(run.instance) is not None,
-        **drawn,
+        head=head,
+        body=body,
     )
 
 
-def _drawn(run: Job, facts: RunFacts, words: Words) -> dict[str, Any]:
-    """Everything on the page that costs something to make; runs never change, so it is kept."""
+def _drawn(run: Job, facts: RunFacts, words: Words) -> tuple[dict[str, Any], str]:
+    """What costs something to make, the sections as they stand in a report; runs never change, so it is kept."""
     link = functools.partial(project_address, run.id)
-    return {
-        "place": facts.place(words),
-        "answer": answer(facts, words),
-        "figures": key_figures(facts, words),
-        "sure": how_sure(facts, words),
-        "silos": silo_words(facts, words) if facts.is_city else [],
-        "proof": proof_interval(facts.summary, words),
-        "money": money_panels(facts.money, words),
-        "parts": [_part(part, words, link) for part in facts.parts],
-        "clauses": _clauses(facts, words),
-        "years": facts.years,
-        "budgets": _budgets(facts, words),
-    }
-
-
-def _part(part: PlanFacts, words: Words, link: Any) -> dict[str, Any]:
-    charts: list[Markup | None] = []
-    if part.name == "datacenter":
-        charts = [pue_before_after(part, words)]
-    elif part.name == "pv_siting":
-        charts = [generation(part, words)]
-    else:
-        charts = [water_flows(part, words)]
-    rows = project_rows(part, words)
-    return {
-        "name": part.name,
-        "title": part.title(words),
-        "maps": plan_map(part, words, link),
-        "charts": [chart for chart in charts if chart is not None],
-        "num_projects": len(rows),
-        "first": rows[:10],
-    }
-
-
-def _clauses(facts: RunFacts, words: Words) -> list[dict[str, Any]]:
-    found = []
-    for part, clause in facts.clauses:
-        name = words.either(str(clause["zh"]), str(clause["en"]))
-        found.append(
-            {
-                "id": clause["id"],
-                "name": f"{name} {clause['where']}".strip(),
-                "part": "" if part is None or not facts.is_city else part.title(words),
-                "sense": "≥" if clause["sense"] == ">=" else "≤",
-                "required": words.amount(clause["required"], str(clause["unit"])),
-                "reached": words.amount(clause["reached"], str(clause["unit"])),
-                "met": clause["met"],
-                "binding": clause["binding"],
-                "hard": clause["hard"],
-            }
-        )
-    return found
-
-
-def _budgets(facts: RunFacts, words: Words) -> list[dict[str, Any]]:
-    """Spent and budget by source, a row each, years as columns, as the checker counted them."""
-    rows = []
-    for source, frame in facts.money.groupby("source", sort=False):
-        by_year = {
-            int(y): (s, b)
-            for y, s, b in zip(frame["year"], frame["spent_cny"], frame["budget_cny"], strict=True)
-        }
-        cells = [
-            {"spent": words.money_cell(by_year[year][0]), "budget": words.money_cell(by_year[year][1])}
-            if year in by_year
-            else None
-            for year in facts.years
-        ]
-        named = facts.parts[0].district_name(str(source), words)
-        rows.append({"source": words.value("source", str(source)) if named == source else named, "cells": cells,
-                     "total": words.money_cell(math.fsum(frame["spent_cny"]))})  # fmt: skip
-    return rows
+    chapter = chapter_of(facts, words, Studies(), link)
+    head = {"place": facts.place(words), "answer": chapter.answer, "figures": chapter.key_figures}
+    return head, fragment("run_body.html", words, chapter=chapter, job=run, link=link, shown=_FIRST_PROJECTS)
 
 
 # --- projects ------------------------------------------------------------------------------------------
@@ -195,7 +121,7 @@ def projects_page(
         num_all=len(rows),
         first=first,
         step=_PER_PAGE,
-        effects=[(name, words.figure_name(name), _EFFECT_UNITS[name]) for name in SHOWN_EFFECTS[part.name]],
+        effects=[(name, words.figure_name(name), FIGURES[name].unit) for name in SHOWN_EFFECTS[part.name]],
         total_capex=math.fsum(row.capex_cny for row in found if not math.isnan(row.capex_cny)),
         link=functools.partial(project_address, run.id),
         address=functools.partial(_address, run.id, part.name, district, q),
@@ -247,7 +173,7 @@ def _project(run: Job, space: Workspace, words: Words, project: str) -> dict[str
         "rows": [row for _, row in rows],
         "effects": [
             [
-                (words.figure_name(name), words.amount(row.effects[name], _EFFECT_UNITS[name]))
+                (words.figure_name(name), words.amount(row.effects[name], FIGURES[name].unit))
                 for name in SHOWN_EFFECTS[part.name]
             ]
             for part, row in rows

@@ -11,7 +11,7 @@ from optimize.i18n.words import Words
 from optimize.publish.svg import Drawing, ticks
 
 _WIDTH, _HEIGHT = 640.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 630.0, 34.0, 224.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 626.0, 34.0, 224.0
 # First plans are often far off; the picture begins where they come near, so that the end can be seen.
 _NEAR = 0.5
 
@@ -31,7 +31,7 @@ def gap_chart(lines: Sequence[Mapping[str, Any]], words: Words) -> Markup | None
     bounds = [(line["seconds"], line["bound"]) for line in lines if line["bound"] is not None]
     if not plans and not bounds:
         return None
-    unit, end = str(lines[-1]["unit"]), max(float(lines[-1]["seconds"]), 1.0)
+    unit, end = str(lines[-1]["unit"]), 1.06 * max(float(lines[-1]["seconds"]), 1.0)
     low, high = _window(plans, bounds)
     drawing = Drawing(
         _WIDTH,
@@ -55,9 +55,13 @@ def gap_chart(lines: Sequence[Mapping[str, Any]], words: Words) -> Markup | None
         if second <= end:
             drawing.text(x(second), _BOTTOM + 18, words.duration(second), "small soft", "middle")
     drawing.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "base")
-    for points, classes in ((bounds, "curve s4 d2"), (plans, "curve s1")):
+    for points, classes, mark, fill in (
+        (bounds, "curve s4 d2", "down", "f4"),
+        (plans, "curve s1", "circle", "f1"),
+    ):
         if points:
             drawing.add("path", classes, d=_steps([(x(s), y(v)) for s, v in points], _RIGHT))
+            drawing.mark(mark, _RIGHT, y(points[-1][1]), 5, fill)
     drawing.legend(
         _LEFT,
         14,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import jinja2
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup
 
 from optimize import publish
 from optimize.i18n.catalogue import LANGUAGES, Language
@@ -22,14 +23,18 @@ from optimize.web.workspace import Workspace
 LANGUAGE_COOKIE, FORM_COOKIE = "optimize_language", "optimize_form"
 _TEMPLATES = Path(__file__).with_name("templates")
 _STATIC = Path(__file__).with_name("static")
-_LOOK = Path(publish.__file__).with_name("templates") / "look.css"
+_SHARED = Path(publish.__file__).with_name("templates")
+_STYLES = (_SHARED / "look.css", _SHARED / "report.css", _STATIC / "web.css")
 _YEAR_S = 365 * 86_400
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        # sections of plans are those of the report
+        loader=jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(_TEMPLATES), jinja2.PackageLoader("optimize.publish")]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -104,13 +109,10 @@ def page(request: Request, template: str, status: int = 200, **content: Any) -> 
     return response
 
 
-def fragment(template: str, words: Words, **content: Any) -> str:
-    """A template rendered alone."""
-    return (
-        _environment()
-        .get_template(template)
-        .render(_=words.text, words=words, language=words.language, **content)
-    )
+def fragment(template: str, words: Words, **content: Any) -> Markup:
+    """A part of a page that says the same to every reader of a language."""
+    html = _environment().get_template(template)
+    return Markup(html.render(_=words.text, words=words, language=words.language, **content))
 
 
 def choose_language(response: Response, language: str, *, secure: bool) -> None:
@@ -165,5 +167,5 @@ def field(form: Mapping[str, Sequence[str]], name: str, default: str = "") -> st
 
 @functools.cache
 def look_css() -> str:
-    """The style that reports and pages share, and the pages' own after it."""
-    return _LOOK.read_text(encoding="utf-8") + (_STATIC / "web.css").read_text(encoding="utf-8")
+    """The style of charts and sections, which reports share, and the pages' own after it."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in _STYLES)

@@ -23,6 +23,7 @@ from optimize.web.toml_files import parse, refuse_outside_files
 
 _TRUE, _FALSE = "true", "false"
 _LONGEST = 500
+_SPECIAL = ("revision.", "stress.", "robust.")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Setting:
     value: str
     default: str
     choices: Sequence[str] = ()
+
+    @property
+    def is_special(self) -> bool:
+        """Whether only other studies than a plain solve ask for it."""
+        return self.path.startswith(_SPECIAL)
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def _end_of(running: _Running, code: int, folder: Path) -> tuple[State, str, dic
     state, outcome = _OUTCOMES.get(code, (State.FAILED, Outcome.ERROR))
     message = ""
     if outcome is Outcome.BAD_INPUT or (outcome is Outcome.INFEASIBLE and running.job.kind is not Kind.SOLVE):
-        message = str(result.get("error", ""))
+        message = str(result.get("error", "")) or _last_words(folder / STDERR)
     elif outcome is Outcome.ERROR:
         message = _last_words(folder / STDERR)
     elif outcome is Outcome.FAILED_CHECK:
