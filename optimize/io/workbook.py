@@ -147,6 +147,9 @@ class InstanceWorkbook:
             if fault.table == sheet.file and fault.line is not None:
                 fault = replace(fault, line=fault.line + sheet.first_row - 1)
             if fault.table in (sheet.file, sheet.title):
+                if fault.found == "unknown column":
+                    mend = nearest(fault.column, sheet.known_headings) or fault.mend
+                    fault = replace(fault, mend=mend)
                 return replace(fault, table=sheet.title, cell=sheet.cell(fault.line, fault.column))
         if fault.found == "missing file":
             name = Path(fault.table).with_suffix("").as_posix().replace("/", NAME_SEPARATOR)
@@ -154,13 +157,25 @@ class InstanceWorkbook:
         return fault
 
     def located_all(self, faults: Sequence[Fault]) -> list[Fault]:
-        """Every fault in its place; where a cell holds no value, what else is said of it is left out."""
-        found = list(dict.fromkeys(self.located(fault) for fault in faults))
-        flawed = {
-            (f.cell, f.column) for sheet in self._tables.values() for f in map(self.located, sheet.faults)
-        }
+        """Every fault in its place, in the order of sheets and rows.
+
+        Where a cell holds no value of its own, what follows from that is left out: that it is empty or no
+        number, and that rows without their keys are the same.
+        """
         own = {self.located(fault) for sheet in self._tables.values() for fault in sheet.faults}
-        return [fault for fault in found if fault in own or (fault.cell, fault.column) not in flawed]
+        cells = {(fault.cell, fault.column) for fault in own}
+        rows = {(fault.table, fault.line) for fault in own}
+        found = [
+            fault
+            for fault in dict.fromkeys(self.located(fault) for fault in faults)
+            if fault in own
+            or not (
+                (fault.cell, fault.column) in cells
+                or (fault.expected.endswith("unique") and (fault.table, fault.line) in rows)
+            )
+        ]
+        places = {title: place for place, title in enumerate(self.titles.values())}
+        return sorted(found, key=lambda fault: (places.get(fault.table, -1), fault.line or 0))
 
 
 def unpack_workbook(

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimize.errors import Fault
+from optimize.i18n.catalogue import LANGUAGES
 from optimize.io.validation import expected_of
 from optimize.io.workbook_cells import Flaw, Sheet
-from optimize.io.workbook_headings import NOTES, cell_name, column_name, names_by_heading, plain
+from optimize.io.workbook_headings import NOTES, cell_name, column_name, heading, names_by_heading, plain
 from optimize.schema import Column, Table
 from optimize.units import alternative_names
 
@@ -34,6 +35,7 @@ class TableSheet:
     content : that file: CSV in UTF-8, a line for each row below the headings.
     first_row : row of the headings in the sheet, which are line 1 of the file.
     columns : place of each column in the sheet, from 1, by its name and by the names of its other units.
+    known_headings : what the columns of the table may be called, in Chinese and in English.
     faults : cells that hold no value of their own, merged cells, a heading that is not there; lines are rows of the sheet.
     """
 
@@ -44,6 +46,7 @@ class TableSheet:
     columns: Mapping[str, int]
     faults: tuple[Fault, ...]
     num_rows: int
+    known_headings: tuple[str, ...] = ()
 
     def cell(self, row: int | None, column: str) -> str:
         """``pv_siting.sites!H118``; row None: the heading.  "" where the column is not in the sheet."""
@@ -86,7 +89,8 @@ def table_of(sheet: Sheet, table: Table, file: str) -> TableSheet:
             columns.setdefault(word, place + 1)
     rows = list(zip(*texts, strict=True)) if texts else []
     content = _csv(list(names.values()), rows)
-    return TableSheet(sheet.title, file, content, top + 1, columns, tuple(faults), len(rows))
+    known_headings = tuple(heading(column, language) for language in LANGUAGES for column in table.columns)
+    return TableSheet(sheet.title, file, content, top + 1, columns, tuple(faults), len(rows), known_headings)
 
 
 def _heading_row(sheet: Sheet, table: Table) -> int | None:
