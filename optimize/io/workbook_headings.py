@@ -11,7 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
-from optimize.i18n.catalogue import Language
+from optimize.i18n.catalogue import LANGUAGES, Language
+from optimize.i18n.words import Words
 from optimize.schema import Column, Schema, Table
 from optimize.units import alternative_names
 
@@ -39,8 +40,16 @@ _ALTERNATIVES: Mapping[str, tuple[str, ...]] = {
     "_km": ("km", "公里"),
     "_ha": ("ha", "公顷"),
 }
-_CHINESE_UNITS = {"CNY": "元", "share": "0–1", "a": "年", "week": "周", "h": "小时", "d": "天", "relative": "相对值", "deg": "°"}  # fmt: skip
-_ENGLISH_UNITS = {"share": "0–1", "a": "years", "week": "weeks", "h": "hours", "d": "days", "deg": "°"}
+_CHINESE_UNITS = {"CNY": "元", "share": "0–1", "a": "年", "week": "周", "h": "小时", "d": "天", "relative": "相对值", "deg": "°", "count": "个"}  # fmt: skip
+_ENGLISH_UNITS = {
+    "share": "0–1",
+    "a": "years",
+    "week": "weeks",
+    "h": "hours",
+    "d": "days",
+    "deg": "°",
+    "count": "number",
+}
 _BRACKETS = re.compile(r"^(.*)\(([^()]*(?:\([^()]*\)[^()]*)*)\)$", re.DOTALL)
 
 
@@ -111,6 +120,25 @@ def column_name(table: Table, shown: str) -> str:
     """The name of the column that a heading means; the heading itself where it is none of the table's."""
     text = shown.strip()
     return names_by_heading(table).get(plain(text), text)
+
+
+def choice_words(column: Column, language: Language) -> dict[str, str]:
+    """What each choice of a column is called, as far as it has words of its own."""
+    words = Words(language)
+    told = {choice: words.value(column.name, choice) for choice in column.choices}
+    return {choice: word for choice, word in told.items() if word != choice}
+
+
+@functools.lru_cache(maxsize=256)
+def choices_by_words(column: Column) -> Mapping[str, str]:
+    """The choice by what it is called in Chinese or English, as `plain` writes it; none that means two."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for language in LANGUAGES:
+        for choice, word in choice_words(column, language).items():
+            if found.setdefault(plain(word), choice) != choice:
+                twice.add(plain(word))
+    return {word: choice for word, choice in found.items() if word not in twice}
 
 
 def plain(text: str) -> str:

@@ -13,7 +13,15 @@ from optimize.errors import Fault
 from optimize.i18n.catalogue import LANGUAGES
 from optimize.io.validation import expected_of
 from optimize.io.workbook_cells import Flaw, Sheet
-from optimize.io.workbook_headings import NOTES, cell_name, column_name, heading, names_by_heading, plain
+from optimize.io.workbook_headings import (
+    NOTES,
+    cell_name,
+    choices_by_words,
+    column_name,
+    heading,
+    names_by_heading,
+    plain,
+)
 from optimize.schema import Column, Table
 from optimize.units import alternative_names
 
@@ -74,7 +82,7 @@ def table_of(sheet: Sheet, table: Table, file: str) -> TableSheet:
     for place, name in names.items():
         column = known.get(name)
         cells = [row[place] if place < len(row) else "" for row in body]
-        texts.append([_text(cell, column) for cell in cells])
+        texts.append(_choices([_text(cell, column) for cell in cells], column))
         for number, cell in enumerate(cells):
             flaw = _flaw(cell, column)
             if flaw is None or column is None:
@@ -156,6 +164,14 @@ def _text(cell: Any, column: Column | None) -> str:
             return _TRUTHS.get(text.lower(), text)
         return text
     return value_text(cell)
+
+
+def _choices(texts: list[str], column: Column | None) -> list[str]:
+    """Choices that are given in words, as the tables have them."""
+    if column is None or not column.choices or {*texts} <= {"", *column.choices}:
+        return texts
+    known = choices_by_words(column)
+    return [text if text in column.choices else known.get(plain(text), text) for text in texts]
 
 
 def value_text(cell: Any) -> str:

@@ -17,6 +17,7 @@ from optimize.io.workbook_content import WorkbookContent, cells_of, columns_of
 from optimize.io.workbook_headings import (
     PARAMETERS,
     TARGETS,
+    choice_words,
     heading,
     sheet_name,
     sheet_title,
@@ -282,7 +283,9 @@ class _InstanceBook:
                 words.text("Unit: {unit}", unit=unit_words(column.unit, words.language) or column.unit)
             )
         if column.choices:
-            lines.append(words.text("One of: {values}", values=", ".join(column.choices)))
+            told = choice_words(column, words.language)
+            values = [f"{choice} ({told[choice]})" if choice in told else choice for choice in column.choices]
+            lines.append(words.text("One of: {values}", values=", ".join(values)))
         if _range(column):
             lines.append(words.text("Range: {range}", range=_range(column)))
         if column.references:
