@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from optimize.i18n.catalogue import N_
 from optimize.i18n.words import Words
 from optimize.publish.explanations import explained
 from optimize.publish.facts import RunFacts
@@ -44,8 +45,8 @@ def _changes(record: Mapping[str, Any], words: Words) -> list[str]:
     """What else would come and go."""
     sentences = []
     for key, text in (
-        ("enters", "Then these would come in: {names}."),
-        ("leaves", "Then these would drop out: {names}."),
+        ("enters", N_("Then these would come in: {names}.")),
+        ("leaves", N_("Then these would drop out: {names}.")),
     ):
         names = list(record.get(key, ()))
         if names:

@@ -1,0 +1,131 @@
+"""A server with an empty workspace: by itself for what a browser or program does, in this process for the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from optimize.city.example import example_city
+from optimize.io.write import write_instance
+from optimize.names import CITY
+from optimize.registry import find_programme
+from optimize.web import instances, intake
+from optimize.web.app import create_app
+from optimize.web.settings import Settings
+
+TOKEN = "a-token-that-is-long-enough"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of ``optimize serve``, a process of its own with one core for jobs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("served")
+    command = [
+        sys.executable,
+        "-m",
+        "optimize",
+        "serve",
+        "--port",
+        str(port),
+        "--workspace",
+        str(folder / "workspace"),
+    ]
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(
+        [*command, "--cores", "1"], stdout=log, stderr=log, env={**os.environ, "OPTIMIZE_TOKEN": ""}
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: _answers(address) or process.poll() is not None, 60)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+    assert "Traceback" not in (folder / "log").read_text()
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def until(holds: Callable[[], Any], seconds: float) -> Any:
+    """What ``holds`` returns as soon as that is true; fails when it takes longer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds:g} s")
+
+
+@pytest.fixture
+def make_client(tmp_path: Path) -> Callable[..., TestClient]:
+    """A client of an application without a worker: jobs wait for ever."""
+
+    def make(**settings: Any) -> TestClient:
+        app = create_app(Settings(workspace=tmp_path / "workspace", hosts=("testserver",), **settings))
+        return TestClient(app, follow_redirects=False)
+
+    return make
+
+
+@pytest.fixture
+def client(make_client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    """As ``make_client``; uploads are looked at in this process, by the same function as in one of their own."""
+    monkeypatch.setattr(instances, "_intake", _intake_here)
+    return make_client()
+
+
+def _intake_here(folder: Path, *arguments: str) -> dict[str, Any]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        found = (
+            intake.receive(*map(Path, arguments[1:]))
+            if arguments[0] == "receive"
+            else intake.check(Path(arguments[1]))
+        )
+    except instances.UsageError as error:
+        found = intake.Intake("refused", error=str(error))
+    finally:
+        os.chdir(before)
+    told: dict[str, Any] = json.loads(json.dumps(intake.asdict(found)))
+    return told
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a programme's example, or of the city's."""
+    home = tmp_path_factory.mktemp("examples")
+
+    def make(name: str) -> Path:
+        folder = home / name
+        if not folder.exists():
+            if name == CITY:
+                write_instance(folder, example_city())
+            else:
+                programme = find_programme(name)
+                write_instance(folder, [(programme.schema, programme.example())])
+        return folder
+
+    return make
