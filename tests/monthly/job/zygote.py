@@ -8,6 +8,7 @@ code, negative for a signal.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import json
@@ -21,7 +22,9 @@ from typing import Any
 
 # What commands load only where they need it.
 _LATE = (
-    "optimize.datacenter.formulation", "optimize.engine.pyomo_bridge", "optimize.monthly.change_workbook",
+    "optimize.cli.ledger", "optimize.cli.monthly", "optimize.cli.output", "optimize.cli.records",
+    "optimize.cli.status", "optimize.cli.verify", "optimize.engine.pyomo_bridge",
+    "optimize.monthly.change_workbook", "optimize.verification.kernels",
 )  # fmt: skip
 
 
@@ -30,6 +33,7 @@ def load_everything() -> None:
     for name in _LATE:
         importlib.import_module(name)
     from optimize.cli import main
+    from optimize.deferred import Deferred
     from optimize.io.instance_folder import read_instance
     from optimize.registry import PROGRAMMES
 
@@ -37,6 +41,10 @@ def load_everything() -> None:
         town = Path(folder) / "town"
         main(["template", "datacenter", str(town)])
         part = read_instance(town, PROGRAMMES).programmes[0]
+        for field in dataclasses.fields(part.programme):
+            deferred = getattr(part.programme, field.name)
+            if isinstance(deferred, Deferred):
+                assert callable(deferred.function)
         part.programme.state_arrays(part.programme.load(part.data), ("npv",))
     # what is loaded stays: no child need look through it, nor copy its pages
     gc.collect()
