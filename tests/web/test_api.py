@@ -1,0 +1,131 @@
+"""The REST API: a whole day's work through it, and anything at all thrown at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from starlette.testclient import TestClient
+
+from tests.web.archives import folder_packed
+from tests.web.conftest import until
+
+Example = Callable[[str], Path]
+Client = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="module")
+def call(server: str) -> Client:
+    def ask(method: str, path: str, **content: Any) -> httpx.Response:
+        return httpx.request(method, f"{server}/api/v1{path}", timeout=60, **content)
+
+    return ask
+
+
+def _over(call: Client, job: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = call("GET", f"/jobs/{job}").json()
+        return found if found["ended"] else None
+
+    found: dict[str, Any] = until(ended, 60)
+    return found
+
+
+def test_a_days_work(call: Client, example: Example) -> None:
+    upload = {"file": ("city.zip", folder_packed(example("pv_siting")))}
+    instance = call("POST", "/instances", files=upload).json()
+    home = f"/instances/{instance['id']}"
+    rows = [{"name": "less", "zh": "少", "en": "Less", "settings": "budgets.scale = 0.9"}]
+    assert call("PUT", f"{home}/scenarios", json=rows).json()[0]["settings"] == "budgets.scale = 0.9"
+
+    asked = call(
+        "POST", f"{home}/solves", json={"programme": "pv_siting", "scenario": "less", "time_limit_s": 30}
+    )
+    assert asked.status_code == 202
+    job = _over(call, asked.json()["id"])
+    assert (job["state"], job["outcome"]) == ("done", "solved")
+    lines = call("GET", f"/jobs/{job['id']}/progress").json()
+    assert lines[-1]["plan"] == pytest.approx(job["result"]["objective"])
+
+    summary = call("GET", f"/runs/{job['id']}").json()
+    assert summary["checked"] and summary["scenario"]["name"] == "less"
+    projects = call("GET", f"/runs/{job['id']}/projects").json()
+    assert sum(row["capex_cny"] for row in projects) == pytest.approx(summary["figures"]["capex"])
+
+    first = call("GET", f"{home}/tables/pv_siting.budgets").json()["rows"][0]["row"]
+    cell = {"table": "pv_siting.budgets", "row": first, "column": "amount_cny"}
+    faulty = call("PATCH", f"{home}/cells", json={**cell, "value": "much"}).json()
+    assert (faulty["status"], faulty["faults"][0]["row"], faulty["faults"][0]["found"]) == (
+        "faulty",
+        first,
+        '"much"',
+    )
+    assert call("POST", f"{home}/solves", json={"programme": "pv_siting"}).status_code == 400
+    assert call("PATCH", f"{home}/cells", json={**cell, "value": "9"}).json()["status"] == "valid"
+    assert call("GET", f"/runs/{job['id']}").json() == summary  # the run keeps its tables
+
+    assert call("DELETE", home).status_code == 204
+    assert call("GET", home).status_code == 404
+    assert call("GET", f"/runs/{job['id']}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/instances/{i}/solves", {"programme": "water"}, "this instance has pv_siting"),
+        ("POST", "/instances/{i}/solves", {"programme": "city"}, "several programmes"),
+        ("POST", "/instances/{i}/solves", {"programme": "pv_siting", "goals": ["gold"]}, "knows the goals"),
+        ("POST", "/instances/{i}/solves", {"programme": "pv_siting", "scenario": "none"}, "no scenario"),
+        ("POST", "/instances/{i}/solves", {"programme": "pv_siting", "cores": 64}, "cores"),
+        ("POST", "/instances/{i}/solves", {"programme": "pv_siting", "time_limit_s": 9999}, "at most"),
+        ("POST", "/instances/{i}/solves", {"programme": "pv_siting", "overrides": {}}, "Extra"),
+        ("POST", "/instances/{i}/fronts", {"programme": "pv_siting", "goals": ["npv", "npv"]}, "different goals"),
+        ("GET", "/instances/{i}/tables/nobody", None, "no table"),
+        ("PATCH", "/instances/{i}/cells", {"table": "districts", "row": 999, "column": "a", "value": ""}, "no cell"),
+        ("GET", "/runs/000000000000", None, "no such run"),
+        ("GET", "/compare?run=000000000000&run=000000000001", None, "no such run"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said(
+    client: TestClient, example: Example, method: str, path: str, body: Any, said: str
+) -> None:
+    upload = {"file": ("city.zip", folder_packed(example("pv_siting")))}
+    instance = client.post("/api/v1/instances", files=upload).json()["id"]
+    answer = client.request(method, f"/api/v1{path.replace('{i}', instance)}", json=body)
+    assert 400 <= answer.status_code < 500
+    assert said in answer.json()["error"]
+
+
+def test_whatever_is_asked_the_server_has_an_answer(client: TestClient, example: Example) -> None:
+    """Every call of the OpenAPI document with made-up values, right and wrong: never a fault of the server's."""
+    upload = {"file": ("city.zip", folder_packed(example("pv_siting")))}
+    instance = client.post("/api/v1/instances", files=upload).json()["id"]
+    schema = schemathesis.openapi.from_asgi("/api/openapi.json", client.app)
+    calls = [calls_of(result.ok(), instance) for result in schema.get_all_operations()]
+    assert len(calls) > 20
+    assert sum(calls) > 60
+
+
+def calls_of(operation: Any, instance: str) -> int:
+    """Make the calls of one operation, every other one for an instance that is there; how many they were."""
+    answers = []
+
+    @settings(
+        max_examples=4, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=operation.as_strategy())
+    def ask(case: Any) -> None:
+        if "/instances/{name}" in operation.path and len(answers) % 2 and operation.method != "delete":
+            case.path_parameters = {**(case.path_parameters or {}), "name": instance}
+        answer = case.call(headers={"host": "localhost"})
+        assert answer.status_code < 500, f"{case.method} {case.formatted_path}: {answer.text[:500]}"
+        answers.append(answer.status_code)
+
+    ask()
+    return len(answers)
