@@ -38,7 +38,8 @@ def plan_from_prices(
     relaxed : of ``arrays``.
     start : shape (n,), a plan in hand.
     """
-    return quick_plan(arrays.milp, relaxed.certificate.multipliers, relaxed.x, watch, start)
+    near = _near(arrays, relaxed, relaxed.x)
+    return quick_plan(arrays.milp, arrays.group, relaxed.certificate.multipliers, near, watch, start)
 
 
 def improved_across(arrays: CityArrays, relaxed: Relaxed, x: FloatArray, watch: Watch) -> FloatArray:
@@ -48,9 +49,7 @@ def improved_across(arrays: CityArrays, relaxed: Relaxed, x: FloatArray, watch: 
     ----------
     relaxed : of these arrays or of earlier ones: its prices say which columns are near.
     """
-    milp = arrays.milp
-    reduced = milp.cost - milp.matrix.T @ carried(relaxed.certificate, arrays)
-    near = Relaxation(x, relaxed.bound, np.abs(reduced), np.zeros(milp.num_columns))
+    milp, near = arrays.milp, _near(arrays, relaxed, x)
     group = arrays.group.copy()
     of_part = [slice(first, last) for first, last in itertools.pairwise(arrays.first)]
     for part, own in zip(arrays.parts, of_part, strict=True):
@@ -63,6 +62,13 @@ def improved_across(arrays: CityArrays, relaxed: Relaxed, x: FloatArray, watch: 
     return search_neighbourhoods(
         milp, group, watch, near, x, fruitless_rounds=_FRUITLESS_ROUNDS, first_size=_FIRST_SIZE
     )
+
+
+def _near(arrays: CityArrays, relaxed: Relaxed, x: FloatArray) -> Relaxation:
+    """Every column's distance from moving at the relaxation's prices, around the point ``x``."""
+    milp = arrays.milp
+    reduced = milp.cost - milp.matrix.T @ carried(relaxed.certificate, arrays)
+    return Relaxation(x, relaxed.bound, np.abs(reduced), np.zeros(milp.num_columns))
 
 
 def _improved_alone(

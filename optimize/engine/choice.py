@@ -114,7 +114,7 @@ def solve_from_multipliers(
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     quick = polish.quickly(polish.best(start, mended), relaxed.bound)
     if not is_enough(quick) and not watch.must_stop:
-        quick = polish.best(quick, polish.decided(relaxed.bound))
+        quick = polish.best(quick, polish.decided(relaxed.bound, quick))
     if is_enough(quick):
         return solve_relaxed(milp, watch, relaxed, quick)
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.

@@ -45,12 +45,12 @@ _GROWTH = 1.7
 _NODES = 150
 _FEWEST_SECONDS, _MOST_SECONDS, _SHARE_OF_TIME = 1.5, 6.0, 0.05
 _ROW_TOLERANCE = 1e-9
-# Blocks that the linear programme is nearly undecided about; patterns of each, nodes, and shares of the
-# time left and of the wanted gap.
-_NEARLY_UNDECIDED = 60
+# Blocks that the linear programme is nearly undecided about and nodes, of a first and of a second search;
+# patterns of each block, and shares of the time left and of the wanted gap.
+_NEARLY_UNDECIDED = (60, 400)
+_UNDECIDED_NODES = (20, 200)
+_SHARE_OF_UNDECIDED = (0.15, 0.3)
 _NEAR_PATTERNS = 10
-_UNDECIDED_NODES = 20
-_SHARE_OF_UNDECIDED = 0.15
 _SHARE_OF_GAP = 0.2
 _FRACTION = 1e-6
 
@@ -146,13 +146,14 @@ class PatternSearch:
         relaxed = self._relaxed
         return None if relaxed is None else (relaxed.chosen, relaxed.others)
 
-    def decided(self, chosen: IntArray, enough: float) -> IntArray | None:
+    def decided(self, chosen: IntArray, enough: float, turn: int) -> IntArray | None:
         """Branch and cut over the blocks that the linear programme is undecided about, and some that nearly are.
 
         Parameters
         ----------
         chosen : a plan near the rounded programme; the blocks in which it differs are free too.
         enough : groups worth this end the search.
+        turn : 0, or 1 for more blocks and more time.
         """
         s, p, relaxed = self._s, self._patterns, self._relaxed
         if relaxed is None:
@@ -162,16 +163,16 @@ class PatternSearch:
             p.block[relaxed.inside[fractional]], s.block_of_group[chosen != relaxed.chosen]
         )
         nearly = np.setdiff1d(np.flatnonzero(np.diff(p.start) > 1), open_blocks)
-        nearly = nearly[np.argsort(p.regret[p.start[nearly] + 1], kind="stable")][:_NEARLY_UNDECIDED]
+        nearly = nearly[np.argsort(p.regret[p.start[nearly] + 1], kind="stable")][: _NEARLY_UNDECIDED[turn]]
         blocks = np.union1d(open_blocks, nearly)
         near = np.arange(len(p.block)) - p.start[p.block] < _NEAR_PATTERNS
         near[relaxed.inside[relaxed.value > _FRACTION]] = True
         slack = s.side - self._use_of(chosen) - s.others_link @ relaxed.others
         limits = self._watch.child(
-            seconds=_SHARE_OF_UNDECIDED * self._watch.remaining(), gap=_SHARE_OF_GAP * self._watch.gap
+            seconds=_SHARE_OF_UNDECIDED[turn] * self._watch.remaining(), gap=_SHARE_OF_GAP * self._watch.gap
         )
         missing = enough - self._worth(chosen)
-        picked = self._solve_blocks(blocks, chosen, slack, near, limits, _UNDECIDED_NODES, missing)
+        picked = self._solve_blocks(blocks, chosen, slack, near, limits, _UNDECIDED_NODES[turn], missing)
         return None if picked is None else self._with_patterns(chosen, picked)
 
     @cached_property

@@ -149,20 +149,26 @@ class Polish:
         best = self.best(x, self.quick_plan())
         return None if best is None else self.exchanged_in_turns(best, self._watch.within_gap(bound))
 
-    def decided(self, bound: float) -> FloatArray | None:
+    def decided(self, bound: float, best: FloatArray | None = None) -> FloatArray | None:
         """A plan near the patterns' linear programme, where that is undecided by branch and cut, and exchanges.
 
-        None: not found.
+        Where that is not enough, more blocks are decided, around the best plan (``best`` is one).  None: not found.
         """
         s, enough = self._s, self._watch.within_gap(bound)
         rounded = self._patterns.rounded()
         chosen = None if rounded is None else self._search.repaired(*rounded, self._shortly())
         if rounded is None or chosen is None:
             return None
-        of_groups = s.sign * (enough - s.offset) - float(s.others_value @ rounded[1])
-        found = self._patterns.decided(chosen, of_groups)
-        plan = self._offered(self._as_plan(chosen if found is None else found))
-        return None if plan is None else self.exchanged_in_turns(plan, enough)
+        for turn in range(2):
+            of_groups = s.sign * (enough - s.offset) - float(s.others_value @ rounded[1])
+            found = self._patterns.decided(chosen, of_groups, turn)
+            plan = self._offered(self._as_plan(chosen if found is None else found))
+            if plan is not None:
+                best = self.best(best, self.exchanged_in_turns(plan, enough))
+            if best is None or self._watch.must_stop or s.sign * self._milp.value(best) >= s.sign * enough:
+                break
+            chosen = self._chosen_of(best)
+        return best
 
     def exchanged(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``, by exchanges."""

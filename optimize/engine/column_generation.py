@@ -108,14 +108,16 @@ def _solve_relaxed(
     if best is not None:
         watch.offer_plan(milp.value(best))
     few = len(np.unique(group[group >= 0])) <= _MANY_CANDIDATES
+    quick = None
+    if found.row_duals is not None:
+        quick = quick_plan(milp, group, found.row_duals, relaxed, watch, start, decide=not few)
+    if watch.gap_reached:
+        return outcome_of(milp, watch, better(milp, quick, best))
     if few and milp.num_columns <= _TIGHTEN_BELOW:
-        best = _solve_few(milp, group, watch, found, best)
+        best = _solve_few(milp, group, watch, found, better(milp, quick, best))
         if best is None and not watch.must_stop:
             return solve_milp(milp, watch)
         return outcome_of(milp, watch, best)
-    quick = None if found.row_duals is None else quick_plan(milp, found.row_duals, relaxed.x, watch, start)
-    if watch.gap_reached:
-        return outcome_of(milp, watch, better(milp, quick, best))
     if quick is None or not few:
         best = search_undecided(milp, group, watch, relaxed, best)
     best = better(milp, quick, best)

@@ -195,8 +195,26 @@ def test_a_plan_at_once_carries_money_over_as_it_needs_it(saved: float) -> None:
     milp = b.build()
     held = np.zeros(milp.num_columns)
     held[carry] = saved
-    plan = quick_plan(milp, np.r_[np.zeros(6), 1.0, 1.0, 0.0], held, watch())
+    group = np.full(milp.num_columns, -1)
+    group[x] = np.arange(6)[:, None]
+    near = Relaxation(held, 1e3, np.zeros(milp.num_columns), np.zeros(milp.num_columns))
+    plan = quick_plan(milp, group, np.r_[np.zeros(6), 1.0, 1.0, 0.0], near, watch())
     assert plan is not None and milp.violation(plan) <= 1e-7
+
+
+def test_a_plan_in_hand_is_kept_among_the_near_columns() -> None:
+    """The plan in hand takes the column furthest from moving in every group; nothing quickly found is worse."""
+    milp = programme(5, groups=60, options=40)
+    exact = solve_milp(milp, watch(gap=1e-6))
+    assert exact.x is not None
+    group = np.append(np.repeat(np.arange(60), 40), [-1, -1])
+    distance = np.where(exact.x[: len(group)] > 0.5, 1e9, 0.0)
+    near = Relaxation(np.zeros(milp.num_columns), exact.objective * 1.5, distance, np.zeros(milp.num_columns))
+    duals = np.zeros(milp.num_rows)
+    alone = quick_plan(milp, group, duals, near, watch(), decide=False)
+    plan = quick_plan(milp, group, duals, near, watch(), exact.x, decide=False)
+    assert plan is not None and milp.value(plan) == pytest.approx(exact.objective)
+    assert alone is None or milp.value(alone) < exact.objective
 
 
 def test_a_programme_without_choices_is_declined() -> None:
