@@ -44,8 +44,7 @@ class ClauseTarget:
 
 
 REVISE = "CITY-REVISE"
-EVERY_PROGRAMME = "*"  # a clause that every programme which can be revised may set
-_REVISED = ("datacenter", "pv_siting")
+EVERY_PROGRAMME = "*"  # a clause that every programme may set
 
 _ALL = (
     Clause("DC-PUE", "datacenter", "PUE≥1.7存量数据中心提标改造比例", "share of centres with PUE at or above the threshold upgraded or closed", "share", ">="),
@@ -90,5 +89,4 @@ CLAUSES = MappingProxyType({clause.id: clause for clause in _ALL})
 
 def clauses_of(programme: str) -> tuple[Clause, ...]:
     """The clauses an instance of ``programme`` may set, in the order of the policy papers."""
-    of = (programme, EVERY_PROGRAMME) if programme in _REVISED else (programme,)
-    return tuple(clause for clause in _ALL if clause.programme in of)
+    return tuple(clause for clause in _ALL if clause.programme in (programme, EVERY_PROGRAMME))

@@ -159,6 +159,7 @@ class ProjectTable:
     decision : columns that say how and when it is done, and by whose money.
     capex : column of its CAPEX, CNY; "" where the table has none.
     effects : by figure of the checker, the column that adds up to it and the factor to its unit.
+    lock : columns of its id by which locks name it; (): all.
     """
 
     name: str
@@ -167,6 +168,14 @@ class ProjectTable:
     decision: tuple[str, ...]
     capex: str = ""
     effects: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    lock: tuple[str, ...] = ()
+
+    def lock_name(self, project: str) -> str:
+        """The id by which locks name a project; ``project``: its id, the columns joined by ``:``."""
+        if not self.lock:
+            return project
+        own = dict(zip(self.id, project.split(":", len(self.id) - 1), strict=False))
+        return ":".join(own[name] for name in self.lock)
 
 
 @dataclass(frozen=True)

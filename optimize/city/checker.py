@@ -22,6 +22,7 @@ from optimize.city.instance import (
     PV_SITING,
     WATER,
     City,
+    at_once,
     shared_goals,
     with_share,
 )
@@ -142,11 +143,6 @@ def _money(city: City, plan: CityPlan, reports: Mapping[str, CheckReport]) -> pd
     money = pd.DataFrame(rows, columns=["source", "year", "spent_cny", "budget_cny"])
     idle = (money["spent_cny"] == 0) & ~(money["budget_cny"] > 0) & (money["source"] != MUNICIPAL)
     return money[~idle].reset_index(drop=True)
-
-
-def at_once(data: InstanceData) -> bool:
-    """Whether a programme spends the money of all years in one stage."""
-    return data.programme == WATER and not data.parameters["water.phased"]
 
 
 def spent_by_year(city: City, money: pd.DataFrame) -> FloatArray:

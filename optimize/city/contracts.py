@@ -3,32 +3,51 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from optimize.datacenter.solution import Solution as CentrePlan
 from optimize.io.instance_folder import LoadedProgramme
 from optimize.milp import FloatArray
 from optimize.pv_siting.solution import Solution as PvPlan
 from optimize.revision import FROZEN_STATES
+from optimize.water.recount_money import due_by_contract
 
 
 def contracts_cny(part: LoadedProgramme, sources: tuple[str, ...], years: tuple[int, ...]) -> FloatArray:
-    """Public money that a programme's contracts take, by their checker's recount, shape (sources, years)."""
+    """Public money that a programme's contracts take, by their checker's recount, shape (sources, years).
+
+    Of a network that is built in one stage all stands in the base year (see `over_years`).
+    """
     money = np.zeros((len(sources), len(years)))
-    plan = part.data.tables.get("plan_in_force", pd.DataFrame())
-    if plan.empty or part.programme.recount_projects is None:
-        return money
+    plan = part.data.tables["plan_in_force"]
     frozen = plan[plan["state"].isin(FROZEN_STATES)].reset_index(drop=True)
     if frozen.empty:
         return money
-    none, is_pv = frozen.iloc[:0], part.programme.name == "pv_siting"
-    solution: object = PvPlan(frozen, none, none) if is_pv else CentrePlan(frozen, none)
-    paid = part.programme.recount_projects(part.programme.load(part.data), solution).payments
+    instance = part.programme.load(part.data)
+    if part.programme.recount_projects is None:
+        paid = due_by_contract(instance)
+    else:
+        none, is_pv = frozen.iloc[:0], part.programme.name == "pv_siting"
+        solution: object = PvPlan(frozen, none, none) if is_pv else CentrePlan(frozen, none)
+        paid = part.programme.recount_projects(instance, solution).payments
     place = {source: row for row, source in enumerate(sources)}
     for source, year, amount in zip(paid["source"], paid["year"], paid["amount_cny"], strict=True):
         if source in place and int(year) in years:
             money[place[source], years.index(int(year))] += amount
     return money
+
+
+def over_years(due_cny: FloatArray, room_cny: FloatArray) -> FloatArray:
+    """What is due of each source at once, spread over the years as there is room, shape (sources, years).
+
+    Parameters
+    ----------
+    due_cny : shape (sources,); room_cny : shape (sources, years).
+    """
+    total = room_cny.sum(axis=1, keepdims=True)
+    even = np.full_like(room_cny, 1.0 / room_cny.shape[1])
+    return np.asarray(
+        due_cny[:, None] * np.where(total > 0, room_cny / np.where(total > 0, total, 1.0), even)
+    )
 
 
 def granted(budget_cny: FloatArray, contracts: FloatArray, carry_over_share: float) -> FloatArray:

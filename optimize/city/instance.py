@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from optimize.city.contracts import contracts_cny, granted, split_after_contracts
+from optimize.city.contracts import contracts_cny, granted, over_years, split_after_contracts
 from optimize.clauses import ClauseTarget
 from optimize.io.instance_folder import LoadedProgramme
 from optimize.milp import FloatArray
@@ -76,8 +76,14 @@ def derive_city(parts: tuple[LoadedProgramme, ...], data: InstanceData) -> City:
     contracts = np.stack([contracts_cny(part, sources, years) for part in parts])
     carried = float(data.parameters["budgets.carry_over_share"])
     given = data.tables["budgets"]
+    money = scale * money_by_year(given, sources, years)
+    for k, part in enumerate(parts):
+        if at_once(part.data):  # its contracts take the money of all years, first what others leave
+            others = contracts.sum(axis=0) - contracts[k]
+            room = np.maximum(money - others, 0.0) if len(given) else today[k]
+            contracts[k] = over_years(contracts[k].sum(axis=1), room)
     if len(given):
-        pool = granted(scale * money_by_year(given, sources, years), contracts.sum(axis=0), carried)
+        pool = granted(money, contracts.sum(axis=0), carried)
         today = split_after_contracts(pool, today, contracts)
     else:
         today = np.stack([granted(own, due, carried) for own, due in zip(today, contracts, strict=True)])
@@ -133,6 +139,11 @@ def money_by_year(budgets: pd.DataFrame, sources: tuple[str, ...], years: tuple[
         if source in place and year in years:
             money[place[source], years.index(year)] += amount
     return money
+
+
+def at_once(data: InstanceData) -> bool:
+    """Whether a programme spends the money of all years in one stage."""
+    return data.programme == WATER and not data.parameters["water.phased"]
 
 
 def with_share(data: InstanceData, city: City, share_cny: FloatArray) -> InstanceData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimize.city.arrays import CityArrays
-from optimize.city.checker import at_once
+from optimize.city.instance import at_once
 from optimize.city.plan import CityPlan
 from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch

@@ -86,6 +86,7 @@ def exact_part(city: City, goals: Sequence[str], largest_m3: dict[str, float]) -
         money=money,
         group=np.full(stated.milp.num_columns, -1, dtype=np.int64),
         read_plan=read_plan,
+        changes=model.goal_cost["changes"],
         water_taken=_taken(city, model),
         water_needed=_needed(city),
         intake_rows=_with_demands(intake, linked_scopes(city, instance)),
@@ -176,6 +177,7 @@ def plans_part(city: City, goals: Sequence[str], plans: Sequence[WaterPlan]) -> 
         ),
         group=np.zeros(len(plans), dtype=np.int64),
         read_plan=lambda x: plans[int(np.argmax(x))].solution,
+        changes=np.array([plan.values["changes"] for plan in plans]),
         water_taken={
             key: Entries(chosen, np.array([plan.taken[key] for plan in plans])) for key in plans[0].taken
         },
@@ -248,7 +250,7 @@ def relaxed_part(
     data = widest_data(city, largest_m3, city.pool_cny)
     if largest_m3 and "W-CAP" in data.targets:
         data = _with_wider_caps(data, sum(largest_m3.values()) - sum(smallest_m3.values()))
-    stated = state_arrays(load(data), tuple(goals))
+    stated = state_arrays(load(data), tuple(dict.fromkeys((*goals, "changes"))))
     if stated is None:
         return None
     names: Any = stated.milp.row_names
@@ -270,6 +272,7 @@ def relaxed_part(
         ),
         group=np.full(stated.milp.num_columns, -1, dtype=np.int64),
         read_plan=_no_plan,
+        changes=stated.objectives["changes"].cost,
     )
 
 

@@ -131,54 +131,38 @@ def _measures(plan: PlanFacts, names: str, words: Words) -> list[str]:
 
 def _water(plan: PlanFacts, words: Words) -> list[ProjectRow]:
     rows = []
-    for row in frame_records(plan.table("plants")):
-        size = words.amount(row["capacity_m3_per_d"], "m3/d")
-        what = f"{plan.named('qualities', row['quality'], words)} {size}"
-        key = f"{row['plant']}:{row['quality']}:{row['step']}"
+    for key, row in _listed(plan, "plants", "treatment"):
+        what = f"{plan.named('qualities', row['quality'], words)} {words.amount(row['capacity_m3_per_d'], 'm3/d')}"
         rows.append(
             _work(plan, words, "treatment", key, words.name(row) or row["plant"], row, what, row["capex_cny"])
         )
-    for row in frame_records(plan.table("pipes")):
+    for key, row in _listed(plan, "pipes", "pipe"):
         ends = words.text(
             "{start} to {end}",
-            start=node_name(plan, row["from_node"], words),
-            end=node_name(plan, row["to_node"], words),
-        )
-        what = words.listed(
-            [
-                str(row["diameter"]),
-                words.number(row["length_m"] / 1000.0, "km", 2),
-                plan.named("qualities", row["quality"], words),
-            ]
-        )
-        key = f"{row['corridor']}:{row['quality']}"
+            start=node_name(plan, row["from_node"], words), end=node_name(plan, row["to_node"], words),
+        )  # fmt: skip
+        quality = plan.named("qualities", row["quality"], words)
+        what = words.listed([str(row["diameter"]), words.number(row["length_m"] / 1000.0, "km", 2), quality])
         rows.append(_work(plan, words, "pipe", key, ends, row, what, row["capex_cny"]))
-    for row in frame_records(plan.table("users")):
-        what = words.listed(
-            [
-                words.value("kind", "connection" if row["mode"] == "pipe" else "tanker"),
-                words.value("kind", row["kind"]),
-            ]
-        )
+    for key, row in _listed(plan, "users", "connection"):
+        mode = words.value("kind", "connection" if row["mode"] == "pipe" else "tanker")
+        what = words.listed([mode, words.value("kind", row["kind"])])
         cost = row["connection_capex_cny"] if row["mode"] == "pipe" else math.nan
-        rows.append(
-            _work(plan, words, "connection", row["user"], words.name(row) or row["user"], row, what, cost)
-        )
-    for row in frame_records(plan.table("other_works")):
+        rows.append(_work(plan, words, "connection", key, words.name(row) or row["user"], row, what, cost))
+    for key, row in _listed(plan, "other_works", "other works"):
         name = plan.named(_WORKS.get(row["kind"], ""), row["id"], words)
         rows.append(
-            _work(
-                plan,
-                words,
-                "other works",
-                f"{row['kind']}:{row['id']}",
-                name,
-                row,
-                words.value("kind", row["kind"]),
-                math.nan,
-            )
+            _work(plan, words, "other works", key, name, row, words.value("kind", row["kind"]), math.nan)
         )
     return rows
+
+
+def _listed(plan: PlanFacts, table: str, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Rows of a table, each with the id of its project."""
+    projects = plan.projects
+    return list(
+        zip(projects.loc[projects["kind"] == kind, "id"], frame_records(plan.table(table)), strict=True)
+    )
 
 
 # Tables that name works which are no pipes, plants or users.

@@ -148,8 +148,11 @@ def listed_projects(cells: pd.DataFrame, table: ProjectTable) -> pd.DataFrame:
 
 
 def _joined(cells: pd.DataFrame, names: Sequence[str], between: str) -> list[str]:
-    """The cells of each row that say something: "0" is the year of what does not happen."""
-    rows = zip(*(cells[name] for name in names), strict=True)
+    """The cells of each row that say something: "0" is the year of what does not happen.
+
+    Runs of earlier versions lack some columns.
+    """
+    rows = zip(*(cells[name] for name in names if name in cells), strict=True)
     return [between.join(cell for cell in row if cell not in ("", "0")) for row in rows]
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from optimize.checking import CheckReport, ClauseOutcome, Violation
+from optimize.water.checker_revision import check_revision, contract_works, figures_of_changes
 from optimize.water.instance import LOCKABLE, Instance
 from optimize.water.recount import Facts, FloatArray, IntArray, Plan, read_plan, recount_facts
 from optimize.water.recount_clauses import recount_clauses, stage_of, volume_by_user
@@ -79,10 +80,12 @@ def check(instance: Instance, solution: Solution) -> CheckReport:
     _check_cascades(instance, facts, plan, findings)
     _check_pilots(instance, facts, plan, findings)
     _check_locks(instance, facts, solution, findings)
+    check_revision(instance, solution, findings.require)
+    changes = figures_of_changes(instance, solution)
     money = _check_budgets(instance, ledger, findings)
-    reached = recount_clauses(instance, facts, plan, ledger)
+    reached = recount_clauses(instance, facts, plan, ledger, changes["changes"])
     outcomes = _check_clauses(instance, reached, findings)
-    figures = recount_figures(instance, facts, plan, ledger, _penalties_cny(outcomes))
+    figures = recount_figures(instance, facts, plan, ledger, _penalties_cny(outcomes), changes)
     for name, value in solution.reported.items():
         same = abs(figures[name] - value) <= TOLERANCE * max(1.0, abs(value))
         findings.require("figures", name, same, f"{value:,.9g}", f"{figures[name]:,.9g}")
@@ -265,7 +268,10 @@ def _check_users(instance: Instance, facts: Facts, plan: Plan, findings: Finding
     findings.at_most(
         "W6", lambda s, q, t: f"delivery to {a.demands[q]}, period {t}", taken, facts.demand * piped
     )
-    least = instance.users["min_take_share"].to_numpy(float)[u][:, None] * facts.demand * piped
+    asked = instance.users["min_take_share"].to_numpy(float)
+    contracts = contract_works(instance)  # what brings their water may come later, or not at all
+    asked = np.where([("connection", user) in contracts for user in a.users], 0.0, asked)
+    least = asked[u][:, None] * facts.demand * piped
     findings.at_most(
         "W6",
         lambda s, q, t: f"least take of {a.demands[q]}, period {t}: shortfall",
@@ -334,11 +340,11 @@ def _check_pilots(instance: Instance, facts: Facts, plan: Plan, findings: Findin
         )
         enough = used >= least_volume - TOLERANCE * max(1.0, least_volume)
         findings.require("W9", f"m3/a of pilot {a.pilots[i]}", enough, f"{least_volume:,.9g}", f"{used:,.9g}")
+    contracts = contract_works(instance)
     for stage, park in np.argwhere(plan.zld).tolist():
         own = instance.users["park"].to_numpy()[facts.user_of_demand] == a.parks[park]
-        needed = float(instance.parks["zld_min_share"][park]) * float(
-            (facts.demand[stage, own] @ facts.days).sum()
-        )
+        share = 0.0 if ("zld", a.parks[park]) in contracts else float(instance.parks["zld_min_share"][park])
+        needed = share * float((facts.demand[stage, own] @ facts.days).sum())
         members = (instance.users["park"] == a.parks[park]).to_numpy()
         used = float(volume_by_user(facts, plan, stage)[members].sum())
         enough = used >= needed - TOLERANCE * max(1.0, needed)
@@ -374,7 +380,7 @@ def _check_locks(instance: Instance, facts: Facts, solution: Solution, findings:
     for kind, name, other, value, year in zip(
         *(locks[column] for column in ("kind", "id", "other", "value", "year")), strict=True
     ):
-        own = years.get((table_of[name], name), {})
+        own = _done_of(years, table_of, name)
         done = bool(own)
         fixed_year = base if not phased else (year or None)
         if kind == "force_in":
@@ -394,6 +400,17 @@ def _check_locks(instance: Instance, facts: Facts, solution: Solution, findings:
             required = f"{kind.replace('_', ' ')} with {other}"
         found = ", ".join(f"{way} {built}" for way, built in own.items()) or "not done"
         findings.require("W12", f"lock {kind} {name}", holds, required, found)
+
+
+def _done_of(
+    years: Mapping[tuple[str, str], dict[str, int]], table_of: Mapping[str, str], name: str
+) -> dict[str, int]:
+    """Ways of doing what a lock names, by the year; ``plant:quality`` and ``corridor:quality`` are parts of a project."""
+    if name in table_of:
+        return years.get((table_of[name], name), {})
+    place, _, quality = name.rpartition(":")
+    whole = years.get((table_of[place], place), {})
+    return {way: year for way, year in whole.items() if way.rpartition(":")[0] == quality}
 
 
 def _years_by_project(solution: Solution) -> Mapping[tuple[str, str], dict[str, int]]:

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimize.units import DAYS_PER_MONTH
+from optimize.water.changes import Revision, derive_revision
+from optimize.water.in_force import PlanInForce, derive_plan_in_force
 from optimize.water.instance import Instance, accepted_qualities
 from optimize.water.investments import (
     Budgets,
@@ -27,7 +29,9 @@ from optimize.water.investments import (
     derive_budgets,
     derive_investments,
     derive_stage_weights,
+    due_by_contract,
     index_of,
+    with_contracts,
 )
 
 BoolArray = NDArray[np.bool_]
@@ -135,6 +139,8 @@ class Coefficients:
     zld: Investments  # n = parks
 
     budgets: Budgets
+    plan: PlanInForce
+    revision: Revision
 
     @property
     def shape(self) -> dict[str, int]:
@@ -150,6 +156,10 @@ class Coefficients:
             "T": len(self.days),
             "S": len(self.stage_weight),
         }
+
+    def pipe_row(self, e: int, g: int, d: int) -> int:
+        """Row of a pipe among the investments."""
+        return (e * len(self.quality_ids) + g) * len(self.diameter_ids) + d
 
     @property
     def pipe_capex_cny(self) -> FloatArray:
@@ -201,6 +211,17 @@ def derive_coefficients(instance: Instance) -> Coefficients:
     users = tuple(instance.users["user"])
     qualities = tuple(instance.qualities["quality"])
     nodes = tuple(instance.nodes)
+    plan = derive_plan_in_force(instance)
+    works = {
+        **_module_arrays(instance, plan),
+        **_user_arrays(instance, nodes, plan),
+        **_pipe_arrays(instance, plan),
+        **_storage_arrays(instance, nodes, plan),
+        **_cascade_arrays(instance, calendar, plan),
+        **_park_arrays(instance, plan),
+    }
+    budgets = derive_budgets(instance)
+    due_cny = due_by_contract(budgets, [k for k in works.values() if isinstance(k, Investments)], plan)
     return Coefficients(
         node_ids=nodes,
         plant_ids=plants,
@@ -212,15 +233,12 @@ def derive_coefficients(instance: Instance) -> Coefficients:
         days=calendar.days,
         stage_weight=derive_stage_weights(instance.parameters),
         **_plant_arrays(instance, calendar),
-        **_module_arrays(instance),
-        **_user_arrays(instance, nodes),
-        **_demand_arrays(instance, calendar),
+        **_demand_arrays(instance, calendar, plan),
         **_corridor_arrays(instance, nodes),
-        **_pipe_arrays(instance),
-        **_storage_arrays(instance, nodes),
-        **_cascade_arrays(instance, calendar),
-        **_park_arrays(instance),
-        budgets=derive_budgets(instance),
+        **works,
+        budgets=with_contracts(budgets, due_cny, instance.parameters.carry_over_share),
+        plan=plan,
+        revision=derive_revision(instance, plan),
     )
 
 
@@ -296,7 +314,7 @@ def _by_period(monthly: FloatArray, calendar: Calendar, peak_factor: FloatArray 
     return np.concatenate([periods, peak[..., None]], axis=-1)
 
 
-def _module_arrays(instance: Instance) -> dict[str, Any]:
+def _module_arrays(instance: Instance, plan: PlanInForce) -> dict[str, Any]:
     modules = instance.modules
     plant = index_of(list(instance.plants["plant"]), modules["plant"])
     districts = index_of(list(instance.districts["district"]), instance.plants["district"])
@@ -307,30 +325,31 @@ def _module_arrays(instance: Instance) -> dict[str, Any]:
         "modules": derive_investments(
             instance,
             "module",
-            modules["capex_cny"].to_numpy(float),
+            plan.at_actual_cost("module", modules["capex_cny"].to_numpy(float)),
             modules["life_years"].to_numpy(float),
             modules["fixed_opex_cny_per_a"].to_numpy(float),
             districts[plant],
+            plan,
         ),
     }
 
 
-def _user_arrays(instance: Instance, nodes: tuple[str, ...]) -> dict[str, Any]:
+def _user_arrays(instance: Instance, nodes: tuple[str, ...], plan: PlanInForce) -> dict[str, Any]:
     users = instance.users
     district = index_of(list(instance.districts["district"]), users["district"])
     upkeep = instance.parameters.network_o_and_m_share
     life = users["connection_life_years"].to_numpy(float)
-    connection = users["connection_capex_cny"].to_numpy(float)
-    tanker = users["tanker_capex_cny"].to_numpy(float)
+    connection = plan.at_actual_cost("connection", users["connection_capex_cny"].to_numpy(float))
+    tanker = plan.at_actual_cost("tanker", users["tanker_capex_cny"].to_numpy(float))
     return {
         "user_node": index_of(nodes, users["user"]),
         "single_feed": users["single_feed"].to_numpy(bool),
         "quota_listed": users["quota_listed"].to_numpy(bool),
         "tanker_plant": index_of(list(instance.plants["plant"]), users["tanker_plant"]),
         "connections": derive_investments(
-            instance, "connection", connection, life, upkeep * connection, district
+            instance, "connection", connection, life, upkeep * connection, district, plan
         ),
-        "tankers": derive_investments(instance, "tanker", tanker, life, upkeep * tanker, district),
+        "tankers": derive_investments(instance, "tanker", tanker, life, upkeep * tanker, district, plan),
     }
 
 
@@ -357,7 +376,7 @@ def _stage_demand(instance: Instance, calendar: Calendar) -> tuple[FloatArray, F
     return demand, np.maximum(demand - base, 0.0)
 
 
-def _demand_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
+def _demand_arrays(instance: Instance, calendar: Calendar, plan: PlanInForce) -> dict[str, Any]:
     demands, parameters = instance.user_demands, instance.parameters
     user = _demand_user(instance)
     qualities = list(instance.qualities["quality"])
@@ -370,13 +389,15 @@ def _demand_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
     user_opex = demands["user_opex_cny_per_m3"].to_numpy(float)
     cap = demands["max_price_cny_per_m3"].to_numpy(float)
     by_user = instance.users.iloc[user]
+    # what brings the water of a contracted connection may come later, or not at all
+    contracted = np.isin(user, plan.rows_of("connection"))
     return {
         "demand_user": user,
         "demand_need": need,
         "accepts": allowed[need].reshape(len(demands), len(qualities)),
         "demand_m3_per_d": demand,
         "growth_m3_per_d": growth,
-        "min_take_share": by_user["min_take_share"].to_numpy(float),
+        "min_take_share": np.where(contracted, 0.0, by_user["min_take_share"].to_numpy(float)),
         "delivery": FlowRates(
             benefit_cny=alternative,
             cost_cny=user_opex,
@@ -423,7 +444,7 @@ def _corridor_arrays(instance: Instance, nodes: tuple[str, ...]) -> dict[str, An
     }
 
 
-def _pipe_arrays(instance: Instance) -> dict[str, Any]:
+def _pipe_arrays(instance: Instance, plan: PlanInForce) -> dict[str, Any]:
     corridors, pipes = instance.corridors, instance.pipes
     factor = instance.qualities["pipe_capex_factor"].to_numpy(float)
     metres = corridors["length_m"].to_numpy(float) * corridors["terrain_factor"].to_numpy(float)
@@ -431,6 +452,7 @@ def _pipe_arrays(instance: Instance) -> dict[str, Any]:
         None, :, None
     ] * pipes["capex_cny_per_m"].to_numpy(float)
     shape = capex.shape
+    capex = plan.at_actual_cost("pipe", capex.ravel())
     life = np.broadcast_to(pipes["life_years"].to_numpy(float), shape)
     district = index_of(list(instance.districts["district"]), corridors["district"])
     return {
@@ -438,17 +460,18 @@ def _pipe_arrays(instance: Instance) -> dict[str, Any]:
         "pipes": derive_investments(
             instance,
             "pipe",
-            capex.ravel(),
+            capex,
             life.ravel(),
-            instance.parameters.network_o_and_m_share * capex.ravel(),
+            instance.parameters.network_o_and_m_share * capex,
             np.repeat(district, shape[1] * shape[2]),
+            plan,
         ),
     }
 
 
-def _storage_arrays(instance: Instance, nodes: tuple[str, ...]) -> dict[str, Any]:
+def _storage_arrays(instance: Instance, nodes: tuple[str, ...], plan: PlanInForce) -> dict[str, Any]:
     sites = instance.storage_sites
-    capex = sites["capex_cny"].to_numpy(float)
+    capex = plan.at_actual_cost("storage", sites["capex_cny"].to_numpy(float))
     return {
         "storage_node": index_of(nodes, sites["node"]),
         "storage_quality": index_of(list(instance.qualities["quality"]), sites["quality"]),
@@ -460,11 +483,12 @@ def _storage_arrays(instance: Instance, nodes: tuple[str, ...]) -> dict[str, Any
             sites["life_years"].to_numpy(float),
             instance.parameters.network_o_and_m_share * capex,
             index_of(list(instance.districts["district"]), sites["district"]),
+            plan,
         ),
     }
 
 
-def _cascade_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
+def _cascade_arrays(instance: Instance, calendar: Calendar, plan: PlanInForce) -> dict[str, Any]:
     cascades, parameters = instance.cascades, instance.parameters
     giver = index_of(list(instance.users["user"]), cascades["user"])
     share = cascades["return_share"].to_numpy(float)
@@ -489,27 +513,31 @@ def _cascade_arrays(instance: Instance, calendar: Calendar) -> dict[str, Any]:
         "cascades": derive_investments(
             instance,
             "cascade",
-            cascades["capex_cny"].to_numpy(float),
+            plan.at_actual_cost("cascade", cascades["capex_cny"].to_numpy(float)),
             cascades["life_years"].to_numpy(float),
             np.zeros(len(cascades)),
             district[giver],
+            plan,
         ),
     }
 
 
-def _park_arrays(instance: Instance) -> dict[str, Any]:
+def _park_arrays(instance: Instance, plan: PlanInForce) -> dict[str, Any]:
     parks = instance.parks
+    contracted = np.isin(np.arange(len(parks)), plan.rows_of("zld"))
     home = index_of(list(parks["park"]), instance.users["park"])
     return {
         "park_user": tuple(np.flatnonzero(home == park) for park in range(len(parks))),
         "zld_candidate": parks["zld_candidate"].to_numpy(bool),
-        "zld_min_share": parks["zld_min_share"].to_numpy(float),
+        # as with connections: the water may come later
+        "zld_min_share": np.where(contracted, 0.0, parks["zld_min_share"].to_numpy(float)),
         "zld": derive_investments(
             instance,
             "zld",
-            parks["zld_capex_cny"].to_numpy(float),
+            plan.at_actual_cost("zld", parks["zld_capex_cny"].to_numpy(float)),
             parks["zld_life_years"].to_numpy(float),
             parks["zld_opex_cny_per_a"].to_numpy(float),
             index_of(list(instance.districts["district"]), parks["district"]),
+            plan,
         ),
     }

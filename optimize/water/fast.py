@@ -39,7 +39,16 @@ from optimize.water.fast_phased import (
     view_for_bound,
     view_for_search,
 )
-from optimize.water.fast_steps import Solve, certify, construct, improve_by_model, improve_by_search
+from optimize.water.fast_revision import holds_contracted_storage
+from optimize.water.fast_steps import (
+    Solve,
+    begin_in_force,
+    certify,
+    construct,
+    counts_changes,
+    improve_by_model,
+    improve_by_search,
+)
 from optimize.water.instance import Instance
 from optimize.water.plan import plan_from_values
 from optimize.water.solution import Solution
@@ -49,6 +58,7 @@ SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
 LINEAR_SHARE, INTEGRAL_SHARE = 0.3, 0.5
 BOUND_ITERATIONS, BOUND_SLICE = 4_000, 50
+REVISION_SHARE = 0.8
 FIRST_GOAL_SHARE = 0.7
 """Share of the time of a list of goals that the first may use."""
 
@@ -61,6 +71,8 @@ def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None
             return reason
     if options.write_model is not None:
         return "writing the model"
+    if holds_contracted_storage(instance):
+        return "a storage site that is contracted"
     sites = set(instance.storage_sites["site"])
     locks = instance.locks
     forced = locks["kind"].isin(["force_in", "together", "not_together"]) | (
@@ -129,6 +141,12 @@ def solve_for_first(
 
 def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
     """The first plan, then better ones by search and by models, until the time or the gap is reached."""
+    solve.timed("in_force", lambda: begin_in_force(solve))
+    if solve.x is not None and counts_changes(solve):
+        when_constructed()
+        if not solve.done:
+            solve.timed("model", lambda: improve_by_model(solve, REVISION_SHARE * solve.watch.remaining()))
+        return
     search = solve.timed("construct", lambda: construct(solve))
     when_constructed()
     small = _lane_periods(solve.c) <= SMALL_LANE_PERIODS

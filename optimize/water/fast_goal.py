@@ -2,7 +2,7 @@
 
 Every goal is a worth per m3 of each flow and a price of each investment.  ``npv`` counts benefits
 less all money, ``cost`` is money with its sign turned, ``volume``, ``tn`` and ``co2`` are totals of a
-year and leave money out: there only the budgets limit what is built.
+year and leave money out: there only the budgets limit what is built.  ``changes`` counts investments only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from optimize.water.coefficients import Coefficients, FlowRates
 from optimize.water.instance import Instance, Parameters
 from optimize.water.investments import FloatArray
 
-MINIMISED = ("cost",)
+MINIMISED = ("cost", "changes")
 SECOND_GOAL_SHARE = 0.02
 """Weight of net present value in the search for a goal that leaves money out: it breaks ties."""
 
@@ -40,6 +40,7 @@ class Weights:
     volume: float = 0.0
     tn: float = 0.0
     co2: float = 0.0
+    changes: float = 0.0  # of which no m3 brings any
 
     @property
     def money(self) -> float:
@@ -77,7 +78,7 @@ def search_weights(instance: Instance, c: Coefficients, goals: Sequence[str]) ->
 
 def _scale_of(instance: Instance, c: Coefficients, goal: str) -> float:
     """Present CNY that one unit of a goal is counted for."""
-    if goal in ("npv", "cost"):
+    if goal in ("npv", "cost", "changes"):
         return 1.0
     yearly = c.demand_m3_per_d[0] @ c.days
     gross = float(yearly @ np.maximum(weights_of(instance, c, "npv").per_m3(c.delivery), 0.0))

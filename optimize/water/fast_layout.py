@@ -85,6 +85,7 @@ class FlowModel:
     feed: IntArray
     done: IntArray
     unbalanced: IntArray
+    in_force: IntArray
     elastic: Sequence[ElasticRows]
 
     def aimed_at(self, goal: str, kept: Sequence[Kept] = ()) -> FlowModel:
@@ -131,7 +132,7 @@ class FlowModel:
         ]
         same = [(other.cascade, self.cascade), (other.zld, self.zld), (other.pilot, self.pilot),
                 (other.refused, self.refused), (other.reused, self.reused), (other.feed, self.feed),
-                (other.done, self.done), (other.unbalanced, self.unbalanced)]  # fmt: skip
+                (other.done, self.done), (other.unbalanced, self.unbalanced), (other.in_force, self.in_force)]  # fmt: skip
         for kind in self.mix:
             at = {"pipe": 0, "module": 1, "connection": 2, "tanker": 3}.get(kind)
             if at is None:

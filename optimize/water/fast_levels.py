@@ -24,6 +24,7 @@ from optimize.water.fast_goal import MINIMISED, Kept
 from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_model import build_flow_model
+from optimize.water.fast_revision import holds_contracted_storage
 from optimize.water.fast_steps import Solve
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
@@ -47,7 +48,7 @@ class NetworkLevels:
 
     Raises
     ------
-    UsageError : building is phased.
+    UsageError : building is phased, or a storage site is contracted.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -55,6 +56,11 @@ class NetworkLevels:
             raise UsageError(
                 "reclaimed water built in phases (water.phased) cannot be held at levels of other goals; "
                 "leave phases out (--set water.phased=false), or vary targets in scenarios"
+            )
+        if holds_contracted_storage(instance):
+            raise UsageError(
+                "reclaimed water with a contracted storage site cannot be held at levels of other goals; "
+                "vary targets in scenarios"
             )
         network_design.compile_kernels()
         network_bound.compile_kernels()

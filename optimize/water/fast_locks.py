@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from optimize.water.changes import NO_STAGE
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.instance import Instance
 from optimize.water.investments import IntArray
@@ -85,6 +86,7 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
                 any_of[project.table].append(project.position)
             else:
                 must[parts[0][0]][parts[0][1]] = True
+    _take_contracts(c, must, may)
     return LockedDecisions(
         must["pipe"], may["pipe"], must["module"], may["module"], must["connected"], may["connected"],
         must["tanker"], may["tanker"], must["cascade"], may["cascade"], must["zld"], may["zld"],
@@ -93,13 +95,27 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
     )  # fmt: skip
 
 
+def _take_contracts(c: Coefficients, must: dict[str, BoolArray], may: dict[str, BoolArray]) -> None:
+    """(W14) Contracts must, and what may start in no year may not; changes ``must`` and ``may``."""
+    revision = c.revision
+    if revision.is_empty and revision.first_open == 0:
+        return
+    for name in must:
+        kind = {"connected": "connection"}.get(name, name)
+        rows, shape = np.arange(must[name].size), must[name].shape
+        must[name] |= (revision.frozen_stage(kind, rows) != NO_STAGE).reshape(shape)
+        may[name] &= revision.may_start(kind, rows).any(axis=0).reshape(shape)
+
+
 def _parts(project: ProjectRef, c: Coefficients) -> list[tuple[str, Any]]:
     """Decisions that make up a project."""
-    i = project.position
+    i, g = project.position, project.quality
     if project.table == "plants":
-        return [("module", c.module_plant == i)]
+        return [("module", (c.module_plant == i) & ((g < 0) | (c.module_quality == g)))]
     if project.table == "users":
         return [("connected", i), ("tanker", i)]
+    if project.table == "corridors" and g >= 0:
+        return [("pipe", (i, g))]
     names = {"corridors": "pipe", "cascades": "cascade", "parks": "zld"}
     return [(names[project.table], i)] if project.table in names else []
 

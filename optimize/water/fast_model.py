@@ -1,6 +1,6 @@
 """The unphased reclaimed-water model as arrays, over any part of the network, without Pyomo.
 
-Same equations as `optimize.water.formulation` (W1-W13) for one stage.  Storage is never built here:
+Same equations as `optimize.water.formulation` (W1-W14) for one stage.  Storage is never built here:
 that leaves plans out but admits none that the formulation forbids, and over one averaged period
 (`averaged`) storage cannot help, so the relaxation stays valid with it.
 """
@@ -16,6 +16,7 @@ from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_layout import Draft, FlowModel, Part, pipe_row
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_policy import add_forced, add_pairs, add_policy, locked_bounds
+from optimize.water.fast_revision import add_revision
 from optimize.water.fast_rows import (
     add_budgets,
     add_cascades,
@@ -29,6 +30,7 @@ from optimize.water.fast_rows import (
 )
 from optimize.water.instance import Instance
 from optimize.water.investments import IntArray
+from optimize.water.locks import offers_zero_discharge
 
 _EMPTY = MilpBuilder(True).build()
 _NONE: IntArray = np.zeros(0, np.int64)
@@ -71,7 +73,7 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     module_at = np.flatnonzero(part.module)
     connected_at = np.flatnonzero(part.connected)
     tanker_at = np.flatnonzero(part.tanker & (c.tanker_plant >= 0))
-    zld_at = np.flatnonzero(c.zld_candidate) if "W-ZLD" in targets else np.zeros(0, np.int64)
+    zld_at = np.flatnonzero(c.zld_candidate) if offers_zero_discharge(instance) else np.zeros(0, np.int64)
     may_refuse = "W-QUOTA" in targets or "W-CAP" in targets
     refused_at = np.flatnonzero(c.quota_listed) if may_refuse else np.zeros(0, np.int64)
     pipe = b.add_columns("pipe_built", len(pipe_at), upper=1.0, integral=True)
@@ -107,7 +109,7 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     model = FlowModel(
         c, _EMPTY, {}, pipe, pipe_at, module, module_at, connected, connected_at, tanker, tanker_at, cascade,
         zld, zld_at, pilot, refused, refused_at, mixes, lane_at, flow, product, product_at, delivered,
-        delivered_at, hauled, hauled_at, reused, _NONE, np.unique(c.module_plant), _NONE, _NONE, {}, _NONE, _NONE, _NONE, (),
+        delivered_at, hauled, hauled_at, reused, _NONE, np.unique(c.module_plant), _NONE, _NONE, {}, _NONE, _NONE, _NONE, _NONE, (),
     )  # fmt: skip
     add_treatment(d, model)
     add_pipes(d, model)
@@ -117,6 +119,7 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     add_policy(d, model, relaxed)
     add_budgets(d, model)
     add_goals(d, model)
+    in_force = add_revision(d, model, relaxed)
     locks = locked_decisions(instance, c)
     add_forced(d, model, locks)
     feed = done = _NONE
@@ -133,6 +136,6 @@ def build_flow_model(instance: Instance, c: Coefficients, part: Part, *, relaxed
     return replace(
         model, milp=milp.with_objective(goal_cost["npv"], True), goal_cost=goal_cost, rows_of=d.rows_of,
         upgraded=d.upgraded, upgraded_at=np.unique(c.module_plant) if len(d.upgraded) else _NONE,
-        feed=feed, done=done, unbalanced=d.unbalanced, elastic=tuple(d.elastic),
+        feed=feed, done=done, unbalanced=d.unbalanced, in_force=in_force, elastic=tuple(d.elastic),
         shortfall=np.array(d.shortfall, np.int64), shortfall_row=np.array(d.shortfall_row, np.int64),
     )  # fmt: skip

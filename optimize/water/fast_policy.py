@@ -18,7 +18,7 @@ from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.locks import ProjectRef
 
 
-def _demand_row(
+def demand_row(
     d: Draft, clause: str, terms: list[tuple[IntArray, FloatArray]], required: float, constant: float = 0.0,
     where: str = "",
 ) -> None:  # fmt: skip
@@ -50,17 +50,17 @@ def add_policy(d: Draft, m: FlowModel, relaxed: bool) -> None:
     c, targets = d.c, d.instance.targets
     whole_year = c.days.sum()
     if "W-CASCADE" in targets:
-        _demand_row(d, "W-CASCADE", [(m.reused, np.broadcast_to(c.days / whole_year, m.reused.shape))],
+        demand_row(d, "W-CASCADE", [(m.reused, np.broadcast_to(c.days / whole_year, m.reused.shape))],
                     targets["W-CASCADE"].required)  # fmt: skip
     if "W-QUOTA" in targets:
         listed = c.quota_listed[m.connected_at]
         ones = [(m.connected[listed], np.ones(listed.sum())), (m.refused, np.ones(len(m.refused)))]
-        _demand_row(d, "W-QUOTA", ones, targets["W-QUOTA"].required)
+        demand_row(d, "W-QUOTA", ones, targets["W-QUOTA"].required)
     if "W-CAP" in targets:
         _add_intake_caps(d, m)
     if "W-PILOT" in targets:
         _add_pilots(d, m)
-    if "W-ZLD" in targets:
+    if len(m.zld):
         for column, park in zip(m.zld, m.zld_at, strict=True):
             users = c.park_user[park]
             own = np.isin(c.demand_user, users)
@@ -71,11 +71,12 @@ def add_policy(d: Draft, m: FlowModel, relaxed: bool) -> None:
                 [*used_m3_per_a(m, users), (np.array([column]), np.array([-needed]))],
                 0.0,
             )
-        _demand_row(d, "W-ZLD", [(m.zld, np.ones(len(m.zld)))], targets["W-ZLD"].required)
+    if "W-ZLD" in targets:
+        demand_row(d, "W-ZLD", [(m.zld, np.ones(len(m.zld)))], targets["W-ZLD"].required)
     if "W-VOLUME" in targets:
-        _demand_row(d, "W-VOLUME", used_m3_per_a(m), targets["W-VOLUME"].required)
+        demand_row(d, "W-VOLUME", used_m3_per_a(m), targets["W-VOLUME"].required)
     if "W-TN" in targets:
-        _demand_row(d, "W-TN", _nitrogen(m), targets["W-TN"].required)
+        demand_row(d, "W-TN", _nitrogen(m), targets["W-TN"].required)
     if "W-NEAR" in targets:
         _add_mean_distance(d, m)
     if "W-UPGRADE" in targets or d.instance.parameters.num_plants_exact > 0:
@@ -126,7 +127,7 @@ def _add_intake_caps(d: Draft, m: FlowModel) -> None:
         keep = np.isin(m.refused_at, users)
         refused = np.array([growth[c.demand_user == u].sum() for u in m.refused_at[keep]])
         terms = [*_negative(used_m3_per_a(m, users)), (m.refused[keep], -refused)]
-        _demand_row(d, "W-CAP", terms, cap, whole, where)
+        demand_row(d, "W-CAP", terms, cap, whole, where)
 
 
 def _add_pilots(d: Draft, m: FlowModel) -> None:
@@ -142,9 +143,9 @@ def _add_pilots(d: Draft, m: FlowModel) -> None:
         if least_volume > 0:
             terms = [*used_m3_per_a(m, users), (m.pilot[[i]], np.array([-float(least_volume)]))]
             _plain_row(d, "pilot_needs_volume", terms, 0.0)
-    _demand_row(d, "W-PILOT", [(m.pilot, np.ones(len(m.pilot)))], target.required)
+    demand_row(d, "W-PILOT", [(m.pilot, np.ones(len(m.pilot)))], target.required)
     for fits, minimum, where in pilot_requirements(instance):
-        _demand_row(d, "W-PILOT", [(m.pilot[fits], np.ones(fits.sum()))], minimum, where=where)
+        demand_row(d, "W-PILOT", [(m.pilot[fits], np.ones(fits.sum()))], minimum, where=where)
 
 
 def pilot_users(instance: Instance, c: Coefficients) -> list[IntArray]:
@@ -190,7 +191,7 @@ def _add_upgrades(d: Draft, m: FlowModel) -> None:
         _plain_row(d, "exact_number_of_plants", [(upgraded, np.ones(len(plants)))], exact, exact)
     if "W-UPGRADE" in d.instance.targets:
         required = d.instance.targets["W-UPGRADE"].required
-        _demand_row(d, "W-UPGRADE", [(upgraded, np.ones(len(plants)))], required)
+        demand_row(d, "W-UPGRADE", [(upgraded, np.ones(len(plants)))], required)
 
 
 def _add_prices(d: Draft, m: FlowModel) -> IntArray:
@@ -208,7 +209,7 @@ def _add_prices(d: Draft, m: FlowModel) -> IntArray:
         np.add.at(most, at.ravel(), money.ravel())
     unbalanced = b.add_columns("system_unbalanced", num, upper=1.0, integral=True)
     b.add_rows("revenue_covers_cost", num, [*terms, (None, unbalanced, most)], lower=0.0)
-    _demand_row(d, "W-PRICE", [(unbalanced, np.ones(num))], target.required)
+    demand_row(d, "W-PRICE", [(unbalanced, np.ones(num))], target.required)
     return unbalanced
 
 

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from optimize.clauses import REVISE
 from optimize.engine.highs import solve_milp
 from optimize.engine.network_design import Design, DesignSearch
 from optimize.engine.stopping import Watch
 from optimize.result import StopReason
-from optimize.water.coefficients import Coefficients
+from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_goal import MINIMISED, Kept, search_weights
 from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
@@ -21,6 +22,7 @@ from optimize.water.fast_model import build_flow_model
 from optimize.water.fast_narrow import needed_besides, one_way_in, settle, without_pairs
 from optimize.water.fast_network import derive_network
 from optimize.water.fast_policy import columns_of_project
+from optimize.water.fast_revision import in_force_part, with_change_prices
 from optimize.water.fast_wishes import ask
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
@@ -32,6 +34,7 @@ CONSTRUCT_SHARE = 0.6
 PRICE_WEIGHTS = (4.0, 8.0)
 SETTLE_ROUNDS = 4
 CERTIFY_ATTEMPTS = 3
+IN_FORCE_SHARE = 0.15
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
 ITERATIONS_PER_USER = 20.0
@@ -98,6 +101,27 @@ class Solve:
         self.watch.offer_bound(sign_of(self.goal) * value)
 
 
+def counts_changes(solve: Solve) -> bool:
+    """Whether a plan is looked for by models alone, because the search counts no changes."""
+    target = solve.instance.targets.get(REVISE)
+    return solve.goal == "changes" or (target is not None and target.hard)
+
+
+def begin_in_force(solve: Solve) -> None:
+    """The best of what is in force, as a first plan; where that alone is none, with works near it."""
+    c = solve.c
+    if c.revision.is_empty:
+        return
+    part = in_force_part(c)
+    for own in (part, _near_works(c, part.pipe, part.module, part.connected)):
+        if solve.done:
+            return
+        model = solve.model_of(own)
+        outcome = solve_milp(model.milp, solve.watch.child(seconds=IN_FORCE_SHARE * solve.watch.remaining()))
+        if solve.keep(model, outcome.x):
+            return
+
+
 def construct(solve: Solve) -> DesignSearch:
     """First design, improved until it reaches what is asked, if it does, and certified.
 
@@ -123,11 +147,12 @@ def _settled_search(
     """A design that reaches what is asked, if one is found, with pairs and numbers of plants settled."""
     nobody = np.zeros(len(solve.c.user_ids), bool)
     weights = search_weights(solve.instance, solve.c, solve.goals)
+    priced = with_change_prices(solve.instance, solve.c)
     for _ in range(SETTLE_ROUNDS):
         solve.narrowed = locks
         asked = ask(solve.instance, solve.c, locks, nobody, weights.money)
         network = derive_network(
-            solve.instance, solve.c, locks, asked.wishes, asked.reserved_cny, weights, price_weight
+            solve.instance, priced, locks, asked.wishes, asked.reserved_cny, weights, price_weight
         )
         search = DesignSearch(network, solve.watch.options.seed)
         search.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
@@ -244,11 +269,20 @@ def _near(solve: Solve, model: FlowModel, x: FloatArray) -> Part:
     """Works of the plan, one size up and down, and for small networks all works."""
     c = solve.c
     shape = c.shape
+    built = np.zeros((shape["E"], shape["G"], shape["D"]), bool)
+    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
+    module, connected = np.zeros(len(c.modules), bool), np.zeros(shape["U"], bool)
+    module[model.module_at[x[model.module] > 0.5]] = True
+    connected[model.connected_at] = True
+    return _near_works(c, built, module, connected)
+
+
+def _near_works(c: Coefficients, built: BoolArray, module_built: BoolArray, offered: BoolArray) -> Part:
+    """Works one size up and down from those built, users at or beside them; for small networks all works."""
+    shape = c.shape
     whole = Part.whole(c)
     if shape["E"] * shape["G"] * len(c.days) <= WHOLE_MODEL_LANES:
         return whole
-    built = np.zeros_like(whole.pipe)
-    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
     pipe = built.copy()
     pipe[:, :, 1:] |= built[:, :, :-1]
     pipe[:, :, :-1] |= built[:, :, 1:]
@@ -258,9 +292,7 @@ def _near(solve: Solve, model: FlowModel, x: FloatArray) -> Part:
     reached[c.corridor_to[e]] = True
     module = np.zeros(len(c.modules), bool)
     key = c.module_plant * shape["G"] + c.module_quality
-    module[np.isin(key, key[model.module_at[x[model.module] > 0.5]])] = True
-    connected = np.zeros(shape["U"], bool)
-    connected[model.connected_at] = True
-    connected |= reached[c.user_node]
+    module[np.isin(key, key[module_built])] = True
+    connected = offered | reached[c.user_node]
     tanker = c.tanker_plant >= 0
     return Part(pipe & whole.pipe, module, connected, tanker)

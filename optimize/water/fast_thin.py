@@ -49,6 +49,7 @@ def one_size(c: Coefficients) -> Coefficients:
     first = np.arange(lanes[0] * lanes[1]) * shape["D"]
     return replace(
         c,
+        revision=c.revision.without("pipe"),  # one pipe stands for several, of which one may be no change
         diameter_ids=("widest",),
         pipe_capacity_m3_per_d=c.pipe_capacity_m3_per_d.max(keepdims=True),
         pipes=replace(

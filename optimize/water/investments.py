@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optimize.clauses import ClauseTarget
 from optimize.finance import annuity_factor, discount_factor, present_cost_of_asset
 from optimize.funding import SOURCE_CLASSES, mixes_of, split_capex
+from optimize.water.in_force import PlanInForce
 from optimize.water.instance import Instance, Parameters
 
 FloatArray = NDArray[np.float64]
@@ -113,8 +114,9 @@ def derive_investments(
     life_years: FloatArray,
     yearly_cost_cny: FloatArray,
     district: IntArray,
+    plan: PlanInForce,
 ) -> Investments:
-    """Present costs and funding splits of the investments of one kind."""
+    """Present costs and funding splits of the investments of one kind; of what is contracted as agreed."""
     parameters = instance.parameters
     rate, horizon = parameters.discount_rate, float(parameters.horizon_years)
     weight = derive_stage_weights(parameters)
@@ -123,6 +125,7 @@ def derive_investments(
         [present_cost_of_asset(rate, life_years, float(year), horizon) for year in range(len(weight))]
     )
     mixes, paid = split_by_mix(instance.funding, kind, capex_cny)
+    paid = plan.paid_as_agreed(kind, mixes, paid)
     return Investments(
         kind=kind,
         capex_cny=capex_cny,
@@ -165,6 +168,37 @@ def derive_budgets(instance: Instance) -> Budgets:
     if not parameters.phased:
         amount = amount.sum(axis=1, keepdims=True)
     return Budgets(sources, amount)
+
+
+def with_contracts(budgets: Budgets, due_cny: FloatArray, carry_over_share: float) -> Budgets:
+    """Budgets that what is contracted does not overrun.
+
+    A year is granted what its contracts need beyond its own money and all that the years before could leave
+    it, were nothing else paid.
+
+    Parameters
+    ----------
+    due_cny : (F, S) what contracts take.
+    """
+    amount = budgets.amount_cny.copy()
+    kept = np.zeros(len(amount))
+    for s in range(amount.shape[1]):
+        amount[:, s] += np.maximum(due_cny[:, s] - amount[:, s] - kept, 0.0)
+        left = amount[:, s] + kept - due_cny[:, s]
+        kept = carry_over_share * np.where(np.isfinite(left), left, 0.0)
+    return Budgets(budgets.sources, amount)
+
+
+def due_by_contract(budgets: Budgets, kinds: Iterable[Investments], plan: PlanInForce) -> FloatArray:
+    """What contracts take of each source and build year, (F, S)."""
+    due = np.zeros_like(budgets.amount_cny)
+    for investments in kinds:
+        rows, at = plan.rows_of(investments.kind), plan.contracts(investments.kind)
+        source = budgets.source_of(investments.district)[rows]
+        for j, row, own in zip(at, rows, source, strict=True):
+            mix = investments.mixes.index(plan.mix[j]) if plan.mix[j] in investments.mixes else 0
+            np.add.at(due, (own, plan.stage[j]), investments.paid_cny[mix, row])
+    return due
 
 
 def index_of(names: Iterable[str], wanted: Iterable[str]) -> IntArray:

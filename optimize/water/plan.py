@@ -145,6 +145,7 @@ def _funding_rows(instance: Instance, c: Coefficients, v: PlanValues, year: int)
     first: dict[tuple[str, str, str], int] = {}
     for (kind, *index, s, mix), value in v.mix_used.items():
         if value > 0.5:
-            key = (kind, name_of[kind](*index), mixes[kind][mix])
+            row = c.pipe_row(*index) if kind == "pipe" else index[0]
+            key = (kind, name_of[kind](*index), c.plan.agreed_mix(kind, row) or mixes[kind][mix])
             first[key] = min(s, first.get(key, s))
     return [(*key, year + s) for key, s in first.items()]

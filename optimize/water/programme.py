@@ -14,13 +14,14 @@ GOALS = (
     Goal("volume", True, "m3/a", "再生水利用量", "reclaimed water used"),
     Goal("tn", True, "kg/a", "总氮削减量", "nitrogen kept out of the estuary"),
     Goal("co2", True, "tCO2/a", "碳减排量", "CO2 avoided"),
+    Goal("changes", False, "count", "现行计划调整项数", "changes to the plan in force"),
 )
 
 PROJECT_TABLES = (
-    ProjectTable("plants", "treatment", ("plant", "quality", "step"), ("year",), "capex_cny"),
-    ProjectTable("pipes", "pipe", ("corridor", "quality"), ("diameter", "year"), "capex_cny"),
-    ProjectTable("users", "connection", ("user",), ("mode", "year")),
-    ProjectTable("other_works", "other works", ("kind", "id"), ("year",)),
+    ProjectTable("plants", "treatment", ("plant", "quality"), ("step", "year", "mix"), "capex_cny"),
+    ProjectTable("pipes", "pipe", ("corridor", "quality"), ("diameter", "year", "mix"), "capex_cny"),
+    ProjectTable("users", "connection", ("user",), ("mode", "year", "mix")),
+    ProjectTable("other_works", "other works", ("kind", "id"), ("year", "mix"), lock=("id",)),
 )
 
 FACTORS = (
@@ -44,15 +45,15 @@ PROGRAMME = Programme(
     en="Reclaimed water",
     schema=SCHEMA,
     goals=GOALS,
-    find_faults=Deferred("optimize.water.instance", "find_faults"),
-    find_warnings=Deferred("optimize.water.instance", "find_warnings"),
+    find_faults=Deferred("optimize.water.data_checks", "find_faults"),
+    find_warnings=Deferred("optimize.water.data_checks", "find_warnings"),
     load=Deferred("optimize.water.instance", "load"),
     solve_formulation=Deferred("optimize.water.formulation", "solve_formulation"),
     solve_fast=Deferred("optimize.water.infeasible", "solve_fast_or_explain"),
     unsupported_by_fast=Deferred("optimize.water.fast", "unsupported_by_fast"),
     prefer_fast=Deferred("optimize.water.fast", "prefer_fast"),
     check=Deferred("optimize.water.checker", "check"),
-    plan_tables=Deferred("optimize.water.solution", "plan_tables"),
+    plan_tables=Deferred("optimize.water.report", "run_tables"),
     read_plan=Deferred("optimize.water.solution", "read_plan"),
     state_arrays=Deferred("optimize.water.stated", "state_arrays"),
     summarise=Deferred("optimize.water.report", "summarise"),

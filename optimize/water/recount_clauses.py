@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from optimize.clauses import ClauseTarget
+from optimize.clauses import REVISE, ClauseTarget
 from optimize.water.instance import Instance
 from optimize.water.recount import Facts, FloatArray, Plan, carriage_cost_cny_per_m3, production_kwh_per_m3
 from optimize.water.recount_money import Ledger
@@ -16,11 +16,17 @@ Reached = dict[tuple[str, str], tuple[float, float]]
 
 
 def recount_clauses(
-    instance: Instance, facts: Facts, plan: Plan, ledger: Ledger
+    instance: Instance, facts: Facts, plan: Plan, ledger: Ledger, changes: float
 ) -> Mapping[tuple[str, str], tuple[float, float]]:
-    """(clause, where) -> (reached, required); where is empty for the clause itself."""
+    """(clause, where) -> (reached, required); where is empty for the clause itself.
+
+    ``changes`` : to the plan in force.
+    """
     reached: Reached = {}
     for clause, target in instance.targets.items():
+        if clause == REVISE:
+            reached[clause, ""] = (changes, target.required)
+            continue
         s = stage_of(instance, target)
         value = _value_of(clause, instance, facts, plan, ledger, s)
         reached[clause, ""] = (value, target.required)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -18,9 +20,17 @@ from optimize.water.recount_money import Ledger
 
 
 def recount_figures(
-    instance: Instance, facts: Facts, plan: Plan, ledger: Ledger, penalties_cny: float
+    instance: Instance,
+    facts: Facts,
+    plan: Plan,
+    ledger: Ledger,
+    penalties_cny: float,
+    changes: Mapping[str, float],
 ) -> dict[str, float]:
-    """Goals (npv, cost, volume, tn, co2) and what they are made of."""
+    """Goals (npv, cost, volume, tn, co2, changes) and what they are made of.
+
+    ``changes`` : figures of what changes of the plan in force, cancellation costs among them.
+    """
     p = instance.parameters
     stages = range(len(facts.axes.years))
     running = sum(facts.year_weight[s] * _running_cost(instance, facts, plan, s) for s in stages)
@@ -30,7 +40,7 @@ def recount_figures(
     refusal = sum(facts.year_weight[s] * _refusal_loss(instance, facts, plan, s) for s in stages)
     works = float(ledger.works["present_cost_cny"].sum())
     gross = benefit + p.tn_value_cny_per_kg * nitrogen + p.carbon_cny_per_t * carbon
-    cost = running + refusal + works + penalties_cny
+    cost = running + refusal + works + penalties_cny + changes.get("cancellation_cost", 0.0)
     last = len(stages) - 1
     return {
         "npv": float(gross - cost),
@@ -44,6 +54,7 @@ def recount_figures(
         "penalties_cny": float(penalties_cny),
         "cascade_m3_per_d": float((plan.reused[last] @ facts.days).sum() / facts.days.sum()),
         "tanker_m3_per_a": float((plan.hauled[last].sum(axis=1) @ facts.days).sum()),
+        **changes,
     }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from optimize.water.checker_revision import contract_works
 from optimize.water.instance import Instance
 from optimize.water.recount import annuity
-from optimize.water.solution import Solution
+from optimize.water.solution import Solution, nothing_built
 
 _PAYER_WITHOUT_RULE = {
     "module": "municipal",
@@ -20,6 +21,10 @@ _PAYER_WITHOUT_RULE = {
     "cascade": "owner",
     "zld": "owner",
 }
+
+
+# Kinds whose yearly upkeep is a share of their CAPEX.
+_KEPT_UP = ("pipe", "storage", "connection", "tanker")
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ def recount_ledger(instance: Instance, solution: Solution) -> Ledger:
         ],
         ignore_index=True,
     )
+    works = _at_actual_cost(instance, works)
     p = instance.parameters
     start = works["year"].to_numpy(float) - p.base_year
     # Annuities of CAPEX and yearly cost, both due from the year after building to the horizon.
@@ -64,6 +70,54 @@ def recount_ledger(instance: Instance, solution: Solution) -> Ledger:
     works["annual_cost_cny"] = p.price_capital_share * capital + yearly
     spent, faults = _spending(instance, solution, works)
     return Ledger(works, spent, tuple(faults))
+
+
+def _at_actual_cost(instance: Instance, works: pd.DataFrame) -> pd.DataFrame:
+    """Contracts at what they cost in fact; upkeep that is a share of CAPEX goes with it."""
+    contracts = contract_works(instance)
+    if not contracts:
+        return works
+    names = zip(works["kind"], works["id"], strict=True)
+    actual = np.array([contracts.get(name, _NO_CONTRACT)["actual_capex_cny"] for name in names], dtype=float)
+    known = ~np.isnan(actual)
+    capex = np.where(known, actual, works["capex_cny"].to_numpy(float))
+    kept_up = known & works["kind"].isin(_KEPT_UP).to_numpy(bool)
+    upkeep = instance.parameters.network_o_and_m_share * capex
+    yearly = np.where(kept_up, upkeep, works["yearly_cost_cny"].to_numpy(float))
+    return works.assign(capex_cny=capex, yearly_cost_cny=yearly)
+
+
+_NO_CONTRACT = {"actual_capex_cny": float("nan")}
+
+
+def due_by_contract(instance: Instance) -> pd.DataFrame:
+    """What contracts alone take: source, year, amount_cny."""
+    works = contract_works(instance)
+    if not works:
+        return pd.DataFrame(columns=["source", "year", "amount_cny"])
+
+    def part(kind: str, *columns: str) -> pd.DataFrame:
+        rows = [
+            (*name.rsplit(":", len(columns) - 1), row["year"])
+            for (own, name), row in works.items()
+            if own == kind
+        ]
+        return pd.DataFrame(rows, columns=[*columns, "year"]).astype(object)
+
+    connections = [
+        part(kind, "user").assign(mode=mode) for kind, mode in (("connection", "pipe"), ("tanker", "tanker"))
+    ]
+    built = [part(kind, "id").assign(kind=kind) for kind in ("storage", "cascade", "zld")]
+    agreed = [(*key, row["mix"], row["year"]) for key, row in works.items() if row["mix"]]
+    plan = replace(
+        nothing_built(),
+        modules=part("module", "plant", "quality", "step"),
+        pipes=part("pipe", "corridor", "quality", "diameter"),
+        connections=pd.concat(connections, ignore_index=True),
+        built=pd.concat(built, ignore_index=True),
+        funding=pd.DataFrame(agreed, columns=["kind", "id", "mix", "year"]),
+    )
+    return recount_ledger(instance, plan).spent
 
 
 def _module_works(instance: Instance, solution: Solution) -> pd.DataFrame:
@@ -170,6 +224,7 @@ def _spending(
         )
     ]
     rules = {kind: _rules_of(instance.funding, kind) for kind in _PAYER_WITHOUT_RULE}
+    contracts = contract_works(instance)
     rows: list[tuple[str, int, float]] = []
     for kind, name, year, capex, district in zip(
         works["kind"], works["id"], works["year"], works["capex_cny"], works["district"], strict=True
@@ -181,6 +236,9 @@ def _spending(
             rows.append((_source(_PAYER_WITHOUT_RULE[kind], district), year, capex))
             continue
         mix = next(iter(mixes)) if len(mixes) == 1 else chosen.get((kind, name), "")
+        agreed = contracts.get((kind, name), {}).get("mix") or mix
+        if mix != agreed:
+            faults.append((f"{kind} {name}", f"{agreed}, as contracted", mix or "none"))
         if mix not in mixes:
             faults.append((f"{kind} {name}", f"a mix of {', '.join(mixes)}", mix or "none"))
             continue
@@ -222,7 +280,8 @@ def _source(level: str, district: str) -> str:
 def recount_budgets(instance: Instance, spent: pd.DataFrame) -> pd.DataFrame:
     """Columns source, year, spent_cny, budget_cny (NaN: unlimited), available_cny (with carry-over).
 
-    Where the instance is not phased, all money is one sum, in the row of the base year.
+    Where the instance is not phased, all money is one sum, in the row of the base year.  What contracts
+    need beyond a year's own money and all that the years before could leave them is there, for nothing else.
     """
     p = instance.parameters
     years = [p.base_year + t for t in range(p.num_years)]
@@ -233,12 +292,16 @@ def recount_budgets(instance: Instance, spent: pd.DataFrame) -> pd.DataFrame:
         given["year"], years = p.base_year, [p.base_year]
     budget = given.groupby(["source", "year"])["amount_cny"].sum()
     paid = spent.groupby(["source", "year"])["amount_cny"].sum()
+    due = due_by_contract(instance).groupby(["source", "year"])["amount_cny"].sum()
     unlimited = not (instance.budgets["source"] == "owner").any()
     rows = []
     for source in ["municipal", *instance.districts["district"], "owner"]:
-        carried = 0.0
+        carried = most_carried = 0.0
         for year in years:
             out, amount = float(paid.get((source, year), 0.0)), float(budget.get((source, year), 0.0))
+            owed = float(due.get((source, year), 0.0))
+            amount += max(owed - amount - most_carried, 0.0)
+            most_carried = p.carry_over_share * (amount + most_carried - owed)
             free = source == "owner" and unlimited
             rows.append(
                 (source, year, out, float("nan") if free else amount, np.inf if free else amount + carried)

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from optimize.checking import CheckReport
 from optimize.programme import Summary
+from optimize.revision import revision_words
+from optimize.water.checker_revision import change_tables, changes_of
 from optimize.water.instance import Instance
-from optimize.water.solution import Solution
+from optimize.water.solution import Solution, plan_tables
+
+
+def run_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
+    """The plan for people, and what it changes of the plan in force."""
+    return {**plan_tables(instance, solution), **change_tables(instance, solution)}
 
 
 def summarise(instance: Instance, solution: Solution, check: CheckReport) -> Summary:
     """What is built and what it brings, figures from the check."""
-    return Summary(build=_build_lines(instance, solution), effect=_effect_lines(instance, solution, check))
+    build = _build_lines(instance, solution)
+    if not instance.plan_in_force.empty:
+        build += (revision_words(instance.plan_in_force, changes_of(instance, solution)),)
+    return Summary(build=build, effect=_effect_lines(instance, solution, check))
 
 
 def _build_lines(instance: Instance, solution: Solution) -> tuple[str, ...]:

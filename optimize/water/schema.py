@@ -18,10 +18,13 @@ from optimize.schema import (
     Parameter,
     Schema,
     Table,
+    plan_in_force_table,
 )
 
 NODE_REFERENCE = "plants.plant|junctions.junction|users.user"
 USER_KINDS = ("cooling", "process", "urban", "green", "landscape", "datacenter", "other")
+PROJECT_TABLES = ("plants", "pipes", "users", "other_works")
+"""Tables of a plan that list its projects."""
 PILOT_KINDS = ("suburban_district", "new_city", "central_plant", "park", "other")
 
 _NAMES = (
@@ -369,6 +372,14 @@ INTAKE_CAPS = Table(
     zh="取水总量控制",
 )
 
+PLAN_IN_FORCE = plan_in_force_table(
+    Column("table", "str", "table of a run that lists it", choices=PROJECT_TABLES, key=True, zh="表"),
+    Column("project", "str", "what it is there: plant:quality, corridor:quality, user, or kind:id of other works (storage, cascade, zld)", key=True, zh="项目"),
+    Column("choice", "str", "step of a module, diameter of a pipe, pipe or tanker of a user; empty for other works", default="", zh="方案"),
+    Column("year", "int", "calendar year it is built in; told apart only where water.phased is true", minimum=2000, maximum=2100, zh="年份"),
+    Column("mix", "str", "who pays what is contracted; needed only where the funding table leaves several mixes open to its kind", default="", zh="资金组合"),
+)  # fmt: skip
+
 PARAMETERS = (
     *COMMON_PARAMETERS,
     Parameter("water.periods", "int", "operating periods of the year: 12 months, 4 seasons or 1", "1", 1, 12, default=12),
@@ -411,6 +422,7 @@ SCHEMA = Schema(
         BUDGETS,
         FUNDING,
         LOCKS,
+        PLAN_IN_FORCE,
     ),
     parameters=PARAMETERS,
     clauses=clauses_of("water"),

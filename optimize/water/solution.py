@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from optimize.plan_columns import plan_columns
+from optimize.revision import FROZEN_STATES
 from optimize.water.instance import Instance
 
 PIPE_COLUMNS = ("corridor", "quality", "diameter", "year")
@@ -87,12 +88,21 @@ def nothing_built() -> Solution:
 
 
 def plan_tables(instance: Instance, solution: Solution) -> dict[str, pd.DataFrame]:
-    """The plan as tables for a reader, with names, money and yearly volumes."""
+    """The plan as tables for a reader, with names, money, who pays, and yearly volumes."""
+    plants, pipes = _plants_table(instance, solution), _pipes_table(instance, solution)
+    users, pilots = _users_table(instance, solution), solution.built["kind"] == "pilot"
+    works = solution.built[~pilots].reset_index(drop=True)
+    connection = users["mode"].map({"pipe": "connection"}).fillna("tanker")
     return {
-        "plants": _plants_table(instance, solution),
-        "users": _users_table(instance, solution),
-        "pipes": _pipes_table(instance, solution),
-        "other_works": solution.built,
+        "plants": _with_payer(
+            instance, solution, plants, "module", _joined(plants, "plant", "quality", "step")
+        ),
+        "users": _with_payer(instance, solution, users, connection, users["user"]),
+        "pipes": _with_payer(
+            instance, solution, pipes, "pipe", _joined(pipes, "corridor", "quality", "diameter")
+        ),
+        "other_works": _with_payer(instance, solution, works, works["kind"], works["id"]),
+        "pilots": solution.built[pilots].reset_index(drop=True),
         "refusals": solution.refusals,
         "funding": solution.funding,
         "flows": solution.flows,
@@ -117,7 +127,7 @@ def read_plan(tables: Mapping[str, pd.DataFrame]) -> Solution:
         pipes=part("pipes", PIPE_COLUMNS),
         modules=part("plants", MODULE_COLUMNS),
         connections=part("users", CONNECTION_COLUMNS),
-        built=part("other_works", BUILT_COLUMNS),
+        built=_joined_rows(part("other_works", BUILT_COLUMNS), tables, part),
         refusals=part("refusals", REFUSAL_COLUMNS),
         funding=part("funding", FUNDING_COLUMNS),
         flows=part("flows", FLOW_COLUMNS),
@@ -128,12 +138,55 @@ def read_plan(tables: Mapping[str, pd.DataFrame]) -> Solution:
     )
 
 
+def _joined_rows(
+    works: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    part: Callable[[str, tuple[str, ...]], pd.DataFrame],
+) -> pd.DataFrame:
+    """Other works and pilots; earlier versions stored them in one table."""
+    if "pilots" not in tables:
+        return works
+    parts = [frame for frame in (works, part("pilots", BUILT_COLUMNS)) if len(frame)]
+    return pd.concat(parts, ignore_index=True) if parts else works
+
+
+def _joined(frame: pd.DataFrame, *columns: str) -> pd.Series:
+    return frame[list(columns)].astype(str).agg(":".join, axis=1) if len(frame) else pd.Series(dtype=object)
+
+
+def _with_payer(
+    instance: Instance, solution: Solution, frame: pd.DataFrame, kind: pd.Series | str, name: pd.Series
+) -> pd.DataFrame:
+    """The funding mix of each work: the one chosen, or the only one; "" where no rule says who pays."""
+    funding, rules = solution.funding, instance.funding
+    chosen = dict(zip(zip(funding["kind"], funding["id"], strict=True), funding["mix"], strict=True))
+    kinds = [kind] * len(frame) if isinstance(kind, str) else list(kind)
+
+    def only(project_kind: str) -> str:
+        own = rules[rules["project_kind"] == project_kind]
+        mixes = set((own if len(own) else rules[rules["project_kind"] == "*"])["mix"])
+        return str(next(iter(mixes))) if len(mixes) == 1 else ""
+
+    single = {project_kind: only(project_kind) for project_kind in set(kinds)}
+    mix = [chosen.get((k, str(n)), single[k]) for k, n in zip(kinds, name, strict=True)]
+    return frame.assign(mix=pd.Series(mix, index=frame.index, dtype=object))
+
+
+def _at_actual_cost(instance: Instance, frame: pd.DataFrame, table: str, *columns: str) -> pd.DataFrame:
+    """Contracts at what they cost in fact; ``columns`` : of their id in the table."""
+    plan = instance.plan_in_force
+    own = plan[(plan["table"] == table) & plan["state"].isin(FROZEN_STATES)]
+    actual = _joined(frame, *columns).map(dict(zip(own["project"], own["actual_capex_cny"], strict=True)))
+    return frame.assign(capex_cny=actual.astype(float).fillna(frame["capex_cny"])) if len(frame) else frame
+
+
 def _plants_table(instance: Instance, solution: Solution) -> pd.DataFrame:
     modules = solution.modules.merge(
         instance.modules[["plant", "quality", "step", "capacity_m3_per_d", "capex_cny"]],
         on=["plant", "quality", "step"],
         how="left",
     )
+    modules = _at_actual_cost(instance, modules, "plants", "plant", "quality")
     return modules.merge(instance.plants[["plant", "name_zh", "name_en", "district"]], on="plant", how="left")
 
 
@@ -171,4 +224,5 @@ def _pipes_table(instance: Instance, solution: Solution) -> pd.DataFrame:
     pipes["capex_cny"] = pipes["fixed_capex_cny"] + (
         pipes["length_m"] * pipes["terrain_factor"] * pipes["capex_cny_per_m"] * pipes["pipe_capex_factor"]
     )
+    pipes = _at_actual_cost(instance, pipes, "pipes", "corridor", "quality")
     return pipes.drop(columns=["terrain_factor", "fixed_capex_cny", "capex_cny_per_m", "pipe_capex_factor"])

@@ -260,6 +260,22 @@ def demand_fades(town: Any) -> None:
     town.price(50.0)
 
 
+def contracted(town: Any) -> None:
+    """Membranes that nobody needs."""
+    town.rows["plan_in_force"] = {
+        "hi": {"table": "plants", "project": "P:hi", "choice": "m", "year": 2022, "state": "contracted"}
+    }
+
+
+def first_year_closed(town: Any) -> None:
+    phased(town)
+    town.parameters["revision.first_open_year"] = 2023
+
+
+def few_changes(town: Any) -> None:
+    town.aim("CITY-REVISE", 1.0)
+
+
 CASES: dict[str, Callable[[Any], None]] = {
     "what_stands_stays": demand_fades,
     "effluent_not_overdrawn": scarce_effluent,
@@ -309,6 +325,9 @@ CASES: dict[str, Callable[[Any], None]] = {
     "done_if_any": together,
     "together": together,
     "apart": apart,
+    "contracts_stand": contracted,
+    "nothing_new_in_closed_years": first_year_closed,
+    "changes_limited": few_changes,
 }
 
 

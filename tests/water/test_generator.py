@@ -12,8 +12,9 @@ from scipy.sparse.csgraph import connected_components
 
 from optimize.errors import UsageError
 from optimize.io.validation import data_from_draft
+from optimize.water.data_checks import find_faults
 from optimize.water.generator import FAMILIES, SIZES, generate
-from optimize.water.instance import find_faults, load
+from optimize.water.instance import load
 from optimize.water.schema import SCHEMA
 
 

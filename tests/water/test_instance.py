@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from optimize.water.instance import find_faults, find_warnings
+from optimize.water.data_checks import find_faults, find_warnings
 
 YEAR = 2022
 
@@ -164,7 +164,7 @@ WARNINGS["pilots without candidates"] = (no_candidate, "pilot_requirements", "mi
 
 
 def closed_years(town: Any) -> None:
-    town.parameters["revision.first_open_year"] = 2100
+    town.parameters["revision.first_open_year"] = 2023
 
 
 WARNINGS["closed years"] = (closed_years, "instance.toml", "revision.first_open_year")

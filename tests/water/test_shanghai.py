@@ -8,8 +8,8 @@ import pytest
 
 from optimize.io.validation import data_from_draft
 from optimize.io.write import write_tables
+from optimize.water.data_checks import find_faults, find_warnings
 from optimize.water.generator import generate
-from optimize.water.instance import find_faults, find_warnings
 from optimize.water.schema import SCHEMA
 from optimize.water.shanghai import shanghai
 from optimize.water.shanghai_network import count_components, crosses_huangpu, km_of

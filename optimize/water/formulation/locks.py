@@ -79,9 +79,11 @@ def _options(w: WaterModel, project: ProjectRef) -> list[Option]:
     """Ways of doing a project: (variable, index without stage)."""
     m, i = w.m, project.position
     if project.table == "plants":
-        return [(m.module_built, (k,)) for k in np.flatnonzero(w.c.module_plant == i).tolist()]
+        own = (w.c.module_plant == i) & ((project.quality < 0) | (w.c.module_quality == project.quality))
+        return [(m.module_built, (k,)) for k in np.flatnonzero(own).tolist()]
     if project.table == "corridors":
-        pipes = every([i], carried_qualities(w.c), range(len(w.c.diameter_ids)))
+        qualities = [g for g in carried_qualities(w.c) if project.quality in (-1, g)]
+        pipes = every([i], qualities, range(len(w.c.diameter_ids)))
         return [(m.pipe_built, index) for index in pipes]
     if project.table == "users":
         tanker = [(m.tanker_served, (i,))] if w.c.tanker_plant[i] >= 0 else []

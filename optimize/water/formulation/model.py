@@ -24,7 +24,7 @@ from optimize.engine.pyomo_bridge import ElasticConstraint
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, Investments, clause_stage
-from optimize.water.locks import resolve_locks
+from optimize.water.locks import offers_zero_discharge
 
 Index = tuple[Any, ...]
 
@@ -85,14 +85,14 @@ def declare_investments(w: WaterModel) -> None:
     m.tanker_served = Var(np.flatnonzero(c.tanker_plant >= 0).tolist(), w.stages, domain=Binary)
     m.storage_built = Var(range(len(c.storage)), w.stages, domain=Binary)
     m.cascade_built = Var(range(len(c.cascades)), w.stages, domain=Binary)
-    parks = np.flatnonzero(c.zld_candidate).tolist() if "W-ZLD" in w.targets or _names_a_park(w) else []
+    parks = np.flatnonzero(c.zld_candidate).tolist() if offers_zero_discharge(w.instance) else []
     m.zld_built = Var(parks, w.stages, domain=Binary)
     may_refuse = {"W-QUOTA", "W-CAP"} & set(w.targets)
     refusable = np.flatnonzero(c.quota_listed).tolist() if may_refuse else []
     m.growth_refused = Var(refusable, w.stages, domain=Binary)
     w.built_of_kind = {
         "module": (c.modules, m.module_built, lambda index: index),
-        "pipe": (c.pipes, m.pipe_built, lambda index: pipe_position(c, *index)),
+        "pipe": (c.pipes, m.pipe_built, lambda index: c.pipe_row(*index)),
         "connection": (c.connections, m.user_connected, lambda index: index),
         "tanker": (c.tankers, m.tanker_served, lambda index: index),
         "storage": (c.storage, m.storage_built, lambda index: index),
@@ -105,12 +105,6 @@ def declare_investments(w: WaterModel) -> None:
             if index[-1] > 0:
                 before = (*index[:-1], index[-1] - 1)
                 m.what_stands_stays[kind, *index] = built[index] >= built[before]
-
-
-def _names_a_park(w: WaterModel) -> bool:
-    return any(
-        "parks" in (lock.project.table, lock.other and lock.other.table) for lock in resolve_locks(w.instance)
-    )
 
 
 def declare_flows(w: WaterModel) -> None:
@@ -136,10 +130,6 @@ def carried_qualities(c: Coefficients) -> list[int]:
     made: BoolArray = np.any(c.can_treat, axis=0)
     made[c.cascade_quality] = True
     return np.flatnonzero(made).tolist()
-
-
-def pipe_position(c: Coefficients, e: int, g: int, d: int) -> int:
-    return (e * len(c.quality_ids) + g) * len(c.diameter_ids) + d
 
 
 def modules_of(c: Coefficients, p: int, g: int) -> list[int]:

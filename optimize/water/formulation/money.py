@@ -25,6 +25,7 @@ from optimize.water.formulation.model import (
     WaterModel,
     used_m3_per_a,
 )
+from optimize.water.formulation.revision import cancellations_cny
 from optimize.water.investments import FloatArray
 
 BUDGET_CLAUSE = "CITY-BUDGET"
@@ -158,4 +159,4 @@ def _present_outlay(w: WaterModel) -> Any:
         terms.append(float(c.stage_weight[s]) * loss * m.growth_refused[u, s])
     for clause, where in m.shortfall:
         terms.append(w.targets[clause].penalty_cny_per_unit * m.shortfall[clause, where])
-    return quicksum(terms)
+    return quicksum(terms) + cancellations_cny(w)

@@ -17,7 +17,6 @@ from optimize.engine.pyomo_bridge import ElasticConstraint
 from optimize.water.formulation.model import (
     Index,
     WaterModel,
-    pipe_position,
 )
 from optimize.water.investments import Investments
 
@@ -103,7 +102,7 @@ def _money_by_system(w: WaterModel, s: int) -> tuple[SystemTerms, SystemTerms, d
         key = (plant_system[c.module_plant[k]], int(c.module_quality[k]))
         own(key, c.modules, k, m.module_built[k, s])
     for e, g, d, _ in (index for index in m.pipe_built if index[-1] == s):
-        own((corridor_system[e], g), c.pipes, pipe_position(c, e, g, d), m.pipe_built[e, g, d, s])
+        own((corridor_system[e], g), c.pipes, c.pipe_row(e, g, d), m.pipe_built[e, g, d, s])
     for h in range(len(c.storage)):
         own((site_system[h], int(c.storage_quality[h])), c.storage, h, m.storage_built[h, s])
     for i in range(len(c.cascades)):

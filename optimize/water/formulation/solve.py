@@ -38,6 +38,7 @@ from optimize.water.formulation.policy import (
     add_quota_and_caps,
 )
 from optimize.water.formulation.prices import add_prices
+from optimize.water.formulation.revision import add_revision
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
 from optimize.water.plan import PlanValues, plan_from_values
@@ -72,6 +73,7 @@ def build_model(instance: Instance, coefficients: Coefficients | None = None) ->
     add_plant_counts(w)
     add_budgets(w)
     add_locks(w)
+    add_revision(w)
     add_goals(w)
     return w
 
