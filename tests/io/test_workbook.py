@@ -19,7 +19,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from optimize.city.example import example_city
 from optimize.city.reading import read_city
 from optimize.errors import Fault, InputFaults, UsageError
-from optimize.i18n.catalogue import LANGUAGES
+from optimize.i18n.catalogue import LANGUAGES, chinese
 from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.place import place_of
 from optimize.io.workbook import open_workbook, unpack_workbook, workbook_to_folder
@@ -117,6 +117,21 @@ def test_examples_of_all_programmes_are_the_same_in_a_workbook(tmp_path: Path) -
     titles = openpyxl.load_workbook(tmp_path / "city.xlsx", read_only=True).sheetnames
     assert "公共机构·pv_siting.sites" in titles
     assert len(titles) >= sum(len(schema.tables) for schema in SCHEMAS) - 4  # districts are shared
+
+
+def test_every_meaning_of_tables_columns_and_parameters_has_chinese_words() -> None:
+    """Comments of a workbook are told in both languages."""
+    meanings = {
+        item.meaning
+        for schema in SCHEMAS
+        for item in (
+            *schema.tables,
+            *schema.parameters,
+            *(c for table in schema.tables for c in table.columns),
+        )
+    }
+    missing = sorted(meanings - set(chinese()))
+    assert not missing, f"add them to optimize/i18n/schema.zh.po: {missing}"
 
 
 def test_the_language_of_a_workbook_is_nothing_of_the_instance(tmp_path: Path) -> None:
