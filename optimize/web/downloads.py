@@ -16,10 +16,11 @@ from pathlib import Path
 from optimize.errors import UsageError
 from optimize.names import CITY, PROGRAMME_NAMES
 from optimize.web.instances import Record
-from optimize.web.jobs import Job
+from optimize.web.jobs import STDOUT, Job, State
 from optimize.web.processes import run_confined
 from optimize.web.workspace import Workspace
 
+_REPORT = "report.html"
 _SECONDS, _MEMORY_MB = 180.0, 4096
 _LAST_LINES = 3
 
@@ -39,7 +40,7 @@ DOWNLOADS: Mapping[str, Download] = {
         True,
         lambda runs, language, out: ["workbook", *runs, "--lang", language, "--out", out],
     ),
-    "report.html": Download(
+    _REPORT: Download(
         "text/html", True, lambda runs, language, out: ["report", *runs, "--lang", language, "--out", out]
     ),
     "plan.geojson": Download(
@@ -61,18 +62,20 @@ def download(space: Workspace, runs: Sequence[Job], file: str, language: str) ->
     UsageError : the command cannot make it.
     """
     kind = DOWNLOADS[file]
-    names = "+".join(run.id for run in runs)
-    short = names if len(runs) == 1 else hashlib.sha256(names.encode()).hexdigest()[:12]
+    # a report tells what was explained of its runs by the time it is made
+    told = [job.id for run in runs for job in space.explanations(run) if job.state is State.DONE]
+    more = told if file == _REPORT else []
+    names = "+".join([*(run.id for run in runs), *sorted(more)])
+    short = names if names == runs[0].id else f"{runs[0].id}-{hashlib.sha256(names.encode()).hexdigest()[:6]}"
     folder = space.jobs_folder / runs[0].id / "files"
     stem, dot, ending = file.partition(".")
     target = folder / f"{stem}-{short}{f'-{language}' if kind.by_language else ''}{dot}{ending}"
     with _LOCKS[target]:
         if not target.is_file():
             folder.mkdir(exist_ok=True)
-            _make(
-                target,
-                functools.partial(kind.command, [str(space.run_folder(run)) for run in runs], language),
-            )
+            command = functools.partial(kind.command, [str(space.run_folder(run)) for run in runs], language)
+            records = [f"--with={space.jobs_folder / name / STDOUT}" for name in more]
+            _make(target, lambda out: [*command(out), *records])
     return target
 
 

@@ -157,7 +157,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "picture": ("a.svg", b"<svg onload='alert(1)'/>", "neither"),
     "script as name": ("<img src=x onerror=alert(1)>.zip", b"PK", "not a zip"),
     # bombs and lies
-    "bomb": ("a.zip", packed({"instance.toml": TOML, SITES: b"0" * (64 * MIB)}), "-fold"),
+    "bomb": ("a.zip", packed({"instance.toml": TOML, SITES: b"0" * (6 * MIB)}), "-fold"),
     "many": ("a.zip", packed({f"{k}.csv": "" for k in range(600)}), "entries"),
     "smaller than it is": ("a.zip", _false_size(10), "larger than it says"),
     "larger than it is": ("a.zip", _false_size(9 * MIB), "not read"),
@@ -186,7 +186,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "macros": ("a.xlsx", workbook({"xl/vbaProject.bin": b"x"}), "macros"),
     "links": ("a.xlsx", workbook({"xl/externalLinks/externalLink1.xml": "<x/>"}), "links"),
     "far cell": ("a.xlsx", workbook({"xl/worksheets/sheet1.xml": _FAR}), "large"),
-    "sheet bomb": ("a.xlsx", workbook({"xl/worksheets/sheet1.xml": b" " * (64 * MIB)}), "-fold"),
+    "sheet bomb": ("a.xlsx", workbook({"xl/worksheets/sheet1.xml": b" " * (6 * MIB)}), "-fold"),
     "old workbook": ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, "old .xls"),
     "zip as workbook": ("a.xlsx", packed({"instance.toml": TOML}), "no Excel workbook"),
     "macro workbook": ("a.xlsm", workbook({}), "neither"),

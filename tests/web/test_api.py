@@ -36,6 +36,7 @@ def _over(call: Client, job: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.xdist_group("served")
 def test_a_days_work(call: Client, example: Example) -> None:
     upload = {"file": ("city.zip", folder_packed(example("pv_siting")))}
     instance = call("POST", "/instances", files=upload).json()

@@ -40,6 +40,7 @@ def test_there_are_fifty_of_them() -> None:
     assert len(HOSTILE) >= 50
 
 
+@pytest.mark.xdist_group("served")
 @pytest.mark.parametrize("name", ["bomb", "laughs"])
 def test_harm_is_refused_by_the_process_that_looks_at_it(server: str, name: str) -> None:
     file, content, said = HOSTILE[name]
