@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.tables import decode
 from optimize.io.validation import nearest
+from optimize.io.workbook import is_workbook
 from optimize.monthly.job_keys import FREE_SECTIONS, KEYS, Key
 from optimize.monthly.revise import RevisionRules
 from optimize.monthly.sources import Source
@@ -247,6 +248,8 @@ RevisionRules(
         if bool(database) != bool(queries):
             given, missing = ("database", "tables") if database else ("tables", "database")
             self._fault(f"instance.{missing}", f"also given, because {given} is", "missing")
+        if folder and not workbook and is_workbook(self._beside(folder)):
+            folder, workbook = "", folder  # named where the folder would be
         return Source(
             self._beside(folder) if folder else None,
             self._beside(workbook) if workbook else None,
