@@ -20,6 +20,17 @@ ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist a whole file goes to one worker, so that what its tests share is made once.
+
+    Files that share dear fixtures of a folder name one group themselves.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> Run:
     """Run ``optimize`` as a process in an empty folder; returns the finished process."""

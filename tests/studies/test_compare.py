@@ -22,6 +22,8 @@ from optimize.studies.compare_inputs import differing_inputs
 from optimize.studies.compare_sides import Side, read_sides
 from optimize.studies.stored_runs import read_run
 
+pytestmark = pytest.mark.xdist_group("stored runs")  # fixtures of the folder that take seconds
+
 _CENT = 0.005
 
 

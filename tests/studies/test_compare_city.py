@@ -21,6 +21,8 @@ from optimize.studies.compare import Comparison, compare_runs
 from optimize.studies.compare_sides import read_sides
 from optimize.studies.stored_runs import read_run
 
+pytestmark = pytest.mark.xdist_group("stored cities")  # fixtures of the folder that take seconds
+
 _CENT = 0.005
 _NAMES = ("datacenter", "water", "pv_siting")
 

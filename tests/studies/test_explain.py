@@ -29,6 +29,8 @@ from optimize.studies.factors import with_factors
 from optimize.studies.plan_model import PlanModel, load_plan_model
 from optimize.studies.stored_runs import read_run
 
+pytestmark = pytest.mark.xdist_group("stored runs")  # fixtures of the folder that take seconds
+
 _OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
 
 

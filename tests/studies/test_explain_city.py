@@ -25,6 +25,8 @@ from optimize.studies.explain import Explainer, Explanation, places_of
 from optimize.studies.plan_model import PlanModel
 from optimize.studies.stored_runs import StoredCity, read_city_run
 
+pytestmark = pytest.mark.xdist_group("stored cities")  # fixtures of the folder that take seconds
+
 _OPTIONS = SolveOptions(gap=1e-7, time_limit_s=30.0)
 _PROJECTS = ("campus", "room", "clinic")
 

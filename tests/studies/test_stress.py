@@ -21,6 +21,8 @@ from optimize.studies.factors import with_factors
 from optimize.studies.stored_runs import StoredRun, read_run
 from optimize.studies.stress import PlanUnderStress, kept_within, stress_plan, stress_run
 
+pytestmark = pytest.mark.xdist_group("stored runs")  # fixtures of the folder that take seconds
+
 _STILL = {f"stress.{name}_sd": 0.0 for name in ("costs", "project_costs", "yields", "prices", "demand")}
 
 

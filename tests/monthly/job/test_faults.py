@@ -19,6 +19,8 @@ from optimize.monthly.periods import CURRENT, read_current
 
 from .conftest import Place
 
+pytestmark = pytest.mark.xdist_group("drill")  # fixtures of the folder that take seconds
+
 _KILLS = 20
 
 

@@ -21,6 +21,8 @@ from optimize.monthly.periods import Name, Period, point_current, publish, read_
 
 from .conftest import Place
 
+pytestmark = pytest.mark.xdist_group("drill")  # fixtures of the folder that take seconds
+
 
 def cheaper(place: Place) -> None:
     """A measure at a third of its price: something becomes worth changing."""
