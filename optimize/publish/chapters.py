@@ -293,7 +293,9 @@ def _plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | 
         figures=_figures(plan, words),
         projects=rows,
         effect_heads=[words.figure_name(name) for name, _ in heads],
-        district_columns=_columns([(line.capex_cny, *line.effects) for line in districts], heads, words),
+        district_columns=_columns(
+            [(line.capex_cny, *line.effects) for line in districts if not line.is_sum], heads, words
+        ),
         project_columns=_columns([(row.capex_cny, *row.effects.values()) for row in rows], heads, words),
         exact=explained(plan, studies.explanations, words),
         top=top,

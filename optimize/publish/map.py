@@ -28,8 +28,8 @@ from optimize.publish.svg import Drawing
 
 Link = Callable[[str], str]
 
-_WIDTH = 560.0
-_LARGEST_PX, _SMALLEST_PX = 11.0, 1.8
+_WIDTH = 480.0
+_LARGEST_PX, _SMALLEST_PX = 9.5, 1.6
 # Pipes of one corridor lie this far apart.
 _APART_PX = 2.4
 
@@ -42,9 +42,11 @@ def plan_map(plan: PlanFacts, words: Words, link: Link | None = None) -> list[Ma
     link : address of the page of a project, by its id; None: marks are no links.
     """
     layers = layers_of(plan, words)
-    if layers is None or not layers.marks:
+    if layers is None:
         return []
     lon, lat = points_in([m.lon for m in layers.marks], [m.lat for m in layers.marks])
+    if not len(lon):
+        return []
     window = window_of(lon, lat, plan.shapes)
     dense = dense_window(lon, lat, window)
     maps = [_draw(layers, plan, words, window, 1.0, dense, link)]

@@ -72,7 +72,15 @@ class Frame:
 def window_of(lon: FloatArray, lat: FloatArray, shapes: Shapes) -> Window:
     """All points, or all shapes where there are any, with a margin, in a handy aspect."""
     if shapes:
-        points = np.array([point for rings in shapes.values() for ring in rings for point in ring])
+        points = np.array(
+            [
+                point
+                for polygons in shapes.values()
+                for polygon in polygons
+                for ring in polygon
+                for point in ring
+            ]
+        )
         lon, lat = np.append(lon, points[:, 0]), np.append(lat, points[:, 1])
     west, east, south, north = float(lon.min()), float(lon.max()), float(lat.min()), float(lat.max())
     shrink = math.cos(math.radians((south + north) / 2))
@@ -106,10 +114,11 @@ def dense_window(lon: FloatArray, lat: FloatArray, window: Window) -> Window | N
 def draw_ground(drawing: Drawing, frame: Frame, plan: PlanFacts) -> None:
     """Sea or paper, shapes of the districts where there are any, and the graticule with its degrees."""
     drawing.add("rect", "sea", x=0, y=frame.top, width=frame.width, height=frame.height)
-    for name, rings in plan.shapes.items():
+    for name, polygons in plan.shapes.items():
         path = "".join(
             "M" + "L".join(f"{frame.x(lon):.1f},{frame.y(lat):.1f}" for lon, lat in ring) + "Z"
-            for ring in rings
+            for polygon in polygons
+            for ring in polygon
         )
         drawing.add("path", "land", "", name, d=path, **{"fill-rule": "evenodd"})
     window = frame.window
@@ -147,7 +156,7 @@ def draw_places(drawing: Drawing, frame: Frame, plan: PlanFacts, words: Words) -
             ):
                 continue
             name = plan.district_name(str(district), words)
-            x, y, half = frame.x(lon), frame.y(lat), text_width(name, 12.0) / 2 + 4
+            x, y, half = frame.x(lon), frame.y(lat), text_width(name, 11.0) / 2 + 3
             x = min(max(x, half), frame.width - half)
             if all(
                 abs(y - other_y) > 15 or abs(x - other_x) > half + other_half

@@ -15,7 +15,7 @@ from optimize.publish.svg import FILLS, MARKS
 from optimize.report.summary import frame_records
 
 # Pipes: least and largest line, by rank of the diameter.
-_THIN_PX, _THICK_PX = 0.9, 4.2
+_THIN_PX, _THICK_PX = 0.8, 3.6
 _DASHES = ("", "d2", "d3", "d4")
 
 
@@ -187,7 +187,7 @@ def _network(plan: PlanFacts, words: Words) -> Layers | None:
     if plan.instance is None:
         return None
     tables = plan.instance.tables
-    nodes = _node_places(tables)
+    nodes = node_places(tables)
     works = plan.table("plants")
     capacity: dict[str, float] = {}
     for plant, size in zip(works["plant"], works["capacity_m3_per_d"].tolist(), strict=True):
@@ -238,7 +238,7 @@ def _network(plan: PlanFacts, words: Words) -> Layers | None:
     )
 
 
-def _node_places(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[float, float]]:
+def node_places(tables: Mapping[str, pd.DataFrame]) -> dict[str, tuple[float, float]]:
     places: dict[str, tuple[float, float]] = {}
     for table, key in (("plants", "plant"), ("junctions", "junction"), ("users", "user")):
         rows = tables[table]

@@ -183,7 +183,7 @@ def _work(
     district = str(row.get("district", ""))
     return ProjectRow(
         kind=kind, id=key, name=name, district=district, district_name=plan.district_name(district, words) if district else "",
-        year=int(row["year"]), what=what, payer="", capex_cny=float(capex_cny),
+        year=int(row["year"]), what=what, payer=words.value("mix", str(row.get("mix", ""))), capex_cny=float(capex_cny),
     )  # fmt: skip
 
 

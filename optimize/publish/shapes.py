@@ -12,11 +12,12 @@ from optimize.errors import UsageError
 SHAPES_FILE = "districts.geojson"
 
 Ring = Sequence[tuple[float, float]]
-Shapes = Mapping[str, Sequence[Ring]]
+Polygon = Sequence[Ring]  # the outer ring, then holes
+Shapes = Mapping[str, Sequence[Polygon]]
 
 
 def read_shapes(folder: Path) -> Shapes:
-    """Rings (lon, lat) of each district, outer and inner alike; empty where the instance has none.
+    """Polygons (lon, lat) of each district; empty where the instance has none.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def read_shapes(folder: Path) -> Shapes:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         features = content["features"]
-        return {str(f["properties"]["district"]): _rings(f["geometry"]) for f in features}
+        return {str(f["properties"]["district"]): _polygons(f["geometry"]) for f in features}
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path}: expected a FeatureCollection of polygons in degrees, each with a property `district`; "
@@ -36,12 +37,13 @@ def read_shapes(folder: Path) -> Shapes:
         ) from error
 
 
-def _rings(geometry: Mapping[str, Any]) -> list[list[tuple[float, float]]]:
+def _polygons(geometry: Mapping[str, Any]) -> list[list[list[tuple[float, float]]]]:
     kind = geometry["type"]
     if kind not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"a geometry of type {kind}")
-    polygons = [geometry["coordinates"]] if kind == "Polygon" else geometry["coordinates"]
-    rings = [[(float(x), float(y)) for x, y, *_ in ring] for polygon in polygons for ring in polygon]
-    if any(not (-180 <= x <= 180 and -90 <= y <= 90) for ring in rings for x, y in ring):
+    found = [geometry["coordinates"]] if kind == "Polygon" else geometry["coordinates"]
+    polygons = [[[(float(x), float(y)) for x, y, *_ in ring] for ring in polygon] for polygon in found]
+    points = [point for polygon in polygons for ring in polygon for point in ring]
+    if not points or any(not (-180 <= x <= 180 and -90 <= y <= 90) for x, y in points):
         raise ValueError("coordinates that are no degrees")
-    return rings
+    return polygons

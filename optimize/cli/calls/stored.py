@@ -1,4 +1,4 @@
-"""Calls of ``optimize show | verify | compare | workbook | runs | reproduce | audit | gc``: stored runs."""
+"""Calls of ``optimize show | verify | compare | workbook | report | export | runs | reproduce | audit | gc``: stored runs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ def add_parsers(commands: Commands) -> None:
     _add_verify(commands)
     _add_compare(commands)
     _add_workbook(commands)
+    _add_report(commands)
+    _add_export(commands)
     _add_runs(commands)
     _add_reproduce(commands)
     _add_audit(commands)
@@ -64,6 +66,40 @@ def _add_workbook(commands: Commands) -> None:
     command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="one run, or several to compare")
     command.add_argument("--out", type=Path, required=True, metavar="PLAN.xlsx")
     add_language_argument(command, "of headings and texts")
+
+
+def _add_report(commands: Commands) -> None:
+    command = commands.add_parser(
+        "report",
+        help="stored runs as one HTML file: the answer, maps, money, clauses, proof, data; prints to PDF",
+    )
+    command.set_defaults(run=Deferred("optimize.cli.report", "run_report"))
+    command.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="one run, or up to six to compare")
+    command.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE.html", help="(report.html)"
+    )
+    command.add_argument(
+        "--lang",
+        choices=("zh", "en", "both"),
+        default="both",
+        help="of the report; both: switched in the page (both)",
+    )
+    command.add_argument(
+        "--with", dest="studies", type=Path, action="append", default=[], metavar="FILE.json",
+        help="what `front`, `explain` or `stress` printed with --json, to be told in the report; may be repeated",
+    )  # fmt: skip
+    _add_instance(command)
+
+
+def _add_export(commands: Commands) -> None:
+    command = commands.add_parser("export", help="a stored run for maps: GeoJSON and GeoPackage (QGIS)")
+    command.set_defaults(run=Deferred("optimize.cli.report", "run_export"))
+    command.add_argument("run_folder", type=Path, metavar="RUN")
+    command.add_argument("--geojson", type=Path, metavar="FILE", help="one file with all layers")
+    command.add_argument(
+        "--gpkg", type=Path, metavar="FILE", help="GeoPackage, a layer for each kind of works"
+    )
+    _add_instance(command)
 
 
 def _add_runs(commands: Commands) -> None:
