@@ -10,8 +10,8 @@ from markupsafe import Markup
 from optimize.i18n.words import Words
 from optimize.publish.svg import Drawing, ticks
 
-_WIDTH, _HEIGHT = 640.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 626.0, 34.0, 224.0
+_WIDTH, _HEIGHT = 480.0, 280.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92.0, 466.0, 34.0, 240.0
 # First plans are often far off; the picture begins where they come near, so that the end can be seen.
 _NEAR = 0.5
 
@@ -50,10 +50,10 @@ def gap_chart(lines: Sequence[Mapping[str, Any]], words: Words) -> Markup | None
 
     for value in [low + (high - low) * k / 4 for k in range(5)]:
         drawing.line(_LEFT, y(value), _RIGHT, y(value), "axis")
-        drawing.text(_LEFT - 8, y(value) + 4, words.amount(value, unit), "small soft", "end")
-    for second in ticks(end, 5):
+        drawing.text(_LEFT - 8, y(value) + 4, words.amount(value, unit), "soft", "end")
+    for second in ticks(end, 4):
         if second <= end:
-            drawing.text(x(second), _BOTTOM + 18, words.duration(second), "small soft", "middle")
+            drawing.text(x(second), _BOTTOM + 18, words.duration(second), "soft", "middle")
     drawing.line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "base")
     for points, classes, mark, fill in (
         (bounds, "curve s4 d2", "down", "f4"),
