@@ -104,9 +104,9 @@ def _year_panel(
     if not math.isnan(limit):
         sums = words.text("{spent} of {limit}", spent=words.money(value), limit=words.money(limit))
     drawing = Drawing(
-        340, 248, words.text("{name} by year, {unit}", name=_capital(name), unit=unit_name), sums
+        340, 248, words.text("{name} by year, {unit}", name=capital(name), unit=unit_name), sums
     )
-    drawing.text(0, 14, _capital(name), "strong")
+    drawing.text(0, 14, capital(name), "strong")
     drawing.text(0, 31, sums + (words.text(" · own scale") if most < largest else ""), "small soft")
     left, top, bottom, right = 8.0, 62.0, 200.0, 340.0
     scale = (bottom - top) / max(most, 1.0)
@@ -290,5 +290,6 @@ def proof_interval(summary: Mapping[str, Any], words: Words) -> Markup | None:
     return drawing.markup()
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """A heading from words that stand inside sentences."""
     return text[:1].upper() + text[1:]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from optimize.i18n.words import Words
 from optimize.programme import Goal
+from optimize.publish.charts import capital
 from optimize.publish.svg import Drawing, shortened, text_width, ticks
 
 
@@ -52,8 +53,8 @@ def front_chart(front: Mapping[str, Any], goals: Mapping[str, Goal], words: Word
         drawing.line(x(value), bottom, x(value), bottom + 4, "base")
         drawing.text(x(value), bottom + 18, words.amount(value, second.unit), "small soft", "middle")
     drawing.line(left, bottom, right, bottom, "base")
-    drawing.text(0, 18, _capital(names[0]), "strong")
-    drawing.text(right, bottom + 38, f"{_capital(names[1])} →", "strong", "end")
+    drawing.text(0, 18, capital(names[0]), "strong")
+    drawing.text(right, bottom + 38, f"{capital(names[1])} →", "strong", "end")
     drawing.add(
         "path", "curve s1", d="M" + "L".join(f"{x(a):.1f},{y(b):.1f}" for a, b in zip(xs, ys, strict=True))
     )
@@ -125,7 +126,7 @@ def scenario_chart(plans: Sequence[Proven], unit: str, goal: str, words: Words) 
     def x(value: float) -> float:
         return label + (right - label) * (value - low) / (high - low)
 
-    drawing.text(0, 14, _capital(goal), "strong")
+    drawing.text(0, 14, capital(goal), "strong")
     bottom = top + pitch * len(plans)
     for value in (v for v in ticks(high, 3, low) if low <= v <= high):
         drawing.line(x(value), top, x(value), bottom, "axis")
@@ -178,7 +179,7 @@ def stress_chart(stress: Mapping[str, Any], words: Words) -> Markup:
         def x(value: float, low: float = low, high: float = high) -> float:
             return left + (right - left) * (value - low) / (high - low)
 
-        drawing.text(0, y - 14, _capital(words.either(row["zh"], row["en"])), "key strong")
+        drawing.text(0, y - 14, capital(words.either(row["zh"], row["en"])), "key strong")
         drawing.text(
             right,
             y - 14,
@@ -222,7 +223,3 @@ def _span(values: Sequence[float], from_zero: float = 0.0) -> tuple[float, float
         return 0.0, high * 1.06
     room = 0.08 * (high - low) or 0.05 * max(abs(high), 1.0)
     return low - room, high + room
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optimize.clauses import CLAUSES
 from optimize.i18n.vocabulary import FIGURES
 from optimize.i18n.words import MISSING, Words
-from optimize.publish.chapters import Picture
+from optimize.publish.charts import capital
 from optimize.publish.charts_studies import Proven, scenario_chart
 from optimize.publish.facts import PlanFacts, RunFacts
+from optimize.publish.plan_sections import Picture, revises
 from optimize.publish.projects import project_rows
 from optimize.registry import PROGRAMMES
 from optimize.studies.compare import NO_DISTRICT, REST, Comparison, compare_runs
@@ -34,10 +36,11 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class CompareTable:
-    """Rows below a caption."""
+    """Rows below a caption; ``is_detail``: shown when it is asked for."""
 
     caption: str
     rows: Sequence[CompareRow]
+    is_detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,14 @@ def compare_section(runs: Sequence[RunFacts], words: Words) -> ComparisonSection
     sides = in_common(read_sides([str(run.folder) for run in runs], PROGRAMMES))
     comparison = compare_runs(sides)
     goal = sides[0].main_goal
-    name = words.either(goal.zh, goal.en)
+    name = capital(words.either(goal.zh, goal.en))
     heads = labels_of(runs, words)
     proven = [
         Proven(f"{letter} · {head}", float(side.objective), side.bound)
         for letter, head, side in zip(comparison.labels, heads, sides, strict=True)
     ]
     tables = [
-        _figures(comparison, words),
+        _figures(comparison, any(revises(part) for run in runs for part in run.parts), words),
         _clauses(comparison, words),
         *(_money(comparison, by, caption, runs, words) for by, caption in (
             ("year", words.text("Money by year")), ("source", words.text("Money by source")), ("district", words.text("Money by district")),
@@ -144,7 +147,7 @@ def _verdicts(plans: Sequence[Proven], unit: str, maximise: bool, words: Words) 
     return told
 
 
-def _figures(comparison: Comparison, words: Words) -> CompareTable:
+def _figures(comparison: Comparison, with_changes: bool, words: Words) -> CompareTable:
     rows = [
         _row(
             words.figure_name(row["figure"]),
@@ -154,7 +157,9 @@ def _figures(comparison: Comparison, words: Words) -> CompareTable:
             words,
         )
         for row in plain_records(comparison.figures)
-        if row["figure"].rpartition(".")[2] in FIGURES and any(row[label] for label in comparison.labels)
+        if row["figure"].rpartition(".")[2] in FIGURES
+        and (with_changes or row["figure"].rpartition(".")[2] != "changes")
+        and any(row[label] for label in comparison.labels)
     ]
     return CompareTable(words.text("Figures"), rows)
 
@@ -163,7 +168,9 @@ def _clauses(comparison: Comparison, words: Words) -> CompareTable:
     rows = []
     for row in plain_records(comparison.clauses):
         unit = "" if row["unit"] == "count" else row["unit"]
-        line = _row(f"{row['clause']} {row['where']}".strip(), row, comparison.labels, unit, words)
+        clause = CLAUSES[row["clause"]]
+        title = words.text("{id} ({title})", id=clause.id, title=words.either(clause.zh, clause.en))
+        line = _row(f"{title} {row['where']}".strip(), row, comparison.labels, unit, words)
         cells = [
             f"✘ {cell}" if row[f"met_{label}"] is False else cell
             for cell, label in zip(line.cells, comparison.labels, strict=True)
@@ -191,7 +198,7 @@ def _money(
         else:
             name = part.district_name(name, words)
         rows.append(_row(name, row, comparison.labels, "CNY", words, is_sum=row["by"] == "total"))
-    return CompareTable(caption, rows)
+    return CompareTable(caption, rows, is_detail=by != "year")
 
 
 def _row(
@@ -210,6 +217,9 @@ def _difference(value: float, base: float, unit: str, words: Words) -> str:
         return MISSING
     if abs(change) <= _NOTHING * max(1.0, abs(value), abs(base)):
         return "0"
+    if unit == "share":
+        sign = "+" if change > 0 else "−"
+        return sign + words.text("{n} percentage points", n=words.number(100 * abs(change)))
     return words.amount(change, unit, signed=True)
 
 
