@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from optimize.checking import CheckReport
 from optimize.datacenter.checker import check
 from optimize.datacenter.example import example
-from optimize.datacenter.instance import Instance, load
+from optimize.datacenter.instance import Instance, load, rows_of
 from optimize.datacenter.recount import Recount
 from optimize.datacenter.schema import SCHEMA
 from optimize.datacenter.solution import Solution
@@ -169,22 +169,30 @@ def every_project(instance: Instance, centre: str) -> list[dict[str, Any] | None
     return options
 
 
-def brute_force(instance: Instance, goal: str) -> float:
-    """Best value of ``goal`` over every plan the checker passes."""
+def brute_force(instance: Instance, *goals: str) -> list[float]:
+    """Best value of each goal over every plan the checker passes."""
     recount = Recount(instance)
     admissible = [
         [o for o in every_project(instance, c) if o is None or not recount.project(_full(o)).faults]
         for c in instance.centres["centre"]
     ]
-    values = []
+    known: dict[int, tuple[pd.DataFrame, list[Any]]] = {}
+
+    def rows_once(frame: pd.DataFrame) -> Iterator[Any]:
+        if id(frame) not in known:  # the frame is kept, so that no other gets its id
+            known[id(frame)] = frame, list(rows_of(frame))
+        return iter(known[id(frame)][1])
+
+    figures = []
     with pytest.MonkeyPatch.context() as patch:  # the tables are looked up once
         patch.setattr("optimize.datacenter.checker.Recount", lambda instance: recount)
+        patch.setattr("optimize.datacenter.checker.rows_of", rows_once)
         for choice in product(*admissible):
             plan = plan_of(instance, [o for o in choice if o is not None], recount)
             report: CheckReport = check(instance, plan)
             if report.passed:
-                values.append(report.figures[goal])
-    return min(values) if goal == "cost" else max(values)
+                figures.append(report.figures)
+    return [(min if goal == "cost" else max)(found[goal] for found in figures) for goal in goals]
 
 
 def _full(row: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -36,11 +37,12 @@ def best(instance: Instance, goal: str = "npv") -> float:
     return report.figures[goal]
 
 
-@pytest.mark.parametrize(("seed", "goal"), [(1, "npv"), (2, "npv"), (3, "cost"), (4, "energy")])
-def test_brute_force_agrees(seed: int, goal: str) -> None:
+@pytest.mark.parametrize("seed", [2, 4])
+def test_brute_force_agrees(seed: int) -> None:
     instance = tiny(seed)
-    expected = brute_force(instance, goal)
-    for solve in (solve_formulation, solve_fast):
+    goals = ("npv", "cost", "energy", "co2")
+    optima = zip(goals, brute_force(instance, *goals), strict=True)
+    for (goal, expected), solve in product(optima, (solve_formulation, solve_fast)):
         result = solve(instance, replace(EXACT, goal=(goal,)))
         assert result.objective == pytest.approx(expected, rel=1e-6)
         assert result.bound == pytest.approx(expected, rel=1e-6)
