@@ -33,7 +33,7 @@ def run_check(call: argparse.Namespace) -> int:
         if call.marked is not None:
             from optimize.io.workbook_marks import write_marked_copy  # openpyxl is wanted here only
 
-            number = write_marked_copy(call.path, error.faults, call.marked)
+            number = write_marked_copy(call.path, error.faults, call.marked, call.lang)
             print(f"{call.marked}: a copy with {number} cells marked", file=sys.stderr)
         raise
     if call.json:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from optimize.units import alternative_names
 TOML = "instance.toml"
 _TRUE = frozenset({"true", "1", "yes", "是"})
 _FALSE = frozenset({"false", "0", "no", "否"})
+# 1,234,567.8: commas that part thousands; any other single comma is taken for a decimal point.
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _SUSPICIOUS_RATIO = 100.0
 # More faults of one column than this are counted, not listed.
 _LISTED_PER_COLUMN = 20
@@ -546,16 +549,17 @@ def expected_of(item: Column | Parameter) -> str:
 
 
 def _number_hint(cell: str) -> str:
-    cleaned = cell.replace(",", "").replace(" ", "").replace("，", "").rstrip("%")
-    for candidate in (cleaned, cleaned.replace("e", "e") if "," not in cell else ""):
-        try:
-            value = float(candidate)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            if cell.strip().endswith("%"):
-                value /= 100
-            return f"write {_short(value)}"
+    cleaned = cell.replace(" ", "").replace("，", ",").rstrip("%")
+    if not _THOUSANDS.fullmatch(cleaned) and cleaned.count(",") == 1:
+        cleaned = cleaned.replace(",", ".")  # a decimal comma
+    try:
+        value = float(cleaned.replace(",", ""))
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        if cell.strip().endswith("%"):
+            value /= 100
+        return f"write {_short(value).replace(' ', '')}"  # as it can be typed
     return "write a plain number, the unit stands in the column name"
 
 

@@ -13,6 +13,9 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from optimize.errors import Fault, UsageError
+from optimize.i18n.catalogue import N_, Language
+from optimize.i18n.faults import fault_text
+from optimize.i18n.words import Words
 from optimize.io.workbook_safety import refuse_unsafe_workbook
 from optimize.io.workbook_writer import safe_text
 
@@ -20,10 +23,11 @@ from optimize.io.workbook_writer import safe_text
 _FAULT = PatternFill("solid", fgColor="F4B183")
 _LIST_TITLE = "# faults"
 _AUTHOR = "optimize"
+_HEADINGS = (N_("Cell"), N_("Column"), N_("Expected"), N_("Found"), N_("How to mend it"))
 _WIDTHS = (34, 24, 44, 40, 60)
 
 
-def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
+def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path, language: Language) -> int:
     """Write the copy and return how many cells it marks; faults without a cell are in its list, too.
 
     A sheet ``# faults`` at the beginning lists all of them with links; the reader leaves it alone, so that the
@@ -38,6 +42,7 @@ def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
     if out.exists():
         raise UsageError(f"{out} exists already; choose another name")
     refuse_unsafe_workbook(path)
+    words = Words(language)
     try:
         book = openpyxl.load_workbook(path)
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
@@ -50,7 +55,7 @@ def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
     for fault in faults:
         title, _, cell = fault.cell.rpartition("!")
         if title in book.sheetnames:
-            texts.setdefault((title, cell), []).append(_told(fault))
+            texts.setdefault((title, cell), []).append(_told(fault, words))
     for (title, cell), told in texts.items():
         place = book[title][cell]
         if not hasattr(place, "comment") or type(place).__name__ == "MergedCell":
@@ -58,7 +63,7 @@ def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
         before = f"\n{place.comment.text}" if place.comment is not None else ""
         place.fill = _FAULT
         place.comment = Comment("\n".join(told) + before, _AUTHOR, width=360, height=140)
-    _write_list(book, faults)
+    _write_list(book, faults, words)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")
     try:
@@ -69,9 +74,12 @@ def write_marked_copy(path: Path, faults: Sequence[Fault], out: Path) -> int:
     return len(texts)
 
 
-def _told(fault: Fault) -> str:
-    told = f"✘ {fault.column}: expected {fault.expected}, found {fault.found}"
-    return f"{told} → {fault.mend}" if fault.mend else told
+def _told(fault: Fault, words: Words) -> str:
+    expected, found, mend = (fault_text(text, words) for text in (fault.expected, fault.found, fault.mend))
+    told = words.text(
+        "{column}: expected {expected}, found {found}", column=fault.column, expected=expected, found=found
+    )
+    return f"✘ {told} → {mend}" if mend else f"✘ {told}"
 
 
 def _take_marks_away(sheet: Worksheet) -> None:
@@ -83,13 +91,13 @@ def _take_marks_away(sheet: Worksheet) -> None:
                 cell.fill = PatternFill()
 
 
-def _write_list(book: openpyxl.Workbook, faults: Sequence[Fault]) -> None:
+def _write_list(book: openpyxl.Workbook, faults: Sequence[Fault], words: Words) -> None:
     sheet = book.create_sheet(_LIST_TITLE, 0)
-    for place, heading in enumerate(("cell", "column", "expected", "found", "how to mend it"), start=1):
-        sheet.cell(1, place, heading).font = Font(bold=True)
+    for place, heading in enumerate(_HEADINGS, start=1):
+        sheet.cell(1, place, words.text(heading)).font = Font(bold=True)
         sheet.column_dimensions[sheet.cell(1, place).column_letter].width = _WIDTHS[place - 1]
     for row, fault in enumerate(faults, start=2):
-        for place, text in enumerate(_columns(fault), start=1):
+        for place, text in enumerate(_columns(fault, words), start=1):
             cell = sheet.cell(row, place)
             cell.value = safe_text(text)
             cell.data_type = "s"  # never a formula
@@ -102,9 +110,8 @@ def _write_list(book: openpyxl.Workbook, faults: Sequence[Fault]) -> None:
     book.active = 0
 
 
-def _columns(fault: Fault) -> Iterator[str]:
+def _columns(fault: Fault, words: Words) -> Iterator[str]:
     yield fault.cell or fault.table
     yield fault.column
-    yield fault.expected
-    yield fault.found
-    yield fault.mend
+    for text in (fault.expected, fault.found, fault.mend):
+        yield fault_text(text, words)

@@ -43,6 +43,7 @@ def test_a_good_folder_is_read_with_types_defaults_and_targets(folder: Path, pro
 CASES: dict[str, tuple[str, str, str, tuple[str, int | None, str], str]] = {
     # name: (file, old, new, (table, line, column) of the fault, words in it)
     "number with thousands comma": (SITES, "1003", '"1,003"', (SITES, 5, "roof_m2"), "1003"),
+    "number with decimal comma": (SITES, "1003", '"1,2e4"', (SITES, 5, "roof_m2"), "write 12000"),
     "text for a number": (SITES, "1003", "large", (SITES, 5, "roof_m2"), '"large"'),
     "number out of range": (SITES, "1003", "3", (SITES, 5, "roof_m2"), "10…200 000"),
     "negative load": (SITES, "1003,100", "1003,-100", (SITES, 5, "load_kw"), "-100"),

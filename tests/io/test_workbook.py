@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
 import subprocess
 import zipfile
@@ -20,6 +21,8 @@ from optimize.city.example import example_city
 from optimize.city.reading import read_city
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.i18n.catalogue import LANGUAGES, chinese
+from optimize.i18n.faults import FIXED, fault_text
+from optimize.i18n.words import Words
 from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.place import place_of
 from optimize.io.workbook import open_workbook, unpack_workbook, workbook_to_folder
@@ -288,7 +291,7 @@ def test_a_marked_copy_shows_the_faults_and_can_be_mended(
 ) -> None:
     path = edited(_spoil)
     faults = faults_of(path, programme)
-    number = write_marked_copy(path, faults, tmp_path / "marked.xlsx")
+    number = write_marked_copy(path, faults, tmp_path / "marked.xlsx", "zh")
     opened = openpyxl.load_workbook(tmp_path / "marked.xlsx")
     assert number == 10
     for fault in faults:
@@ -296,17 +299,37 @@ def test_a_marked_copy_shows_the_faults_and_can_be_mended(
             title, _, cell = fault.cell.rpartition("!")
             assert opened[title][cell].fill.fgColor.rgb.endswith("F4B183")
             assert opened[title][cell].comment.text.startswith("✘")
+            assert "应为" in opened[title][cell].comment.text
     listed = opened["# faults"]
     assert listed.max_row == len(faults) + 1 and listed["D4"].data_type == "s"
     with pytest.raises(UsageError, match="exists already"):
-        write_marked_copy(path, faults, tmp_path / "marked.xlsx")
+        write_marked_copy(path, faults, tmp_path / "marked.xlsx", "zh")
     _mend(opened)
     opened.save(tmp_path / "mended.xlsx")
     assert_same_data(read(folder, programme), read(tmp_path / "mended.xlsx", programme))
-    write_marked_copy(tmp_path / "mended.xlsx", [], tmp_path / "clean.xlsx")
+    write_marked_copy(tmp_path / "mended.xlsx", [], tmp_path / "clean.xlsx", "en")
     clean = openpyxl.load_workbook(tmp_path / "clean.xlsx")
     assert clean[SITES]["D3"].comment is None and clean[SITES]["D3"].fill.fill_type is None
     assert clean[SITES]["F1"].comment.text.startswith("floors")  # the heading's own explanation stays
+
+
+def test_what_validation_finds_is_told_in_chinese(edited: Any, programme: Programme) -> None:
+    """Nothing of a reader's common faults is left in English but names, codes and units."""
+    words = Words("zh")
+    left = [
+        told
+        for fault in faults_of(edited(_spoil), programme)
+        for english in (fault.expected, fault.found, fault.mend)
+        if english
+        and not re.search("[一-鿿]", told := fault_text(english, words))
+        and re.search("[a-z]{3,} ", told)
+    ]
+    assert not left
+    assert fault_text("one of school, hospital", words) == "下列之一：school, hospital"
+    assert fault_text("kg/m2 in 0…50 000", words) == "kg/m2，范围 0–50 000"
+    assert fault_text("a whole number (a) in 2000…2100", words) == "整数（a），范围 2000–2100"
+    assert fault_text("a plan that fits", words) == "a plan that fits"
+    assert all(fault_text(text, words) != text for text in FIXED)
 
 
 def _mend(opened: openpyxl.Workbook) -> None:

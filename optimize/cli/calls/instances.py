@@ -23,6 +23,7 @@ def add_parsers(commands: Commands) -> None:
         metavar="COPY.xlsx",
         help="of a workbook with faults, also write a copy with the cells at fault coloured and commented",
     )
+    add_language_argument(command, "of the marked copy's comments")
 
     command = commands.add_parser("template", help="write a commented, solvable example")
     command.set_defaults(run=Deferred(_WORK, "run_template"))
