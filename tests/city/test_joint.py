@@ -8,10 +8,10 @@ import itertools
 import numpy as np
 import pytest
 
-from optimize.city import decomposition
+from optimize.city import search as joint_search
 from optimize.city.arrays import join_parts
 from optimize.city.checker import moved_demands
-from optimize.city.decomposition import Search
+from optimize.city.decomposition import Steps
 from optimize.city.instance import DATACENTER, PV_SITING, WATER, City, derive_city, with_share
 from optimize.city.network import needed_share, scaled_share
 from optimize.city.parts import choice_parts, with_exact_water
@@ -56,7 +56,7 @@ def test_splits_reach_the_optimum_of_the_whole(seed: int) -> None:
         city = budgets_drawn(base, 100 * seed + draw)
         whole = join_parts(city, parts, ("npv",))
         best = solve_goals(whole.milp, [whole.objectives["npv"]], EXACT)
-        search = Search(city, parts, EXACT, Watch(EXACT, maximise=True))
+        search = Steps(city, parts, EXACT, Watch(EXACT, maximise=True))
         silos = search.run()
         assert best.objective is not None and search.watch.bound is not None
         size = abs(best.objective)
@@ -92,7 +92,7 @@ def test_a_large_city_has_a_plan_soon_and_improves_it_across_programmes(
     monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
     """The way of large cities on a small one, whose optimum is known."""
-    monkeypatch.setattr(decomposition, "_LARGE", 0)
+    monkeypatch.setattr(joint_search, "_LARGE", 0)
     base = drawn_city(2)
     base = base if linked else without_links(base)
     city = dataclasses.replace(
@@ -102,7 +102,7 @@ def test_a_large_city_has_a_plan_soon_and_improves_it_across_programmes(
     parts = choice_parts(city, ("npv",))
     whole = join_parts(city, parts, ("npv",))
     best = solve_goals(whole.milp, [whole.objectives["npv"]], EXACT)
-    search = Search(city, parts, EXACT, Watch(EXACT, maximise=True))
+    search = Steps(city, parts, EXACT, Watch(EXACT, maximise=True))
     silos = search.run()
     assert best.objective is not None and search.watch.bound is not None and search.is_large
     assert search.value == pytest.approx(best.objective, rel=CLOSE)
