@@ -17,6 +17,7 @@ import pandas as pd
 from optimize.city.stored import is_city_run
 from optimize.errors import InputFaults
 from optimize.monthly.differences import GROUPS, Difference, Inputs, find_differences, write_without
+from optimize.monthly.in_force import PROJECT, TABLE
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
 from optimize.revision import FROZEN_STATES
@@ -292,7 +293,7 @@ def _change(
     a: Mapping[str, object] | None,
     b: Mapping[str, object] | None,
     effects: Sequence[str],
-    forced: Callable[[str, Mapping[str, object] | None], bool],
+    forced: Callable[[tuple[str, str], Mapping[str, object] | None], bool],
 ) -> ProjectChange:
     told = b if b is not None else a
     assert told is not None
@@ -309,7 +310,7 @@ def _change(
         capex_before_cny=_number(a, "capex_cny"),
         capex_after_cny=_number(b, "capex_cny"),
         effects={name: _number(b, name) - _number(a, name) for name in effects},
-        forced=forced(place[1], b),
+        forced=forced(place, b),
     )
 
 
@@ -321,34 +322,48 @@ def _money(value: float) -> float:
     return 0.0 if np.isnan(value) else value
 
 
-def _forced(programme: str, inputs: Inputs | None) -> Callable[[str, Mapping[str, object] | None], bool]:
-    """Whether a project that is now as in its row (None: not in the plan) had no choice."""
+def _forced(
+    programme: str, inputs: Inputs | None
+) -> Callable[[tuple[str, str], Mapping[str, object] | None], bool]:
+    """Whether a project (table, id) that is now as in its row (None: not in the plan) had no choice."""
     if inputs is None:
-        return lambda project, row: False
+        return lambda place, row: False
     known, data = next(p for p in PROGRAMMES if p.name == programme), inputs.data[programme]
     there = {str(name) for table, key in known.lockable for name in data.tables[table][key]}
     locks = data.tables["locks"]
     out = set(locks.loc[locks["kind"] == "force_out", "id"])
-    year, frozen = _in_force(data.tables.get("plan_in_force"), known.project_tables[0].id)
+    listed = {table.name: table for table in known.project_tables}
+    year, frozen = _in_force(data.tables["plan_in_force"], known)
+    told_apart = bool(data.parameters.get("water.phased", True))
 
-    def had_none(project: str, row: Mapping[str, object] | None) -> bool:
+    def had_none(place: tuple[str, str], row: Mapping[str, object] | None) -> bool:
         if row is None:
-            return project in out or project not in there
-        if project in frozen:
+            name = listed[place[0]].lock_name(place[1])
+            whole = name.rpartition(":")[0]
+            return bool({name, whole} & out) or not {name, whole} & there
+        if place in frozen:
             return True
         # what the ledger has put off is in force in its later year
-        return project in year and int(str(row["year"])) == year[project]
+        return told_apart and place in year and int(str(row["year"])) == year[place]
 
     return had_none
 
 
-def _in_force(rows: pd.DataFrame | None, id_columns: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+def _in_force(
+    rows: pd.DataFrame, programme: Programme
+) -> tuple[dict[tuple[str, str], int], set[tuple[str, str]]]:
     """Year of each project of the plan in force as the ledger has it, and those that are contracted."""
-    if rows is None or rows.empty or any(name not in rows for name in (*id_columns, "year")):
+    if rows.empty:
         return {}, set()
-    names = [":".join(map(str, row)) for row in rows[list(id_columns)].itertuples(index=False)]
-    years = {name: int(year) for name, year in zip(names, rows["year"], strict=True)}
-    return years, {n for n, state in zip(names, rows["state"], strict=True) if state in FROZEN_STATES}
+    if PROJECT in rows:  # projects of several tables
+        places = list(zip(rows[TABLE], rows[PROJECT], strict=True))
+    else:
+        (table,) = programme.project_tables
+        ids = rows[list(table.id)].itertuples(index=False)
+        places = [(table.name, ":".join(map(str, row))) for row in ids]
+    years = {place: int(year) for place, year in zip(places, rows["year"], strict=True)}
+    states = zip(places, rows["state"], strict=True)
+    return years, {place for place, state in states if state in FROZEN_STATES}
 
 
 # --- why --------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from optimize.i18n.catalogue import LANGUAGES, NAMES, TAGS, Language
 from optimize.monthly.change_report import (
     Report,
     change_json,
@@ -19,8 +21,9 @@ from optimize.monthly.change_report import (
     reason,
     title_of,
 )
-from optimize.monthly.change_words import LANGUAGES, WORDS, Language, figure
+from optimize.monthly.change_words import figure, words_of
 from optimize.monthly.stability import Stability
+from optimize.publish.document import look
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -50,9 +53,12 @@ def change_page(report: Report, language: Language) -> str:
     )  # fmt: skip
     other = next(known for known in LANGUAGES if known != language)
     return environment.get_template("change.html").render(
-        words=WORDS[language],
+        words=words_of(language),
         language=language,
         other=other,
+        other_name=NAMES[other],
+        language_tag=TAGS[language],
+        look=Markup(look()),
         change=report.change,
         stability=report.stability,
         headline=headline(report.change, language),

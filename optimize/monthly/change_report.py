@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optimize.i18n.catalogue import Language
 from optimize.monthly.attribution import ChangeExplained, GroupEffect, ProjectChange
-from optimize.monthly.change_words import WORDS, Language, figure
+from optimize.monthly.change_words import figure, words_of
 from optimize.monthly.stability import Stability
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
@@ -63,12 +64,14 @@ def headline(change: ChangeExplained, language: Language) -> str:
     name = change.goal if goal is None else (goal.zh if language == "zh" else goal.en)
     gain = figure(change.objective - change.objective_before, change.goal_unit, language, signed=True)
     now, was = (figure(v, change.goal_unit, language) for v in (change.objective, change.objective_before))
-    return f"{change.period_before} → {change.period} · {name} {now} ({WORDS[language]['was']} {was}, {gain})"
+    return (
+        f"{change.period_before} → {change.period} · {name} {now} ({words_of(language)['was']} {was}, {gain})"
+    )
 
 
 def counted(change: ChangeExplained, language: Language) -> str:
     """How many projects changed, by kind."""
-    words = WORDS[language]
+    words = words_of(language)
     if not change.projects:
         return words["nothing"]
     kinds = [f"{change.count(kind)} {words[kind]}" for kind in KINDS if change.count(kind)]
@@ -79,7 +82,7 @@ def counted(change: ChangeExplained, language: Language) -> str:
 
 def change_lines(report: Report, language: Language) -> list[str]:
     """The report for a terminal."""
-    change, words = report.change, WORDS[language]
+    change, words = report.change, words_of(language)
     lines = [headline(change, language), f"  {counted(change, language)}"]
     if change.groups:
         lines += [f"  {words['why']}", *(f"    {line}" for line in _group_lines(change, language))]
@@ -97,7 +100,7 @@ def change_lines(report: Report, language: Language) -> list[str]:
 
 
 def _group_lines(change: ChangeExplained, language: Language) -> list[str]:
-    words = WORDS[language]
+    words = words_of(language)
     lines = []
     for group in change.groups:
         told = [f"{words[group.group]}: {group.num_differences} {words['differences']}"]
@@ -112,11 +115,11 @@ def group_effect(group: GroupEffect, unit: str, language: Language) -> str:
     """What the group did to the goal, or why that is not known."""
     if group.effect is not None:
         return figure(group.effect, unit, language, signed=True)
-    return WORDS[language].get(group.remark, group.remark)
+    return words_of(language).get(group.remark, group.remark)
 
 
 def project_line(project: ProjectChange, language: Language) -> str:
-    words = WORDS[language]
+    words = words_of(language)
     name = title_of(project, language)
     place = f" ({project.district})" if project.district else ""
     how = " → ".join(part for part in (project.before, project.after) if part)
@@ -141,7 +144,7 @@ def title_of(project: ProjectChange, language: Language) -> str:
 
 def reason(project: ProjectChange, language: Language) -> str:
     """Why it changed, in words."""
-    words = WORDS[language]
+    words = words_of(language)
     if project.forced:
         return words["forced"]
     if not project.causes:
@@ -150,7 +153,7 @@ def reason(project: ProjectChange, language: Language) -> str:
 
 
 def stability_lines(stability: Stability, language: Language) -> list[str]:
-    words, unit = WORDS[language], stability.unit
+    words, unit = words_of(language), stability.unit
     lines = []
     if stability.max_changes is not None:
         lines.append(f"{words['most']}: {stability.max_changes}")

@@ -13,6 +13,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
+from optimize.i18n.catalogue import Language
 from optimize.monthly.change_report import (
     Report,
     counted,
@@ -24,7 +25,7 @@ from optimize.monthly.change_report import (
     stability_lines,
     title_of,
 )
-from optimize.monthly.change_words import WORDS, Language
+from optimize.monthly.change_words import words_of
 
 _HEAD = PatternFill("solid", fgColor="DDEBF7")
 _MOST_WIDE = 60
@@ -33,7 +34,7 @@ _LONGEST = 32_000
 
 def write_workbook(report: Report, language: Language, path: Path) -> None:
     """Write the workbook; every cell is a value, none a formula."""
-    words, change = WORDS[language], report.change
+    words, change = words_of(language), report.change
     book = openpyxl.Workbook()
     summary = book.active
     assert isinstance(summary, Worksheet)

@@ -214,6 +214,11 @@ class _Work:
         if not points or not counted or left <= 0 or not isinstance(subject, ProgrammeSubject):
             return ()
         options = dataclasses.replace(found.options, time_limit_s=left, warm_start=None)
+        if subject.data.parameters.get("water.phased", False):
+            self._question.slices.log.tell(
+                "no curve", f"{subject.name}: built in phases, no curve of changes"
+            )
+            return ()
         return trace_changes(subject.programme, subject.data, options.goal[-1], points, options)
 
     def _free_subjects(self) -> dict[str, Subject]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +16,12 @@ from optimize.schema import Table
 
 _YEAR = "year"
 _STATE, _ACTUAL, _OWED = "state", "actual_capex_cny", "cancellation_cost_cny"
-# Column of a plan in force that holds projects of several tables.
-_TABLE = "table"
+# Columns of a plan in force that holds projects of several tables: where a project is listed, its id there, and
+# the one thing besides year and payer that is decided of it (its own column in that table).
+TABLE, PROJECT, CHOICE = "table", "project", "choice"
+_DECIDED_BESIDES = (_YEAR, "mix")
+# What earlier versions listed among other works of reclaimed water, though nothing of it is built.
+_LABEL = "pilot"
 
 Projects: TypeAlias = dict[Key, Mapping[str, str]]
 """The cells of each project of a plan."""
@@ -32,6 +36,8 @@ def projects_of(run: Path, programme: Programme) -> Projects:
         names = [str(name) for name in cells.columns]
         for row in cells.itertuples(index=False, name=None):
             project = dict(zip(names, map(str, row), strict=True))
+            if project.get("kind") == _LABEL:
+                continue
             found[(programme.name, table.name, ":".join(project[name] for name in table.id))] = project
     return found
 
@@ -57,7 +63,8 @@ def in_force_rows(
         row = _row(declared, tables[key[1]], key, planned.get(key, {}), record)
         missing = [name for name in _needed(declared, tables[key[1]]) if not row.get(name)]
         if missing:
-            expected = f"{', '.join(missing)} of {key[2]}, which is {record.state} and in no plan"
+            told = _told(declared, tables[key[1]], missing)
+            expected = f"{told} of {key[2]}, which is {record.state} and in no plan"
             mend = "append an entry of the same state with --decision and --year"
             faults.append(Fault("ledger", "decision", expected, "nothing", mend))
         rows.append(row)
@@ -66,9 +73,22 @@ def in_force_rows(
 
 def _needed(declared: Table, table: ProjectTable) -> list[str]:
     """Columns without which a row says nothing."""
-    return [
-        c.name for c in declared.columns if c.required and (c.name in table.decision or c.name in table.id)
-    ]
+    named = {*table.decision, *table.id}
+    needed = [c.name for c in declared.columns if c.required and c.name in named]
+    return [*needed, CHOICE] if choice_column(declared, table) else needed
+
+
+def _told(declared: Table, table: ProjectTable, names: Iterable[str]) -> str:
+    """Columns by the names they have in the project's own table."""
+    own = choice_column(declared, table)
+    return ", ".join(own if name == CHOICE else name for name in names)
+
+
+def choice_column(declared: Table, table: ProjectTable) -> str:
+    """The column of ``table`` that the plan in force holds as `CHOICE`; "" where it holds none."""
+    if all(column.name != CHOICE for column in declared.columns):
+        return ""
+    return next((name for name in table.decision if name not in _DECIDED_BESIDES), "")
 
 
 def _row(
@@ -79,9 +99,14 @@ def _row(
     row: dict[str, Any] = {}
     for column in declared.columns:
         name = column.name
-        if name in ids:
+        if name == PROJECT:
+            row[name] = key[2]
+        elif name == CHOICE:
+            own = choice_column(declared, table)
+            row[name] = record.decision.get(own, project.get(own, ""))
+        elif name in ids:
             row[name] = ids[name]
-        elif name == _TABLE:
+        elif name == TABLE:
             row[name] = table.name
         elif name == _YEAR:
             row[name] = str(record.year or project.get(name, ""))

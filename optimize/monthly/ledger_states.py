@@ -40,7 +40,9 @@ _NEXT: Mapping[str, set[str]] = {
 _MAY_BE_DELAYED = set(LADDER) - {"accepted"}
 _YEAR = "year"
 # Columns of a plan in force that have a column of their own in the ledger.
-_TOLD_ELSEWHERE = (_YEAR, "state", "actual_capex_cny", "cancellation_cost_cny", "table")
+_TOLD_ELSEWHERE = (
+    _YEAR, "state", "actual_capex_cny", "cancellation_cost_cny", "table", "project", "choice",
+)  # fmt: skip
 
 Key: TypeAlias = tuple[str, str, str]
 """Programme, table of the plan and id of a project."""

@@ -129,28 +129,13 @@ class _Work:
         programme = part.programme
         own = self._standing.of(programme.name)
         planned: Projects = {} if run is None else projects_of(run, programme)
-        tables = {table.name for table in programme.schema.tables}
-        if PLAN_IN_FORCE in tables:
-            rows, faults = in_force_rows(programme, planned, own)
-            self.faults += faults
-            path = f"{programme.name}/{PLAN_IN_FORCE}"
-            self.changes.append(TableChange(path, drop=True))
-            if rows:
-                self.changes.append(TableChange(path, rows=rows))
-                self._stay_near(programme, rules)
-        else:
-            frozen = sorted(key[2] for key, record in own.items() if record.frozen)
-            for name in frozen:
-                self.fault(
-                    name, f"a programme whose plans can be revised, not {programme.name}", "a contract"
-                )
-            if planned:
-                self.words.append(
-                    (
-                        f"{programme.zh}尚不支持现行计划约束：本期重新规划",
-                        f"{programme.en} is planned anew: its plans cannot be held to the one in force yet",
-                    )
-                )
+        rows, faults = in_force_rows(programme, planned, own)
+        self.faults += faults
+        path = f"{programme.name}/{PLAN_IN_FORCE}"
+        self.changes.append(TableChange(path, drop=True))
+        if rows:
+            self.changes.append(TableChange(path, rows=rows))
+            self._stay_near(programme, rules)
         if run is not None:
             self._open_years(part, period, rules)
         self._lock(part)
@@ -187,8 +172,10 @@ class _Work:
         ids = {str(name) for table, key in programme.lockable for name in part.data.tables[table][key]}
         locks = part.data.tables[_LOCKS]
         path, rows = f"{programme.name}/{_LOCKS}", []
-        for (_, _, name), record in self._standing.of(programme.name).items():
-            if name not in ids:
+        listed = {table.name: table for table in programme.project_tables}
+        for (_, table_name, project), record in self._standing.of(programme.name).items():
+            name = listed[table_name].lock_name(project)
+            if not {name, name.rpartition(":")[0]} & ids:
                 continue  # withdrawn from the tables, or no candidate that a lock may name
             there = locks[(locks["id"] == name) & (locks["other"] == "")]
             kinds = set(there["kind"])

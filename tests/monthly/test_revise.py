@@ -22,6 +22,7 @@ from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.report.stored import run_tables
 from optimize.solve import Solved, solve
+from tests.water.conftest import make_town
 
 PV = find_programme("pv_siting")
 NAME = PV.name
@@ -239,6 +240,60 @@ def test_comments_of_the_settings_stay_and_a_form_that_cannot_be_edited_is_writt
     tree = tomllib.loads(written)
     assert tree["budgets"]["scale"] == 0.5
     assert tree["pv_siting"]["clauses"]["CITY-REVISE"]["required"] == 3.0
+
+
+def test_plans_of_reclaimed_water_are_in_force_as_well(tmp_path: Path) -> None:
+    """A pipe is contracted, a user given up, a treatment put off; everything else stays where it can."""
+    water = find_programme("water")
+    write_instance(tmp_path / "instance", [(water.schema, make_town().draft())])
+
+    def solved_in(folder: Path) -> Solved:
+        data = read_instance(folder, PROGRAMMES, ["water"]).programmes[0].data
+        solved = solve(water, data, SolveOptions(gap=1e-4, time_limit_s=20))
+        assert solved.check is not None and solved.check.passed, solved.check
+        return solved
+
+    tables = run_tables(water, solved_in(tmp_path / "instance"))
+    run = save_run(tmp_path / "results", "water", "0", tables, {"programme": "water"}, {})
+    pipe, user, plant = (tables[name].iloc[0] for name in ("pipes", "users", "plants"))
+    name, cost = f"{pipe['corridor']}:{pipe['quality']}", 1.1 * pipe["capex_cny"]
+    unplanned = f"{plant['plant']}:nothing"
+    entries = (
+        Entry("2023-01", "water", name, "contracted", table="pipes", actual_cost_cny=cost),
+        Entry("2023-01", "water", user["user"], "failed", table="users", note="moves away"),
+        Entry("2023-01", "water", f"{plant['plant']}:{plant['quality']}", "tendered", table="plants",
+              cancellation_cost_cny=1e9),
+    )  # fmt: skip
+
+    def revised(*more: Entry) -> Revision:
+        ledger = Ledger((*entries, *more), ("",) * (len(entries) + len(more)))
+        rules = RevisionRules(penalty_cny_per_change=1e7)
+        return revise(tmp_path / "instance", ledger, {"water": run}, "2023-02", rules)
+
+    write_revised(tmp_path / "instance", revised(), tmp_path / "in")
+    cells = pd.read_csv(tmp_path / "in" / "water" / "plan_in_force.csv", dtype=str, keep_default_na=False)
+    rows = {(row["table"], row["project"]): row for row in cells.to_dict("records")}
+    row = rows["pipes", name]
+    assert (row["choice"], row["state"], float(row["actual_capex_cny"])) == (
+        pipe["diameter"],
+        "contracted",
+        cost,
+    )
+    assert ("users", user["user"]) not in rows and not any(key[1].startswith("pilot") for key in rows)
+    again = solved_in(tmp_path / "in")
+    solution = again.result.solution
+    laid = solution.pipes.set_index(["corridor", "quality"]).loc[(pipe["corridor"], pipe["quality"])]
+    assert laid["diameter"] == pipe["diameter"] and user["user"] not in set(solution.connections["user"])
+    assert again.check is not None and again.check.figures["capex_cny"] >= cost
+    kept = run_tables(water, again)["plants"]
+    assert (kept["plant"] + ":" + kept["quality"]).eq(f"{plant['plant']}:{plant['quality']}").any()
+    given_up = Entry("2023-02", "water", f"{plant['plant']}:{plant['quality']}", "cancelled", table="plants")
+    locks = [change for change in revised(given_up).changes if change.table == "water/locks"]
+    assert [row["id"] for change in locks for row in change.rows][
+        -1
+    ] == f"{plant['plant']}:{plant['quality']}"
+    with pytest.raises(InputFaults, match=f"year, step of {unplanned}"):
+        revised(Entry("2023-02", "water", unplanned, "contracted", table="plants"))
 
 
 def test_plans_of_data_centres_are_in_force_as_well(tmp_path: Path) -> None:
