@@ -9,6 +9,9 @@ from typing import Literal
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
+# What each language calls itself, and its tag in a page.
+NAMES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
+TAGS: Mapping[Language, str] = {"zh": "zh-Hans", "en": "en"}
 
 HOME = Path(__file__).parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,15 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from optimize import __version__
-from optimize.i18n.catalogue import Language
+from optimize.i18n.catalogue import NAMES, TAGS, Language
 from optimize.i18n.words import Words
 from optimize.publish.chapters import Chapter, chapter_of
 from optimize.publish.comparison import ComparisonSection, compare_section
 from optimize.publish.facts import RunFacts
 from optimize.publish.study_files import Studies
-
-_TAGS: Mapping[Language, str] = {"zh": "zh-Hans", "en": "en"}
-_OWN_NAMES: Mapping[Language, str] = {"zh": "中文", "en": "English"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +32,11 @@ class Document:
 
     @property
     def language_tag(self) -> str:
-        return _TAGS[self.language]
+        return TAGS[self.language]
 
     @property
     def own_name(self) -> str:
-        return _OWN_NAMES[self.language]
+        return NAMES[self.language]
 
 
 def write_report(
@@ -116,7 +113,7 @@ def _document(runs: Sequence[RunFacts], words: Words, studies: Studies) -> Docum
         "_": words.text,
         "words": words,
         "language": words.language,
-        "language_tag": _TAGS[words.language],
+        "language_tag": TAGS[words.language],
         "version": __version__,
         "place": place,
         "years": years,
