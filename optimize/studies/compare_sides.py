@@ -84,8 +84,8 @@ class Side:
     def total(self, figure: str) -> float:
         """A figure of all programmes; of a joint plan with what missed targets of the city cost."""
         if self.city is not None:
-            return _number(self.city["figures"][figure])
-        return math.fsum(_number(part.summary["figures"][figure]) for part in self.parts)
+            return _number(self.city["figures"].get(figure))  # an earlier version may not have counted it
+        return math.fsum(_number(part.summary["figures"].get(figure)) for part in self.parts)
 
     def clauses(self) -> list[Mapping[str, Any]]:
         own = [clause for part in self.parts for clause in part.summary["clauses"]]
