@@ -37,11 +37,13 @@ COLUMNS: Mapping[str, ColumnWords] = {
     "approx_value": ColumnWords(N_("Worth to the plan, about"), "", "number"),
     "block_bound": ColumnWords(N_("Bound of the block"), "", "number"),
     "budget_cny": ColumnWords(N_("Budget"), "CNY", "money"),
+    "cancellation_cost_cny": ColumnWords(N_("Cancellation cost"), "CNY", "money"),
     "capacity_m3_per_d": ColumnWords(N_("Capacity"), "m3/d", "number"),
     "capex_cny": ColumnWords(N_("Investment"), "CNY", "money"),
     "cascade": ColumnWords(N_("Cascade"), "", "id"),
     "centre": ColumnWords(N_("Data centre"), "", "id"),
     "certified_gap": ColumnWords(N_("Gap proven by multipliers"), "", "share"),
+    "change": ColumnWords(N_("Kind of change"), "", "choice"),
     "chosen": ColumnWords(N_("In the plan"), "", "truth"),
     "clause": ColumnWords(N_("Clause"), "", "id"),
     "co2_avoided_t_per_year": ColumnWords(N_("CO₂ avoided"), "tCO2/a", "number"),
@@ -57,6 +59,7 @@ COLUMNS: Mapping[str, ColumnWords] = {
     "district": ColumnWords(N_("District"), "", "id"),
     "energy_saved_mwh_per_year": ColumnWords(N_("Electricity saved"), "MWh/a", "number"),
     "flow_m3_per_d": ColumnWords(N_("Flow"), "m3/d", "number"),
+    "forced": ColumnWords(N_("Without a choice"), "", "truth"),
     "from_node": ColumnWords(N_("From"), "", "id"),
     "generation_kwh_per_a": ColumnWords(N_("Generation, first year"), "kWh/a", "number"),
     "goal_unit": ColumnWords(N_("Unit of the goal")),
@@ -114,9 +117,19 @@ COLUMNS: Mapping[str, ColumnWords] = {
     "used_on_site_share": ColumnWords(N_("Used on site"), "", "share"),
     "user": ColumnWords(N_("User"), "", "id"),
     "water_m3_per_year": ColumnWords(N_("Additional water use"), "m3/a", "number"),
+    "weight": ColumnWords(N_("Counts as changes"), "", "number"),
     "where": ColumnWords(N_("Where")),
     "year": ColumnWords(N_("Year"), "", "year"),
 }
+
+
+def column_words(name: str) -> ColumnWords | None:
+    """What a column is called and holds; of a plan that revises another, ``year_before`` and ``year_after``, too."""
+    stem, _, when = name.rpartition("_")
+    if name not in COLUMNS and when in ("before", "after"):
+        return COLUMNS.get(stem)
+    return COLUMNS.get(name)
+
 
 _SOURCES = {
     "municipal": N_("municipal"),
@@ -213,6 +226,13 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "search ended": N_("the search ran to its end"),
         "infeasible": N_("infeasible"),
     },
+    "change": {
+        "added": N_("added"),
+        "dropped": N_("dropped"),
+        "moved": N_("moved"),
+        "resized": N_("done otherwise"),
+        "refunded": N_("paid otherwise"),
+    },
     "difference": {
         "added": N_("added"),
         "dropped": N_("dropped"),
@@ -271,6 +291,8 @@ TABLES: Mapping[str, str] = {
     "deliveries": N_("Deliveries"),
     "reuse": N_("Cascade water"),
     "storage": N_("Storage"),
+    "pilots": N_("Pilots"),
+    "changes": N_("Changes to the plan in force"),
     "split": N_("Split of the money"),
     "shadow_prices": N_("Prices of budgets and targets"),
     "candidate_values": N_("Worth of every candidate"),

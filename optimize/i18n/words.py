@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from optimize.i18n import vocabulary
-from optimize.i18n.catalogue import Language, chinese
+from optimize.i18n.catalogue import N_, Language, chinese
 from optimize.i18n.vocabulary import COLUMNS, FIGURES, UNITS, VALUES
 
 MISSING = "—"
@@ -103,8 +103,13 @@ class Words:
         ------
         KeyError : the column is not in `optimize.i18n.vocabulary`.
         """
-        told = COLUMNS[column]
+        told = vocabulary.column_words(column)
+        if told is None:
+            raise KeyError(f"no heading for the column {column}")
         shown = self.text(told.en)
+        if column not in COLUMNS:  # of a plan that revises another
+            template = N_("{heading}, before") if column.endswith("_before") else N_("{heading}, now")
+            shown = self.text(template, heading=shown)
         if not unit or not told.unit:
             return shown
         return (
@@ -296,8 +301,3 @@ def _decimal(value: float, digits: int, language: Language) -> str:
 
     rounded = round(value, digits) + 0.0  # no minus zero
     return str(format_decimal(rounded, _pattern(digits), locale=language)).replace("-", "−")
-
-
-def known_columns() -> frozenset[str]:
-    """Columns that have a heading."""
-    return frozenset(vocabulary.COLUMNS)

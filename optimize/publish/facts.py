@@ -17,7 +17,7 @@ import pandas as pd
 from optimize.city.plan import SILOS
 from optimize.city.reading import read_city_of
 from optimize.errors import InputFaults, UsageError
-from optimize.i18n.vocabulary import COLUMNS
+from optimize.i18n.vocabulary import column_words
 from optimize.i18n.words import Words
 from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import read_summary, read_text_table
@@ -304,10 +304,11 @@ def _city(stored: StoredCity, programmes: Sequence[Programme], instance: Path | 
 
 
 def typed(cells: pd.DataFrame) -> pd.DataFrame:
-    """Text cells with columns of numbers as numbers (`COLUMNS` says which), truths as truths."""
+    """Text cells with columns of numbers as numbers (`column_words` says which), truths as truths."""
     shown = {}
     for name in cells.columns:
-        kind = COLUMNS[name].kind if name in COLUMNS else "text"
+        told = column_words(name)
+        kind = "text" if told is None else told.kind
         if kind in _NUMBERS:
             shown[name] = pd.to_numeric(cells[name].replace("", None))
         elif kind == "truth":

@@ -114,6 +114,14 @@ def test_no_chinese_is_left_empty_or_english() -> None:
     assert not same
 
 
+def test_columns_of_a_revised_plan_are_told_before_and_now() -> None:
+    assert Words("en").heading("action_before") == "What is done, before"
+    assert Words("zh").heading("year_after") == "年份（现方案）"
+    assert Words("en").heading("pue_before") == "PUE before"
+    with pytest.raises(KeyError, match="nobody"):
+        Words("en").heading("nobody_knows")
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_whole_vocabulary_is_told(language: str) -> None:
     words = Words("zh" if language == "zh" else "en")

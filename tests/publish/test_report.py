@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from optimize.errors import UsageError
-from optimize.i18n.vocabulary import COLUMNS
+from optimize.i18n.vocabulary import COLUMNS, TABLES
 from optimize.i18n.words import Words
 from optimize.publish.chapters import chapter_of
 from optimize.publish.comparison import compare_section
@@ -133,6 +133,7 @@ def test_every_column_of_every_table_of_a_run_has_a_heading(
 ) -> None:
     for part in every_run[name].parts:
         for table in part.table_names:
+            assert table in TABLES
             unknown = set(part.table(table).columns) - set(COLUMNS)
             assert not unknown, (table, unknown)
             for column in part.table(table).columns:
