@@ -103,20 +103,13 @@ def _write_figures(book: Book, sheet: Worksheet, row: int, run: RunFacts, words:
         owner, _, figure = name.rpartition(".")
         shown = words.figure_name(figure)
         unit = FIGURES[figure].unit if figure in FIGURES else unit_of(programmes, name)
-        book.write(
-            sheet,
-            row,
-            0,
-            f"{titles[owner]}: {shown}" if owner in titles else shown,
-            **(CELL | {"text_wrap": True}),
-        )
-        digits = {"share": "0.0%"}.get(unit, "#,##0.00")
+        sheet.merge_range(row, 0, row, 1, "", book.format(**CELL))
+        book.write(sheet, row, 0, f"{titles[owner]}: {shown}" if owner in titles else shown, **CELL)
+        digits = {"share": "0.0%", "count": "#,##0"}.get(unit, "#,##0.00")
         told = money if unit == "CNY" else "" if unit in ("count", "share") else words.unit(unit)
-        if unit == "count":
-            digits = "#,##0"
         size = value / step if unit == "CNY" and value is not None else value
-        book.write(sheet, row, 1, size, **(CELL | {"num_format": digits}))
-        book.write(sheet, row, 2, told, **CELL)
+        book.write(sheet, row, 2, size, **(CELL | {"num_format": digits}))
+        book.write(sheet, row, 3, told, **CELL)
         row += 1
     return row
 

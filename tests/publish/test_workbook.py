@@ -104,9 +104,7 @@ def test_figures_and_clauses_are_the_summarys(
 ) -> None:
     run = every_run[name]
     shown = [
-        row[1]
-        for row in _rows(written(name), _ZH.text("Summary"))
-        if len(row) > 1 and isinstance(row[1], float)
+        cell for row in _rows(written(name), _ZH.text("Summary")) for cell in row if isinstance(cell, float)
     ]
     for value in run.figures.values():
         if value is not None:
