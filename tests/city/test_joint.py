@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
+from optimize.city import decomposition
 from optimize.city import search as joint_search
 from optimize.city.arrays import join_parts
 from optimize.city.checker import moved_demands
