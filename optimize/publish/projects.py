@@ -150,9 +150,19 @@ def _water(plan: PlanFacts, words: Words) -> list[ProjectRow]:
         cost = row["connection_capex_cny"] if row["mode"] == "pipe" else math.nan
         rows.append(_work(plan, words, "connection", key, words.name(row) or row["user"], row, what, cost))
     for key, row in _listed(plan, "other_works", "other works"):
-        name = plan.named(_WORKS.get(row["kind"], ""), row["id"], words)
+        table = _WORKS.get(row["kind"])
+        name = plan.named("" if table is None else table[0], row["id"], words)
         rows.append(
-            _work(plan, words, "other works", key, name, row, words.value("kind", row["kind"]), math.nan)
+            _work(
+                plan,
+                words,
+                "other works",
+                key,
+                name,
+                row,
+                words.value("kind", row["kind"]),
+                _price_of(plan, row),
+            )
         )
     return rows
 
@@ -165,8 +175,24 @@ def _listed(plan: PlanFacts, table: str, kind: str) -> list[tuple[str, dict[str,
     )
 
 
-# Tables that name works which are no pipes, plants or users.
-_WORKS = {"pilot": "pilots", "zld": "parks"}
+# Works that are no pipes, plants or users: the instance's table, its key, and the column of their price ("": none).
+_WORKS = {
+    "cascade": ("cascades", "cascade", "capex_cny"),
+    "storage": ("storage_sites", "site", "capex_cny"),
+    "zld": ("parks", "park", "zld_capex_cny"),
+    "pilot": ("pilots", "pilot", ""),
+}
+
+
+def _price_of(plan: PlanFacts, row: Row) -> float:
+    """The price that the instance gives; NaN where it has none, or is not there."""
+    if plan.instance is None or row["kind"] not in _WORKS:
+        return math.nan
+    table, key, column = _WORKS[row["kind"]]
+    if not column:
+        return math.nan
+    rows = plan.instance.tables[table]
+    return float(rows.loc[rows[key] == row["id"], column].sum())
 
 
 def node_name(plan: PlanFacts, node: str, words: Words) -> str:
