@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import os
 import tempfile
@@ -17,8 +18,9 @@ from optimize.io.tables import decode
 from optimize.registry import PROGRAMMES
 from optimize.schema import Schema, Table
 
-ROWS_PER_PAGE = 100
+ROWS_PER_PAGE = 50
 _LONGEST_CELL = 2000
+_MOST_KEPT_BYTES = 4 << 20
 _BOM = "\ufeff"
 
 
@@ -123,11 +125,10 @@ def write_cell(folder: Path, place: Place, line: int, column: str, value: str) -
     names = [name.strip() for name in rows[0]] if rows else []
     if column not in names or not 1 <= position < len(rows):
         raise UsageError(f"{place.path} has no cell {column} in line {line}")
-    row = rows[position]
-    row += [""] * (len(names) - len(row))
+    row = [*rows[position], *[""] * (len(names) - len(rows[position]))]
     row[names.index(column)] = value
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows([*rows[:position], row, *rows[position + 1 :]])
     text = decode(path.read_bytes()) or ""
     comments = "".join(text.splitlines(keepends=True)[:head])
     replace_text(path, f"{_BOM}{comments}{stream.getvalue()}")
@@ -147,7 +148,13 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def _split(path: Path) -> tuple[int, list[list[str]]]:
-    """Comment lines before the header, counted, and all rows from the header on, empty ones too."""
+    """Comment lines before the header, counted, and all rows from the header on, empty ones too; not to be changed."""
+    stat = path.stat()
+    read = _kept if stat.st_size < _MOST_KEPT_BYTES else _parsed
+    return read(path, stat.st_mtime_ns, stat.st_ino)
+
+
+def _parsed(path: Path, _changed_ns: int, _inode: int) -> tuple[int, list[list[str]]]:
     text = decode(path.read_bytes())
     if text is None:
         return 0, []
@@ -162,6 +169,9 @@ def _split(path: Path) -> tuple[int, list[list[str]]]:
         return head, list(reader)
     except csv.Error:
         return head, []
+
+
+_kept = functools.lru_cache(maxsize=16)(_parsed)
 
 
 def faults_by_cell(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Depends, File, HTTPException, Request, UploadFile
@@ -12,6 +14,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from optimize.city.example import example_city
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.i18n.words import Words
+from optimize.io.workbook_headings import heading
 from optimize.io.write import write_instance
 from optimize.names import CITY
 from optimize.registry import PROGRAMMES, find_programme
@@ -204,6 +207,8 @@ def table_page(
     if line:
         first = cells.first_of_page_with(folder, place, line)
     shown = cells.read_page(folder, place, max(first, 0))
+    faults = cells.faults_by_cell(record.found["faults"], place)
+    columns = [_about(place, name, words) for name in shown.names]
     return page(
         request,
         "table.html",
@@ -212,19 +217,39 @@ def table_page(
         place=place,
         name=table_name(place.table, words),
         rows=shown,
-        columns=[_about(place, name, words) for name in shown.names],
-        faults=cells.faults_by_cell(record.found["faults"], place),
+        columns=columns,
+        lines=[(number, _line(number, row, columns, place, faults)) for number, row in shown.rows],
+        empty=words.text("empty"),
+        faults=faults,
         step=cells.ROWS_PER_PAGE,
     )
 
 
-def _about(place: cells.Place, name: str, words: Words) -> dict[str, str]:
+def _line(
+    number: int,
+    row: Sequence[str],
+    columns: Sequence[Mapping[str, Any]],
+    place: cells.Place,
+    faults: Mapping[tuple[int, str], Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """The cells of a line; addresses are relative to the page, as there are many."""
+    found = []
+    for column, value in zip(columns, row, strict=True):
+        fault = faults.get((number, column["name"]))
+        classes = ("n " if column["is_number"] else "") + ("at-fault" if fault else "")
+        address = f"{place.key}/cell?row={number}&column={column['address']}"
+        found.append({"value": value, "fault": fault, "classes": classes.strip(), "address": address})
+    return found
+
+
+def _about(place: cells.Place, name: str, words: Words) -> dict[str, Any]:
     """A heading as the file has it, and what it means where it is a column of ours."""
     for column in place.table.columns:
         if column.name == name:
-            heading = words.either(column.zh, column.name)
-            return {"name": name, "heading": heading, "unit": column.unit, "kind": column.kind}
-    return {"name": name, "heading": name, "unit": "", "kind": "str"}
+            shown = heading(column, words.language)
+            is_number = column.kind in ("float", "int")
+            return {"name": name, "heading": shown, "is_number": is_number, "address": quote(name)}
+    return {"name": name, "heading": name, "is_number": False, "address": quote(name)}
 
 
 @router.get("/instances/{name}/tables/{table}/cell")

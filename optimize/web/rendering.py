@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from optimize import publish
 from optimize.i18n.catalogue import LANGUAGES, Language
+from optimize.i18n.faults import fault_text
 from optimize.i18n.words import Words
 from optimize.web.sessions import Signer
 from optimize.web.workspace import Workspace
@@ -89,6 +90,7 @@ def page(request: Request, template: str, status: int = 200, **content: Any) -> 
         .get_template(template)
         .render(
             _=words.text,
+            in_words=functools.partial(fault_text, words=words),
             words=words,
             language=words.language,
             form_token=signer.form_token(cookie),

@@ -25,6 +25,8 @@ from optimize.web.queue import Queue
 from optimize.web.settings import Settings
 
 _LOOK_S = 0.25
+# Looking at memory asks the system for all its processes.
+_LOOK_AT_MEMORY_S = 2.0
 # Reading, kernels compiled for the first time, the check: what comes on top of a solve's own limit.
 _AROUND_S = 300.0
 # After the signal that keeps the best plan: as long as storing and checking may take.
@@ -59,6 +61,7 @@ class Worker:
     def __init__(self, settings: Settings, queue: Queue, folder: Path) -> None:
         self._settings, self._queue, self._folder = settings, queue, folder
         self._running: dict[str, _Running] = {}
+        self._memory_seen = 0.0
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="jobs", daemon=True)
@@ -149,8 +152,10 @@ class Worker:
         """Pass on cancellations, and end what takes more than it may."""
         now = time.monotonic()
         limit = self._settings.job_memory_mb * 1e6
+        looks_at_memory = now >= self._memory_seen + _LOOK_AT_MEMORY_S
+        self._memory_seen = now if looks_at_memory else self._memory_seen
         for name, running in self._running.items():
-            resident = resident_bytes(running.process.pid)
+            resident = resident_bytes(running.process.pid) if looks_at_memory else 0.0
             if resident > limit:
                 running.ended_for = Outcome.MEMORY
                 kill(running.process.pid)

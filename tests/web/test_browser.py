@@ -77,6 +77,8 @@ def test_from_a_faulty_workbook_to_two_plans_taken_away(
     workbook, mends = faulty
     _upload_and_mend(page, workbook, mends)
     instance = page.url.partition("#")[0]
+    _change_a_cell(page, instance)
+    page.goto(instance)
     _write_a_scenario(page)
     page.goto(instance)
     page.get_by_label("A tenth less").check()
@@ -108,6 +110,17 @@ def _upload_and_mend(page: Page, workbook: Path, mends: dict[str, str]) -> None:
         left = len(mends) - number - 1
         told = f"{left} fault{'s' * (left != 1)} to be mended" if left else "The tables are in order"
         expect(page.get_by_role("heading", name=told)).to_be_visible()
+
+
+def _change_a_cell(page: Page, instance: str) -> None:
+    """A cell becomes a field where it stands, and the table comes back with what was written."""
+    page.goto(f"{instance}/tables/{SHEET}")
+    first = page.locator("tbody tr").first
+    first.get_by_role("link", name="第一小学").click()
+    first.get_by_role("textbox").fill("第一小学（改）")
+    first.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="第一小学（改）")).to_be_visible()
+    expect(page).to_have_url(re.compile("line=2"))
 
 
 def _write_a_scenario(page: Page) -> None:
