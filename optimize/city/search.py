@@ -154,9 +154,15 @@ class Search:
     # --- questions -----------------------------------------------------------------------------------------
 
     def ask(
-        self, share_cny: FloatArray, moved_m3: dict[str, float], time_share: float = _NETWORK_SHARE
-    ) -> Asked:
-        return ask_water(self.city, share_cny, moved_m3, self.options, self.seconds(time_share))
+        self, share_cny: FloatArray, moved_m3: dict[str, float], time_share: float = _NETWORK_SHARE,
+        *, fewest_changes: bool = False,
+    ) -> Asked:  # fmt: skip
+        """A plan of the network; ``fewest_changes``: one that changes least of the plan in force."""
+        options = self.options
+        if fewest_changes:
+            phased = bool(self.city.part(WATER).data.parameters["water.phased"])
+            options = dataclasses.replace(options, goal=("changes",) if phased else ("changes", self.goal))
+        return ask_water(self.city, share_cny, moved_m3, options, self.seconds(time_share))
 
     def as_a_whole(
         self, arrays: CityArrays, share: float

@@ -13,6 +13,7 @@ from optimize.city.plan import CityPlan
 from optimize.city.result import Silos
 from optimize.city.search import FEASIBLE, PART_SHARE, OwnAnswer, Search
 from optimize.city.shares import read_city_plan
+from optimize.clauses import REVISE
 from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
 from optimize.milp import FloatArray
@@ -67,6 +68,10 @@ def on_todays_shares(search: Search) -> OnTodaysShares:
             careful = search.ask(city.today_cny[city.names.index(WATER)], search.smallest)
             if careful.plan is not None:
                 search.add_plan(careful.plan)
+        if REVISE in city.targets and len(city.part(WATER).data.tables["plan_in_force"]):
+            still = search.ask(city.today_cny[city.names.index(WATER)], {}, fewest_changes=True)
+            if still.plan is not None:
+                search.add_plan(still.plan)
     fixed = search.aimed(join_parts(city, search.in_order(), (search.goal,), city.today_cny))
     if city.is_coupled:
         x, bound, stop = search.as_a_whole(fixed, 2 * PART_SHARE)

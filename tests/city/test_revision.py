@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 
 from optimize.city.checker import check_city
-from optimize.city.contracts import contracts_cny, granted, split_after_contracts
-from optimize.city.instance import DATACENTER, PV_SITING, City, derive_city
+from optimize.city.contracts import contracts_cny, granted, over_years, split_after_contracts
+from optimize.city.instance import DATACENTER, PV_SITING, WATER, City, derive_city
 from optimize.city.plan import CityPlan
 from optimize.city.solve import solve_city
 from optimize.clauses import CLAUSES, REVISE, ClauseTarget
 from optimize.milp import FloatArray
 from optimize.programme import SolveOptions
 from optimize.result import StopReason
+from optimize.water.checker_revision import projects_of
 from tests.city.cities import example, with_tables
 
 EXACT = SolveOptions(gap=0.0, time_limit_s=60)
@@ -36,11 +37,18 @@ def two_programmes(
     plans: dict[str, pd.DataFrame] | None = None, scale: float = 1.0, **revise: float | bool
 ) -> City:
     """Data centres and PV of the example with ``plans`` in force."""
+    return revised_city((DATACENTER, PV_SITING), plans, scale, **revise)
+
+
+def revised_city(
+    names: tuple[str, ...], plans: dict[str, pd.DataFrame] | None, scale: float, **revise: float | bool
+) -> City:
+    """Some programmes of the example with ``plans`` in force."""
     parts, own = example()
     revised = [
         replace(part, data=with_tables(part.data, **_tables_of(part.data.tables, plans, part.programme.name)))
         for part in parts
-        if part.programme.name in (DATACENTER, PV_SITING)
+        if part.programme.name in names
     ]
     target = ClauseTarget(CLAUSES[REVISE], **revise) if revise else None  # type: ignore[arg-type]
     own = replace(
@@ -64,7 +72,8 @@ def in_force(city: City, plan: CityPlan, contracted: int) -> dict[str, pd.DataFr
     """The plan's projects as plans in force, the first ones of each programme contracted."""
     found = {}
     for name in city.names:
-        projects = plan.solutions[name].projects.copy()
+        solution = plan.solutions[name]
+        projects = projects_of(solution).assign(mix="") if name == WATER else solution.projects.copy()
         projects["state"] = np.where(np.arange(len(projects)) < contracted, "contracted", "proposed")
         found[name] = projects.assign(actual_capex_cny=np.nan, cancellation_cost_cny=0.0)
     return found
@@ -115,6 +124,34 @@ def test_contracts_are_paid_whatever_the_pool(before: tuple[City, CityPlan, dict
         assert set(contracted) <= set(again.solutions[name].projects[key])
     due = sum(contracts_cny(part, poor.sources, poor.years) for part in poor.parts)
     assert poor.pool_cny == pytest.approx(due) and due.sum() > 0
+
+
+def test_reclaimed_water_is_revised_with_the_others() -> None:
+    """Its contracts are paid whatever the pool, of all years at once; its changes count with all others'."""
+    names = (WATER, PV_SITING)
+    city = revised_city(names, None, 1.0)
+    plan, figures = best_plan(city)
+    plans = in_force(city, plan, 2)
+    now = best_plan(revised_city(names, plans, 1.0, required=0.0))[1]
+    assert now["changes"] == 0.0 and now["npv"] == pytest.approx(figures["npv"], rel=1e-6)
+    poor = revised_city(names, plans, 0.0)
+    due = contracts_cny(poor.part(WATER), poor.sources, poor.years)
+    water = poor.names.index(WATER)
+    assert due[:, 1:].sum() == 0.0 < due.sum() == pytest.approx(poor.today_cny[water].sum())
+    again, revised = best_plan(poor)
+    contracted = plans[WATER].loc[plans[WATER]["state"] == "contracted", "project"]
+    assert set(contracted) <= set(projects_of(again.solutions[WATER])["project"])
+    assert revised["changes"] > 0.0
+    limited = revised_city(names, plans, 0.7, required=2.0)
+    rough = SolveOptions(gap=0.1, time_limit_s=30)
+    asked = solve_city(limited, rough, exact_lanes=0, monolith_up_to=0).result
+    assert asked.network == "relaxed" and asked.plan is not None  # one of the plans the network is asked for
+    assert check_city(limited, asked.plan).report.figures["changes"] <= 2.0
+
+
+def test_what_is_due_at_once_is_spread_as_there_is_room() -> None:
+    room = np.array([[1.0, 3.0], [0.0, 0.0]])
+    assert over_years(np.array([8.0, 2.0]), room) == pytest.approx(np.array([[2.0, 6.0], [1.0, 1.0]]))
 
 
 def brute_most_kept(budget: FloatArray, due: FloatArray, share: float) -> bool:
