@@ -28,6 +28,9 @@ IntArray = NDArray[np.int64]
 
 # Below this many options (before anything is left out) the formulation is built and solved as fast.
 _FAST_FROM_OPTIONS = 4_000
+# Figures of so many options are kept until the plan is there; of more of them those chosen are derived again,
+# or they would be as large as the programme.
+_KEPT_OPTIONS = 500_000
 
 
 def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None:
@@ -48,8 +51,8 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     candidates = derive_options(instance)
     derived_s = watch.seconds()
     programme = build_arrays(instance, candidates, derive_limits(instance, candidates), options.goal)
-    # Figures of all options together are as large as the programme: those chosen are derived again.
     keys, mix_names = OptionKeys.of(candidates), candidates.mix_names
+    kept = candidates if len(candidates) <= _KEPT_OPTIONS else None
     del candidates
     start = row_multipliers = None
     if options.warm_start is not None:
@@ -75,7 +78,9 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     if outcome.x is not None:
         chosen = np.flatnonzero(outcome.x[programme.chosen] > 0.5)
         carried = carried_over(instance, programme, outcome.x)
-        solution = extract_solution(instance, *derive_chosen_options(instance, keys.take(chosen)), carried)
+        if kept is None:
+            kept, chosen = derive_chosen_options(instance, keys.take(chosen))
+        solution = extract_solution(instance, kept, chosen, carried)
     return Result(
         stop=outcome.stop,
         solution=solution,

@@ -20,6 +20,10 @@ from optimize.studies.scenarios import Scenario
 # Something that is there in one scenario and not in the other, or another text, counts as much as
 # a figure that doubles.
 _OTHER = 1.0
+# Under other prices a plan stays a plan; under other budgets or targets it breaks them or leaves room, so that
+# these count so much more.
+_RIGID = 10.0
+_RIGID_WORDS = ("budgets", "clauses")
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,12 @@ def _distances(features: Sequence[dict[str, Any]], position: int) -> NDArray[np.
 
 
 def _distance(a: dict[str, Any], b: dict[str, Any]) -> float:
-    return sum(_apart(a.get(key), b.get(key)) for key in a.keys() | b.keys())
+    return sum(_weight(key) * _apart(a.get(key), b.get(key)) for key in a.keys() | b.keys())
+
+
+def _weight(key: str) -> float:
+    """What a difference in ``key`` (of `_features`) counts."""
+    return _RIGID if any(word in key for word in _RIGID_WORDS) else 1.0
 
 
 def _apart(a: Any, b: Any) -> float:

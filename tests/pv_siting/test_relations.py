@@ -95,8 +95,12 @@ def test_keeping_money_is_never_worse() -> None:
     assert values == sorted(values)
 
 
-def test_the_same_call_gives_the_same_plan() -> None:
+@pytest.mark.parametrize("kept_options", [500_000, 0])
+def test_the_same_call_gives_the_same_plan(kept_options: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the figures of the options are not kept, but those of the plan derived again."""
     options = SolveOptions(gap=0.0)
-    first, second = (solve_fast(instance_of(tight()), options).solution for _ in range(2))
+    first = solve_fast(instance_of(tight()), options).solution
+    monkeypatch.setattr("optimize.pv_siting.fast._KEPT_OPTIONS", kept_options)
+    second = solve_fast(instance_of(tight()), options).solution
     assert first is not None and second is not None
     assert first.projects.equals(second.projects)

@@ -150,6 +150,13 @@ def test_each_scenario_starts_from_its_nearest_neighbour_so_far() -> None:
     assert max(depth.values()) <= 8
 
 
+def test_a_scenario_starts_rather_from_one_with_the_same_budgets() -> None:
+    """Nearer by its figures is the one with the other budgets; a plan for these would be none here."""
+    scenarios = [_at(1.0, 50.0), _at(0.96, 60.0), _at(1.0, 60.0)]
+    parents = {step.position: step.parent for step in order_by_neighbours(scenarios)}
+    assert parents == {0: None, 1: 0, 2: 0}
+
+
 def test_the_order_does_not_depend_on_anything_else() -> None:
     scenarios = [_at(scale, price) for scale in (0.8, 1.0, 1.2) for price in (0.0, 50.0)]
     assert order_by_neighbours(scenarios) == order_by_neighbours(list(scenarios))
