@@ -70,6 +70,8 @@ def explained(plan: PlanFacts, records: Sequence[Mapping[str, Any]], words: Word
 
 
 def _answer(record: Mapping[str, Any], unit: str, words: Words) -> list[str]:
+    if record.get("forbidden") and record.get("chosen"):
+        return [words.text("It stays whatever else is planned: a lock or a contract holds it in.")]
     if record.get("forbidden"):
         return [words.text("It takes no part: the data rule it out.")]
     if record.get("impossible"):

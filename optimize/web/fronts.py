@@ -33,5 +33,6 @@ def front_of(job: Job, words: Words) -> FrontPage:
         (*(words.amount(point[goal.name], goal.unit) for goal in named), words.percent(point["gap"]))
         for point in front["points"]
     )
-    headings = tuple(words.either(goal.zh, goal.en) for goal in named)
+    titles = (words.either(goal.zh, goal.en) for goal in named)
+    headings = tuple(title[:1].upper() + title[1:] for title in titles)
     return FrontPage(front_chart(front, goals, words), headings, rows, len(front["not_reached"]))
