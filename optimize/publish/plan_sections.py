@@ -25,6 +25,7 @@ from optimize.report.summary import frame_records
 _MOST_SOURCES = 6
 _MOST_MEASURES = 12
 _MOST_PLANTS = 10
+_MOST_PROJECTS = 1500  # listed in the report; a browser has to open it, and all are in the run's tables
 _CENT = 0.005
 REST = N_("(rest)")
 _LEAST_REST = 1e-6  # of the total
@@ -64,6 +65,7 @@ class PlanSection:
     districts: Sequence[DistrictLine]
     has_rest: bool
     figures: Sequence[tuple[str, str]]
+    num_projects: int
     projects: Sequence[ProjectRow]
     effect_heads: Sequence[str]
     district_columns: Sequence[Column]
@@ -97,7 +99,8 @@ def plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | N
         districts=districts,
         has_rest=any(line.name == words.text(REST) for line in districts),
         figures=_figures(plan, words),
-        projects=rows,
+        num_projects=len(rows),
+        projects=rows[:_MOST_PROJECTS],
         effect_heads=[words.figure_name(name) for name, _ in heads],
         district_columns=_columns(
             [(line.capex_cny, *line.effects) for line in districts if not line.is_sum], heads, words
