@@ -122,6 +122,19 @@ def _write_group(
     return below + (_CHART_ROWS if num_named <= 10 else 2 + (26 * num_named + 80) // 18)
 
 
+def _payers(sources: Sequence[str]) -> dict[str, list[str]]:
+    """Who pays, in columns that can be told apart: the districts together where there are many."""
+    if len(sources) <= _MOST_SERIES:
+        return {source: [source] for source in sources}
+    districts = [source for source in sources if source not in ("municipal", "owner")]
+    grouped = {"municipal": ["municipal"], "districts": districts, "owner": ["owner"]}
+    return {
+        payer: [s for s in paid_by if s in sources]
+        for payer, paid_by in grouped.items()
+        if set(paid_by) & set(sources)
+    }
+
+
 def write_money(book: Book, runs: Named, words: Words) -> None:
     """What each source spends in each year against its budget, as the checker counted it."""
     title = words.text("Money")
@@ -156,16 +169,17 @@ def _write_money_of(
         for s, y, v in zip(money["source"], money["year"], money["spent_cny"], strict=True)
     }
     columns = [Column(words.text("Year"), [str(year) for year in years])]
-    for source in sources:
-        told = names.get(source) or words.value("source", source)
-        values = [spent.get((source, year), 0.0) for year in years]
+    payers = _payers(sources)
+    for payer, paid_by in payers.items():
+        told = names.get(payer) or words.value("source", payer)
+        values = [math.fsum(spent.get((source, year), 0.0) for source in paid_by) for year in years]
         columns.append(Column(writer.money_heading(told), values, "money", total=True))
     together = [math.fsum(spent.get((s, y), 0.0) for s in sources) for y in years]
     columns.append(Column(writer.money_heading(words.text("Total")), together, "money", total=True))
     placed = writer.write(sheet, title, row, columns)
     below = placed.last + 3
     add_bars(
-        book, placed, 0, list(range(1, 1 + len(sources)))[:20], f"{_CHART_COLUMN}{below + 1}",
+        book, placed, 0, list(range(1, 1 + len(payers))), f"{_CHART_COLUMN}{below + 1}",
         title=words.text("Money by year and source"), axis=words.money_step()[1], stacked=True, size=(760, 340),
     )  # fmt: skip
     row = below + _CHART_ROWS + 2
