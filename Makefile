@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 # Bytecode of what has been edited since: the tests start many processes, which need not write any themselves.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m compileall -q optimize
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check -q .

@@ -17,18 +17,44 @@ from optimize.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Groups and files of tests that take longest: begun first, so that no worker is left alone with one at the end.
+DEAREST = (
+    "random PV instances",
+    "drill",
+    "tests/monthly/test_twelve_months.py",
+    "tests/test_cli.py",
+    "tests/datacenter/test_engines.py",
+    "stored runs",
+    "tests/pv_siting/test_engines.py",
+    "tests/studies/test_fronts.py",
+    "tests/studies/test_robust.py",
+    "tests/studies/test_batch.py",
+    "tests/studies/test_cluster.py",
+    "tests/city/test_joint.py",
+    "stored cities",
+    "tests/bench/test_race.py",
+)
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under xdist a whole file goes to one worker, so that what its tests share is made once.
+    """Under xdist a whole file goes to one worker, so that what its tests share is made once; the dearest first.
 
     Files that share dear fixtures of a folder name one group themselves.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+    place = {name: position for position, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: place.get(_group_of(item), len(DEAREST)))
+
+
+def _group_of(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    assert marker is not None
+    return str(marker.args[0])
 
 
 @pytest.fixture
