@@ -18,13 +18,14 @@ from optimize.engine.highs import solve_lp
 from optimize.engine.network_bound import AveragedNetwork, LagrangianBound
 from optimize.engine.stopping import Watch
 from optimize.result import Certificate, KeptGoal, StopReason
-from optimize.water.coefficients import Coefficients, FlowRates
+from optimize.water.coefficients import Coefficients
 from optimize.water.fast_goal import Kept, Weights, weights_of
 from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_network import purses_of
 from optimize.water.fast_thin import thinned
+from optimize.water.flow_arrays import FlowRates
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.stated import state_relaxation

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from optimize.water.coefficients import Coefficients, FlowRates
+from optimize.water.coefficients import Coefficients
+from optimize.water.flow_arrays import FlowRates
 from optimize.water.instance import Instance, Parameters
 from optimize.water.investments import FloatArray
 

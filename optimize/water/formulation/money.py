@@ -19,7 +19,7 @@ from pyomo.environ import (
 )
 
 from optimize.engine.pyomo_bridge import ElasticConstraint
-from optimize.water.coefficients import FlowRates
+from optimize.water.flow_arrays import FlowRates
 from optimize.water.formulation.model import (
     Index,
     WaterModel,
