@@ -15,6 +15,7 @@ from optimize.i18n.catalogue import N_, Language, chinese
 from optimize.i18n.vocabulary import COLUMNS, FIGURES, UNITS, VALUES
 
 MISSING = "—"
+_NO_SHARE = 5e-9  # rounding
 _YI, _WAN, _MILLION, _THOUSAND = 1e8, 1e4, 1e6, 1e3
 # By language and unit: from which size on a figure is told in larger steps, how many units a step has, and its unit.
 _STEPS: Mapping[Language, Mapping[str, tuple[tuple[float, float, str], ...]]] = {
@@ -238,7 +239,7 @@ class Words:
         """A share as per cent; small ones with two digits that count."""
         if share is None or not math.isfinite(share):
             return MISSING
-        value = 100 * share
+        value = 100 * share if abs(share) > _NO_SHARE else 0.0
         if digits is None:
             digits = 0 if value == 0 or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
             if 0 < abs(value) < 0.1:

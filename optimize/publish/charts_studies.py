@@ -64,45 +64,29 @@ def front_chart(front: Mapping[str, Any], goals: Mapping[str, Goal], words: Word
             drawing.line(x(a), y(b), x(a), y(float(bound)), "dashed")
             drawing.line(x(a) - 5, y(float(bound)), x(a) + 5, y(float(bound)), "limit")
         tip = f"{words.amount(b, first.unit)} · {words.amount(a, second.unit)}"
-        drawing.mark(
-            "diamond" if point["knee"] else "circle",
-            x(a),
-            y(b),
-            8 if point["knee"] else 5,
-            "f4" if point["knee"] else "f1",
-            tip,
-        )
-        label = words.text("best balance") if point["knee"] else ""
-        if point["best_of"]:
-            label = (
-                words.text(
-                    "most {goal}", goal=words.either(goals[point["best_of"]].zh, goals[point["best_of"]].en)
-                )
-                if goals[point["best_of"]].maximise
-                else words.text(
-                    "least {goal}", goal=words.either(goals[point["best_of"]].zh, goals[point["best_of"]].en)
-                )
-            )
-        if label:
-            is_right = x(a) + text_width(label) + 14 > right
-            drawing.text(
-                x(a) + (-10 if is_right else 10),
-                y(b) + (18 if point["best_of"] else -10),
-                label,
-                "key strong halo",
-                "end" if is_right else "start",
-            )
-    drawing.legend(
-        0,
-        318,
-        [
-            ("circle", "f1", words.text("plan")),
-            ("diamond", "f4", words.text("gives up least of all together")),
-            ("line", "limit", words.text("no plan beyond")),
-        ],
-        480,
-    )
+        shape, fill, _ = _point_key(point, first.name, goals, words)
+        drawing.mark(shape, x(a), y(b), 5 if shape == "circle" else 7, fill, tip)
+    keys = dict.fromkeys(_point_key(point, first.name, goals, words) for point in points)
+    entries = [*sorted(keys, key=lambda key: key[0]), ("line", "limit", words.text("no plan beyond"))]
+    used = drawing.legend(0, 318, entries, 480)
+    drawing.height = 318 + used - 4
     return drawing.markup()
+
+
+def _point_key(
+    point: Mapping[str, Any], first: str, goals: Mapping[str, Goal], words: Words
+) -> tuple[str, str, str]:
+    """Shape, fill and words of a point of a front: the best of a goal, the knee, or any other."""
+    if point["best_of"]:
+        goal = goals[point["best_of"]]
+        name = words.either(goal.zh, goal.en)
+        told = (
+            words.text("most {goal}", goal=name) if goal.maximise else words.text("least {goal}", goal=name)
+        )
+        return ("triangle" if goal.name == first else "square"), "f1", told
+    if point["knee"]:
+        return "diamond", "f4", words.text("gives up least of all together")
+    return "circle", "f1", words.text("plan")
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class PlanFacts:
                 continue
             rows = self.instance.tables[table.name]
             for key, zh, en in zip(rows[table.key[0]], rows["name_zh"], rows["name_en"], strict=True):
-                found[table.name, str(key)] = (str(zh or key), str(en or key))
+                found[table.name, str(key)] = (str(zh or en or key), str(en or zh or key))
         return found
 
     def named(self, table: str, key: str, words: Words) -> str:

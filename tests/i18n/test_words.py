@@ -43,7 +43,7 @@ def test_amounts(value: float, unit: str, english: str, chinese: str) -> None:
 
 
 def test_small_shares_keep_two_digits_that_count() -> None:
-    assert [EN.percent(x) for x in (0.0, 0.00257, 0.0000123, 0.5, 1.334)] == [
+    assert [EN.percent(x) for x in (1e-11, 0.00257, 0.0000123, 0.5, 1.334)] == [
         "0 %",
         "0.26 %",
         "0.0012 %",

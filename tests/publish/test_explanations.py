@@ -23,10 +23,11 @@ def test_exact_answers_are_told_in_both_languages(pv: RunFacts) -> None:
         base | {"loss": 2e6, "low": 1e6, "high": 2e6},
         base | {"loss": 2e6, "low": -1.0, "high": 2e6},
         base | {"loss": None, "low": None, "high": None, "impossible": True, "relaxations": [relaxation]},
+        base | {"loss": None, "low": None, "high": None, "forbidden": "locked"},
         base | {"id": "nobody", "loss": 0.0, "low": 0.0, "high": 0.0},
     ]
     told = explained(plan, records, EN)
-    assert len(told) == 3
+    assert len(told) == 4
     assert told[0].why == ("Without it the best plan loses 2.00 M CNY.",)
     assert "at most 2.00 M CNY" in told[1].why[0]
     assert (
@@ -34,6 +35,7 @@ def test_exact_answers_are_told_in_both_languages(pv: RunFacts) -> None:
         .why[1]
         .startswith("PV-HEAT (solar or air-source hot-water projects) would reach 1 instead of 2")
     )
+    assert told[3].why == ("It stays whatever else is planned: a lock or a contract holds it in.",)
     assert explained(plan, records, ZH)[0].why == ("没有它，最优方案损失200.0万元。",)
 
 
