@@ -73,6 +73,7 @@ class _InstanceBook:
         }
         for name, text in in_words.items():
             self._titles[name] = sheet_title(name, text, list(self._titles.values()))
+        self._truths = [words.text("yes"), words.text("no")]
         self._lists: list[tuple[str, ...]] = []
         self._list_sheet: Worksheet | None = None
 
@@ -91,6 +92,10 @@ class _InstanceBook:
             sheet.set_paper(9)
             sheet.fit_to_pages(1, 0)
         guide.activate()
+
+    def _told(self, value: Any) -> Any:
+        """A value as it is written: truths in words, which every program keeps as they are."""
+        return self._truths[0 if value else 1] if isinstance(value, bool) else value
 
     # --- explanations ---------------------------------------------------------------------------------
 
@@ -171,7 +176,7 @@ class _InstanceBook:
             needed = parameter is not None and parameter.default is REQUIRED
             shown = None if meaning is None else words.text(meaning) + (" *" if needed else "")
             book.write(sheet, row, 0, shown, **(_PLAIN | {"bold": needed}))
-            book.write(sheet, row, 1, settings.get(path), **_INPUT)
+            book.write(sheet, row, 1, self._told(settings.get(path)), **_INPUT)
             book.write(sheet, row, 5, path, **_SOFT)
             sheet.set_row(row, _height(shown or "", 66))
             if parameter is not None:
@@ -196,10 +201,10 @@ class _InstanceBook:
                 sign = {">=": "≥", "<=": "≤"}[clause.sense]
                 name = f"{words.either(clause.zh, clause.en)}  {sign}"
                 book.write(sheet, row, 0, name, **_PLAIN)
-                book.write(sheet, row, 1, given[0], **_INPUT)
+                book.write(sheet, row, 1, self._told(given[0]), **_INPUT)
                 book.write(sheet, row, 2, unit_words(clause.unit, words.language), **_SOFT)
                 for place, value in enumerate(given[1:], start=3):
-                    book.write(sheet, row, place, value, **_INPUT)
+                    book.write(sheet, row, place, self._told(value), **_INPUT)
                 book.write(sheet, row, 6, clause.id, **_SOFT)
                 book.write(sheet, row, 7, schema.programme, **_SOFT)
                 sheet.set_row(row, _height(name, 62))
@@ -208,7 +213,7 @@ class _InstanceBook:
             sheet.data_validation(
                 1, place, last, place, {"validate": "decimal", "criteria": ">=", "value": 0}
             )
-        sheet.data_validation(1, 3, last, 3, {"validate": "list", "source": ["TRUE", "FALSE"]})
+        sheet.data_validation(1, 3, last, 3, {"validate": "list", "source": self._truths})
         years = {"validate": "integer", "criteria": "between", "minimum": 2000, "maximum": 2100}
         sheet.data_validation(1, 5, last, 5, years)
 
@@ -255,7 +260,7 @@ class _InstanceBook:
         look = {"num_format": "@"} if is_text else {}
         for row, value in enumerate(cells, start=1):
             if value is not None:
-                book.write(sheet, row, place, value, **look)
+                book.write(sheet, row, place, self._told(value), **look)
         longest = max((shown_width(str(v)) for v in cells[:_SCANNED_ROWS] if v is not None), default=0.0)
         width = fitting_width(max(longest, min(shown_width(shown), 14.0)))
         sheet.set_column(place, place, width, book.format(**look))
@@ -310,7 +315,7 @@ class _InstanceBook:
         if item.choices:
             rule = {"validate": "list", "source": self._listed(item.choices)}
         elif item.kind == "bool":
-            rule = {"validate": "list", "source": ["TRUE", "FALSE"]}
+            rule = {"validate": "list", "source": self._truths}
         elif item.kind in ("int", "float"):
             rule = _number_rule(item)
         if rule is None:
@@ -351,7 +356,7 @@ class _InstanceBook:
 _NAMES = {"name.zh": N_("Name of the city in Chinese"), "name.en": N_("Name of the city in English")}
 _TARGET_COMMENTS = {
     1: N_("What is asked for; empty: the clause asks for nothing."),
-    3: N_("TRUE: every plan must reach it. FALSE: missing it costs the penalty."),
+    3: N_("yes: every plan must reach it; no: missing it costs the penalty."),
     4: N_("CNY for each unit missed, where the clause is not hard."),
     5: N_("Calendar year; empty: the last investment year."),
 }
@@ -394,5 +399,5 @@ def _default(item: Column | Parameter, words: Words) -> str:
     if item.default is None or item.default == "":
         return words.text("none")
     if isinstance(item.default, bool):
-        return "TRUE" if item.default else "FALSE"
+        return words.text("yes") if item.default else words.text("no")
     return f"{item.default:g}" if isinstance(item.default, float) else str(item.default)

@@ -350,13 +350,22 @@ def _mend(opened: openpyxl.Workbook) -> None:
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed here")
 def test_libreoffice_opens_and_saves_it_without_loss(
-    book: Path, programme: Programme, tmp_path: Path
+    edited: Any, programme: Programme, tmp_path: Path
 ) -> None:
     """Saved anew by another program, the workbook is the same instance, to the fingerprint."""
-    home = tmp_path / "saved"
+
+    def fill(opened: openpyxl.Workbook) -> None:
+        sites = opened[SITES]
+        listed = [cell.value for cell in sites[1]].index("listed") + 1
+        for row, value in enumerate((True, False, "yes", "是"), start=2):
+            sites.cell(row, listed, value)
+        sites["A2"], sites["D3"] = "007", 0.1 + 0.2 + 1e3
+
+    path, home = edited(fill), tmp_path / "saved"
     command = ["soffice", f"-env:UserInstallation=file://{tmp_path / 'profile'}", "--headless", "--convert-to", "xlsx",
-               "--outdir", str(home), str(book)]  # fmt: skip
+               "--outdir", str(home), str(path)]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    saved, first = read(home / book.name, programme), read(book, programme)
+    first, saved = read(path, programme), read(home / path.name, programme)
+    assert first.programmes[0].data.tables["sites"]["listed"].tolist()[:4] == [True, False, True, True]
     assert_same_data(first, saved)
     assert saved.programmes[0].data.fingerprint == first.programmes[0].data.fingerprint
