@@ -246,6 +246,8 @@ FIGURES: Mapping[str, FigureWords] = {
     "npv": FigureWords(N_("Net present value"), "CNY"),
     "cost": FigureWords(N_("Discounted cost"), "CNY"),
     "energy": FigureWords(N_("Electricity a year"), "MWh/a"),
+    "datacenter.energy": FigureWords(N_("Electricity saved a year"), "MWh/a"),
+    "pv_siting.energy": FigureWords(N_("Generation a year"), "MWh/a"),
     "co2": FigureWords(N_("CO₂ avoided a year"), "tCO2/a"),
     "capacity": FigureWords(N_("New PV capacity"), "kW"),
     "capex": FigureWords(N_("Investment"), "CNY"),

@@ -123,10 +123,16 @@ class Words:
         """A value of a choice column (``type``, ``action``, ``mix`` …); ids and names stay as they are."""
         return self.text(VALUES[column][value]) if value in VALUES.get(column, {}) else value
 
-    def figure_name(self, figure: str) -> str:
-        """A figure of the checker (``npv``, ``used_on_site_share``; ``pv_siting.npv`` of a city)."""
+    def figure_name(self, figure: str, programme: str = "") -> str:
+        """A figure of the checker (``npv``, ``used_on_site_share``; ``pv_siting.npv`` of a city).
+
+        ``programme`` : whose figure it is; some are called otherwise in each.
+        """
         name = figure.rpartition(".")[2]
-        return self.text(FIGURES[name].en) if name in FIGURES else name
+        for known in (figure, f"{programme}.{name}", name):
+            if known in FIGURES:
+                return self.text(FIGURES[known].en)
+        return name
 
     def sentences(self, parts: Iterable[str]) -> str:
         """Sentences one after the other."""

@@ -148,9 +148,10 @@ def _verdicts(plans: Sequence[Proven], unit: str, maximise: bool, words: Words) 
 
 
 def _figures(comparison: Comparison, with_changes: bool, words: Words) -> CompareTable:
+    own = comparison.programmes[0].name if len(comparison.programmes) == 1 else ""
     rows = [
         _row(
-            words.figure_name(row["figure"]),
+            words.figure_name(row["figure"], own),
             row,
             comparison.labels,
             str(row["unit"] or FIGURES[row["figure"].rpartition(".")[2]].unit),

@@ -101,7 +101,7 @@ def plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | N
         figures=_figures(plan, words),
         num_projects=len(rows),
         projects=rows[:_MOST_PROJECTS],
-        effect_heads=[words.figure_name(name) for name, _ in heads],
+        effect_heads=[words.figure_name(name, plan.name) for name, _ in heads],
         district_columns=_columns(
             [(line.capex_cny, *line.effects) for line in districts if not line.is_sum], heads, words
         ),
@@ -211,7 +211,7 @@ def _water_pictures(plan: PlanFacts, words: Words) -> list[Picture]:
 def _figures(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
     """The checker's figures, all that are not zero."""
     return [
-        (words.figure_name(name), words.amount(float(value), FIGURES[name].unit))
+        (words.figure_name(name, plan.name), words.amount(float(value), FIGURES[name].unit))
         for name, value in plan.figures.items()
         if name in FIGURES and value and (name != "changes" or revises(plan))
     ]
