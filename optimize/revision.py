@@ -114,7 +114,8 @@ def find_changes(
     is_kind = {kind: flag[changed].to_numpy(np.bool_) for kind, flag in kinds.items()}
     unfrozen = ~is_kind["added"] & ~both["state"].isin(FROZEN_STATES).to_numpy(np.bool_)
     forced = np.zeros(len(both), dtype=np.bool_)
-    forced[unfrozen] = ~can_stay(list(both[decision.id][unfrozen]))
+    if unfrozen.any():  # a plan that is kept need not be counted anew
+        forced[unfrozen] = ~can_stay(list(both[decision.id][unfrozen]))
     weight = np.max([getattr(weights, kind) * is_kind[kind] for kind in CHANGES], axis=0)
     lost = unfrozen & (is_kind["dropped"] | is_kind["resized"])
     owed = both["cancellation_cost_cny"].to_numpy(np.float64) * (1.0 + discount_rate) ** -years_to_payment
