@@ -22,6 +22,7 @@ _MOST_ORIGINS = 9
 _OTHERS = "*others"
 _SEASONS = (N_("spring"), N_("summer"), N_("autumn"), N_("winter"))
 _NODE_PX, _SPACE_PX = 11.0, 8.0
+_COLUMNS_PX = (235.0, 408.0, 584.0)  # left sides of origins, qualities, uses, with room for their names
 
 Link = tuple[str, str, float, str]  # from, to, amount, fill
 
@@ -54,9 +55,12 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
     height = 64.0 + max(sum(column.values()) > 0 and len(column) for column in columns) * 30.0
     drawing = Drawing(800, max(height, 300.0), title, told)
     heads = (words.text("plants"), words.text("water quality"), words.text("users"))
-    places = _place(columns, (255.0, 440.0, 638.0), 34.0, drawing.height - 40.0)
+    places = _place(columns, _COLUMNS_PX, 34.0, drawing.height - 40.0)
     for head, x, anchor in zip(
-        heads, (255.0 + _NODE_PX, 440.0 + _NODE_PX / 2, 638.0), ("end", "middle", "start"), strict=True
+        heads,
+        (_COLUMNS_PX[0] + _NODE_PX, _COLUMNS_PX[1] + _NODE_PX / 2, _COLUMNS_PX[2]),
+        ("end", "middle", "start"),
+        strict=True,
     ):
         drawing.text(x, 16, head, "small soft", anchor)
     _ribbons(drawing, made, places[0], places[1], words, names, unit)
@@ -74,15 +78,15 @@ def water_flows(plan: PlanFacts, words: Words, period: int | None = None) -> Mar
             )
             middle = node.y + node.height / 2
             if position == 0:
-                wide = 247.0 - text_width(shown, SMALL_PX) - 12
+                wide = _COLUMNS_PX[0] - 8 - text_width(shown, SMALL_PX) - 12
                 drawing.text(
-                    247 - text_width(shown, SMALL_PX) - 6,
+                    _COLUMNS_PX[0] - 8 - text_width(shown, SMALL_PX) - 6,
                     middle + 4,
                     shortened(names[name], wide, 12.0),
                     "key",
                     "end",
                 )
-                drawing.text(249, middle + 4, shown, "small soft", "end")
+                drawing.text(_COLUMNS_PX[0] - 6, middle + 4, shown, "small soft", "end")
             elif position == 1:
                 drawing.text(node.x + _NODE_PX + 5, middle - 1, names[name], "key strong halo")
                 drawing.text(node.x + _NODE_PX + 5, middle + 13, shown, "small halo")
