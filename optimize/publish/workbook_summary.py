@@ -12,6 +12,7 @@ from optimize.i18n.vocabulary import FIGURES
 from optimize.i18n.words import Words
 from optimize.io.workbook_writer import Book, shown_width
 from optimize.publish import telling
+from optimize.publish.explanations import price_rows
 from optimize.publish.facts import RunFacts
 from optimize.publish.workbook_tables import (
     ACCENT,
@@ -81,7 +82,8 @@ def _write_run(book: Book, sheet: Worksheet, row: int, label: str, run: RunFacts
         row = _write_text(book, sheet, row, sentence, PLAIN)
     row += 1
     book.write(sheet, row, 0, words.text("Figures"), **SUBTITLE)
-    return _write_figures(book, sheet, row + 1, run, words)
+    row = _write_figures(book, sheet, row + 1, run, words)
+    return _write_prices(book, sheet, row + 1, run, words)
 
 
 def _write_text(book: Book, sheet: Worksheet, row: int, text: str, look: dict[str, Any]) -> int:
@@ -112,6 +114,20 @@ def _write_figures(book: Book, sheet: Worksheet, row: int, run: RunFacts, words:
         book.write(sheet, row, 3, told, **CELL)
         row += 1
     return row
+
+
+def _write_prices(book: Book, sheet: Worksheet, row: int, run: RunFacts, words: Words) -> int:
+    """What a little more of the dearest budgets, or less of the dearest targets, would be worth."""
+    told = [price for part in run.parts for price in price_rows(part, words)]
+    if not told:
+        return row
+    book.write(sheet, row, 0, words.text("What a little more would be worth, about"), **SUBTITLE)
+    for name, worth in told:
+        row += 1
+        sheet.merge_range(row, 0, row, 2, "", book.format(**CELL))
+        book.write(sheet, row, 0, name, **CELL)
+        book.write(sheet, row, 3, worth, **(CELL | {"align": "right"}))
+    return row + 1
 
 
 def write_provenance(book: Book, runs: Named, words: Words) -> None:
