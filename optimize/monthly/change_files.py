@@ -21,7 +21,7 @@ from optimize.monthly.change_report import (
     reason,
     title_of,
 )
-from optimize.monthly.change_words import figure, words_of
+from optimize.monthly.change_words import figure, num_changes, words_of
 from optimize.monthly.stability import Stability
 from optimize.publish.document import look
 
@@ -64,6 +64,7 @@ def change_page(report: Report, language: Language) -> str:
         headline=headline(report.change, language),
         counted=counted(report.change, language),
         figure=figure,
+        num_changes=lambda number: num_changes(number, language),
         group_effect=group_effect,
         reason=reason,
         title_of=title_of,

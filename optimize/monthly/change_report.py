@@ -10,7 +10,14 @@ from typing import Any
 
 from optimize.i18n.catalogue import Language
 from optimize.monthly.attribution import ChangeExplained, GroupEffect, ProjectChange
-from optimize.monthly.change_words import figure, words_of
+from optimize.monthly.change_words import (
+    figure,
+    num_changed,
+    num_changes,
+    num_differences,
+    num_put_down,
+    words_of,
+)
 from optimize.monthly.stability import Stability
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
@@ -77,7 +84,7 @@ def counted(change: ChangeExplained, language: Language) -> str:
     kinds = [f"{change.count(kind)} {words[kind]}" for kind in KINDS if change.count(kind)]
     forced = sum(project.forced for project in change.projects)
     told = f" ({forced} {words['no_choice']})" if forced else ""
-    return f"{len(change.projects)} {words['changed']}: {', '.join(kinds)}{told}"
+    return f"{num_changed(len(change.projects), language)}: {', '.join(kinds)}{told}"
 
 
 def change_lines(report: Report, language: Language) -> list[str]:
@@ -103,9 +110,9 @@ def _group_lines(change: ChangeExplained, language: Language) -> list[str]:
     words = words_of(language)
     lines = []
     for group in change.groups:
-        told = [f"{words[group.group]}: {group.num_differences} {words['differences']}"]
+        told = [f"{words[group.group]}: {num_differences(group.num_differences, language)}"]
         told += [group_effect(group, change.goal_unit, language)]
-        told += [f"{group.num_projects} {words['put_down']}"] * (group.num_projects > 0)
+        told += [num_put_down(group.num_projects, language)] * (group.num_projects > 0)
         lines.append(" · ".join(part for part in told if part))
         lines += [f"  {example}" for example in group.examples[:2]]
     return lines
@@ -161,7 +168,7 @@ def stability_lines(stability: Stability, language: Language) -> list[str]:
         lines.append(f"{words['penalty']} {figure(stability.penalty_cny_per_change, 'CNY', language)}")
     for key, plan in (("held", stability.held), ("free", stability.free)):
         lines.append(
-            f"{words[key]}: {figure(plan.value, unit, language)} · {plan.changes:g} {words['changes']}"
+            f"{words[key]}: {figure(plan.value, unit, language)} · {num_changes(plan.changes, language)}"
         )
     low, high = stability.price
     most = "" if high is None else f", {words['at_most']} {figure(high, unit, language)}"
@@ -172,7 +179,9 @@ def stability_lines(stability: Stability, language: Language) -> list[str]:
             if point.bound is None
             else f" ({words['best_possible']} {figure(point.bound, unit, language)})"
         )
-        lines.append(f"  {point.changes:g} {words['changes']}: {figure(point.value, unit, language)}{bound}")
+        lines.append(
+            f"  {num_changes(point.changes, language)}: {figure(point.value, unit, language)}{bound}"
+        )
     return lines
 
 

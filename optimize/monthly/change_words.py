@@ -13,14 +13,11 @@ from optimize.i18n.words import Words
 _TEXTS: Mapping[str, str] = {
     "title": N_("Change of the plan"),
     "was": N_("was"),
-    "changed": N_("projects changed"),
     "nothing": N_("No project changed"),
     "no_choice": N_("without a choice"),
     "why": N_("Why"),
     "group": N_("Input changes"),
-    "differences": N_("differences"),
     "effect": N_("Effect on the goal"),
-    "put_down": N_("projects put down to it"),
     "num_differences": N_("Differences"),
     "num_put_down": N_("Projects put down to it"),
     "no plan found": N_("without it no plan was found"),
@@ -69,6 +66,26 @@ def words_of(language: Language) -> Mapping[str, str]:
     """Every text by its key."""
     words = Words(language)
     return {key: words.text(text) for key, text in _TEXTS.items()}
+
+
+def num_changed(number: int, language: Language) -> str:
+    """So many projects changed."""
+    return Words(language).plural("{n} project changed", "{n} projects changed", number)
+
+
+def num_changes(number: float, language: Language) -> str:
+    """So many changes; a change may count more or less than one."""
+    return Words(language).plural("{n} change", "{n} changes", number)
+
+
+def num_differences(number: int, language: Language) -> str:
+    """So many differences of inputs."""
+    return Words(language).plural("{n} difference", "{n} differences", number)
+
+
+def num_put_down(number: int, language: Language) -> str:
+    """So many changed projects put down to a group of inputs."""
+    return Words(language).plural("{n} project put down to it", "{n} projects put down to it", number)
 
 
 def figure(value: float | None, unit: str, language: Language, *, signed: bool = False) -> str:
