@@ -24,6 +24,8 @@ PARAMETERS, TARGETS = "instance", "targets"
 # Sheets of the planner's own, or of explanations, which are left alone.
 ASIDE = ("#", "_")
 NOTES = ("note", "备注", "#")
+# Grades are known by their letters; sources of money are ids in other tables.
+_TOLD_BY_CODE = ("confidence", "source")
 # Excel takes no longer title of a sheet.
 LONGEST_TITLE = 31
 
@@ -139,6 +141,15 @@ def choices_by_words(column: Column) -> Mapping[str, str]:
             if found.setdefault(plain(word), choice) != choice:
                 twice.add(plain(word))
     return {word: choice for word, choice in found.items() if word not in twice}
+
+
+def choices_told(column: Column, language: Language) -> dict[str, str]:
+    """Choices as a workbook of the language offers them, by code: in words where each has its own; {} for codes."""
+    if language == "en" or column.name in _TOLD_BY_CODE:
+        return {}
+    words, known = choice_words(column, language), choices_by_words(column)
+    in_words = all(choice in words and known.get(plain(words[choice])) == choice for choice in column.choices)
+    return words if in_words else {}
 
 
 def plain(text: str) -> str:

@@ -18,11 +18,13 @@ from optimize.io.workbook_headings import (
     PARAMETERS,
     TARGETS,
     choice_words,
+    choices_told,
     heading,
     sheet_name,
     sheet_title,
     unit_words,
 )
+from optimize.io.workbook_rules import default_words, number_rule, range_words
 from optimize.io.workbook_settings import TARGET_KEYS
 from optimize.io.workbook_writer import MOST_ROWS, Book, fitting_width, shown_width, written_book
 from optimize.schema import REQUIRED, Column, Parameter, Schema, Table
@@ -110,7 +112,7 @@ class _InstanceBook:
         book.write(sheet, 0, 0, words.text("Data of an instance: {name}", name=title), **_TITLE)
         row = 2
         for text in _GUIDE:
-            sheet.merge_range(row, 0, row, 3, "", book.format(**_PLAIN))
+            sheet.mergerange_words(row, 0, row, 3, "", book.format(**_PLAIN))
             book.write(sheet, row, 0, words.text(text), **_PLAIN)
             sheet.set_row(row, _height(words.text(text), 122))
             row += 1
@@ -181,8 +183,8 @@ class _InstanceBook:
             sheet.set_row(row, _height(shown or "", 66))
             if parameter is not None:
                 book.write(sheet, row, 2, unit_words(parameter.unit, words.language), **_SOFT)
-                book.write(sheet, row, 3, _range(parameter), **_SOFT)
-                book.write(sheet, row, 4, _default(parameter, words), **_SOFT)
+                book.write(sheet, row, 3, range_words(parameter), **_SOFT)
+                book.write(sheet, row, 4, default_words(parameter, words), **_SOFT)
                 self._validate(sheet, row, row, 1, parameter)
 
     def _write_targets(self, sheet: Worksheet) -> None:
@@ -258,7 +260,9 @@ class _InstanceBook:
         )
         is_text = column is None or column.kind == "str"
         look = {"num_format": "@"} if is_text else {}
-        for row, value in enumerate(cells, start=1):
+        offered = {} if column is None else choices_told(column, words.language)
+        for row, cell in enumerate(cells, start=1):
+            value = offered.get(cell, cell) if offered else cell
             if value is not None:
                 book.write(sheet, row, place, self._told(value), **look)
         longest = max((shown_width(str(v)) for v in cells[:_SCANNED_ROWS] if v is not None), default=0.0)
@@ -291,11 +295,11 @@ class _InstanceBook:
             told = choice_words(column, words.language)
             values = [f"{choice} ({told[choice]})" if choice in told else choice for choice in column.choices]
             lines.append(words.text("One of: {values}", values=", ".join(values)))
-        if _range(column):
-            lines.append(words.text("Range: {range}", range=_range(column)))
+        if range_words(column):
+            lines.append(words.text("Range: {range}", range=range_words(column)))
         if column.references:
             lines.append(words.text("An entry of: {table}", table=column.references.replace("|", ", ")))
-        default = _default(column, words)
+        default = default_words(column, words)
         lines.append(
             words.text("Must be filled in")
             if column.required
@@ -313,17 +317,19 @@ class _InstanceBook:
         """What may be typed into the cells."""
         rule: dict[str, Any] | None = None
         if item.choices:
-            rule = {"validate": "list", "source": self._listed(item.choices)}
+            told = choices_told(item, self._words.language) if isinstance(item, Column) else {}
+            choices = tuple(told.get(choice, choice) for choice in item.choices)
+            rule = {"validate": "list", "source": self._listed(choices)}
         elif item.kind == "bool":
             rule = {"validate": "list", "source": self._truths}
         elif item.kind in ("int", "float"):
-            rule = _number_rule(item)
+            rule = number_rule(item)
         if rule is None:
             return
         if item.kind in ("int", "float"):
             rule |= {
                 "error_title": self._words.text("Not in the range"),
-                "error_message": self._words.text("Allowed: {range}", range=_range(item)),
+                "error_message": self._words.text("Allowed: {range}", range=range_words(item)),
             }
         sheet.data_validation(first, place, last, place, rule)
 
@@ -373,31 +379,3 @@ _GUIDE = (
 def _height(text: str, width: float) -> float:
     """The height of a row for a text that is wrapped in a column of ``width``."""
     return 14.5 * max(1, math.ceil(shown_width(text) * 1.06 / width))
-
-
-def _number_rule(item: Column | Parameter) -> dict[str, Any] | None:
-    kind = "integer" if item.kind == "int" else "decimal"
-    low, high = item.minimum, item.maximum
-    if low is not None and high is not None:
-        return {"validate": kind, "criteria": "between", "minimum": low, "maximum": high}
-    if low is not None:
-        return {"validate": kind, "criteria": ">=", "value": low}
-    return None if high is None else {"validate": kind, "criteria": "<=", "value": high}
-
-
-def _range(item: Column | Parameter) -> str:
-    if item.minimum is None and item.maximum is None:
-        return ""
-    if item.maximum is None:
-        return f"≥ {item.minimum:g}"
-    return f"≤ {item.maximum:g}" if item.minimum is None else f"{item.minimum:g} … {item.maximum:g}"
-
-
-def _default(item: Column | Parameter, words: Words) -> str:
-    if item.default is REQUIRED:
-        return words.text("Must be filled in")
-    if item.default is None or item.default == "":
-        return words.text("none")
-    if isinstance(item.default, bool):
-        return words.text("yes") if item.default else words.text("no")
-    return f"{item.default:g}" if isinstance(item.default, float) else str(item.default)
