@@ -112,7 +112,7 @@ class _InstanceBook:
         book.write(sheet, 0, 0, words.text("Data of an instance: {name}", name=title), **_TITLE)
         row = 2
         for text in _GUIDE:
-            sheet.mergerange_words(row, 0, row, 3, "", book.format(**_PLAIN))
+            sheet.merge_range(row, 0, row, 3, "", book.format(**_PLAIN))
             book.write(sheet, row, 0, words.text(text), **_PLAIN)
             sheet.set_row(row, _height(words.text(text), 122))
             row += 1
