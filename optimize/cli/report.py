@@ -22,9 +22,10 @@ def run_report(call: argparse.Namespace) -> int:
     runs = [read_run(folder, instance=call.instance) for folder in call.runs]
     languages = LANGUAGES if call.lang == "both" else (call.lang,)
     write_report(runs, call.out, languages, studies)
-    size = call.out.stat().st_size / 1e6
+    kilobytes = call.out.stat().st_size / 1e3
+    size = f"{kilobytes / 1e3:.1f} MB" if kilobytes >= 1e3 else f"{kilobytes:.0f} kB"
     print(
-        f"{call.out}: {len(runs)} run{'' if len(runs) == 1 else 's'}, {size:.1f} MB, opens in any browser without a network"
+        f"{call.out}: {len(runs)} run{'' if len(runs) == 1 else 's'}, {size}, opens in any browser without a network"
     )
     for run in runs:
         if run.instance_folder is None:

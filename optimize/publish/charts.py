@@ -157,7 +157,7 @@ def grades_chart(grades: Mapping[str, Mapping[str, int]], words: Words) -> Marku
     grades : by table's name as it is told, rows by grade A to D.
     """
     looks = {"A": "f1", "B": "f3", "C": "f2", "D": "f7"}
-    label = min(max((text_width(name, SMALL_PX + 1) for name in grades), default=0.0) + 10, 170.0)
+    label = min(max((text_width(name, SMALL_PX + 1) for name in grades), default=0.0) + 10, 215.0)
     pitch, top, right = 22.0, 8.0, 418.0
     drawing = Drawing(
         480, top + pitch * len(grades) + 30, words.text("Rows of each table by grade of their source")
@@ -187,7 +187,7 @@ def bar_list(
     rows: Sequence[tuple[str, float]], unit: str, title: str, words: Words, *, fill: str = "f1"
 ) -> Markup:
     """Names with bars and figures, the longest first as given: districts, types, kinds."""
-    label = min(max((text_width(name) for name, _ in rows), default=0.0) + 10, 170.0)
+    label = min(max((text_width(name) for name, _ in rows), default=0.0) + 10, 215.0)
     figures = [words.amount(value, unit) for _, value in rows]
     room = max((text_width(text, SMALL_PX + 1) for text in figures), default=0.0) + 10
     most = max((value for _, value in rows), default=0.0)

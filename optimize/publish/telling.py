@@ -62,6 +62,8 @@ def spent_cny(run: RunFacts) -> float:
 
 def _pv_answer(plan: PlanFacts, words: Words) -> str:
     figures, projects = plan.figures, plan.table("projects")
+    if projects.empty:
+        return _nothing(words)
     num_heat = int((projects["hot_water"] != "").sum())
     built = words.amount(figures["capacity"], "kW")
     if num_heat:
@@ -103,7 +105,7 @@ def _centre_answer(plan: PlanFacts, words: Words) -> str:
             words.plural("take {n} tendered offer", "take {n} tendered offers", figures["num_offers"])
         )
     if not done:
-        return words.text("Build nothing: no data centre is worth a measure under these targets and budgets.")
+        return _nothing(words)
     told = words.listed(done)
     return words.text(
         "{done} for {capex}: this saves {energy} of electricity and avoids {co2}.",
@@ -114,6 +116,8 @@ def _centre_answer(plan: PlanFacts, words: Words) -> str:
 
 def _water_answer(plan: PlanFacts, words: Words) -> str:
     figures = plan.figures
+    if plan.table("plants").empty and plan.table("users").empty:
+        return _nothing(words)
     return words.text(
         "Upgrade {plants} plants, lay {pipes} of pipe and connect {users} users for {capex}: {volume} of reclaimed water "
         "replaces fresh water, and {tn} of nitrogen stays out of the estuary.",
@@ -122,6 +126,10 @@ def _water_answer(plan: PlanFacts, words: Words) -> str:
         users=words.number(plan.table("users")["user"].nunique()), capex=words.money(figures["capex_cny"]),
         volume=words.amount(figures["volume"], "m3/a"), tn=words.amount(figures["tn"], "kg/a"),
     )  # fmt: skip
+
+
+def _nothing(words: Words) -> str:
+    return words.text("Build nothing: nothing is worth its money under these targets and budgets.")
 
 
 _ANSWERS: Mapping[str, Callable[[PlanFacts, Words], str]] = {

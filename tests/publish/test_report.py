@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from optimize.cli import main
 from optimize.errors import UsageError
 from optimize.i18n.vocabulary import COLUMNS, TABLES
 from optimize.i18n.words import Words
@@ -197,3 +198,21 @@ def test_files_of_studies_are_told_by_their_keys(tmp_path: Path) -> None:
     assert len(read_studies([good]).explanations) == 1
     with pytest.raises(UsageError, match=r"none\.json.*; .*other\.json.*colour"):
         read_studies([none, bad])
+
+
+def test_a_plan_that_builds_nothing_is_told_as_one(pv: RunFacts, tmp_path: Path) -> None:
+    assert pv.instance_folder is not None
+    bare = tmp_path / "bare"
+    shutil.copytree(pv.instance_folder, bare)
+    sections = re.split(r"(?m)^(?=\[)", (bare / "instance.toml").read_text(encoding="utf-8"))
+    kept = "".join(part for part in sections if ".clauses." not in part.split("]")[0])
+    (bare / "instance.toml").write_text(kept, encoding="utf-8")
+    for table in ("locks", "district_minima"):
+        (bare / "pv_siting" / f"{table}.csv").unlink(missing_ok=True)
+    assert (
+        main(["solve", str(bare), "--goal", "cost", "--set", "budgets.scale=0", "--results", str(tmp_path)])
+        == 0
+    )
+    (folder,) = tmp_path.glob("pv_siting/*/*")
+    text = render_report([read_run(folder)], ["zh", "en"])
+    assert "Build nothing" in text and "不建设" in text
