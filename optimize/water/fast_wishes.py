@@ -16,6 +16,7 @@ from optimize.water.fast_network import Wishes, cascade_sources
 from optimize.water.fast_policy import pilot_requirements, pilot_users
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray
+from optimize.water.locks import offers_zero_discharge
 
 HARD_VALUE_CNY_PER_M3 = 50.0
 
@@ -141,12 +142,13 @@ def _reserve_for_zero_discharge(  # type: ignore[no-untyped-def]
 ) -> FloatArray:
     """Ask for the water of the near-zero-discharge parks to be, and keep their money back."""
     reserved = np.zeros(len(c.budgets.sources))
-    if "W-ZLD" not in instance.targets:
+    if not offers_zero_discharge(instance):
         return reserved
-    target = instance.targets["W-ZLD"]
+    target = instance.targets.get("W-ZLD")
     parks = np.flatnonzero(c.zld_candidate & locks.zld_may)
     order = np.argsort(c.zld.present_cost_cny[0, parks], kind="stable")
-    wanted = parks[order][: int(np.ceil(target.required))] if target.hard else parks[:0]
+    least = int(np.ceil(target.required)) if target is not None and target.hard else 0
+    wanted = parks[order][:least]
     source = c.budgets.source_of(c.zld.district)
     for park in np.union1d(wanted, np.flatnonzero(locks.zld_must)):
         own = np.isin(c.demand_user, c.park_user[park])

@@ -109,13 +109,13 @@ def agreeing(instance: Instance, goal: tuple[str, ...], engines: tuple[str, ...]
     return first if first.solution is not None else None
 
 
-@pytest.mark.parametrize("seed", [0, 10, 16, 22])
+@pytest.mark.parametrize("seed", [10, 16, 22])
 def test_engines_and_checker_agree_on_random_plans_in_force(seed: int) -> None:
     """Between them with contracts, forced changes, every way of limiting changes, and one that has no plan."""
     agreeing(under_way(seed, phased=False), GOALS[seed // 2 % len(GOALS)], tuple(ENGINES))
 
 
-@pytest.mark.parametrize("seed", [1, 7, 17])
+@pytest.mark.parametrize("seed", [7, 17])
 def test_phased_building_is_revised(seed: int) -> None:
     """The formulation is exact; the fast path finds a plan below its bound."""
     goal = GOALS[seed // 2 % len(GOALS)][0]
@@ -176,6 +176,14 @@ def test_other_works_stand_by_contract(town: Town) -> None:
     assert unsupported_by_fast(town.instance(), EXACT) is not None
     solution = best(town, "formulation")[0].solution
     assert set(solution.built["kind"] + ":" + solution.built["id"]) >= there
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lock_asks_for_works_of_a_park_without_the_clause(engine: str, town: Town) -> None:
+    zero_discharge(town)
+    del town.targets["W-ZLD"]
+    town.lock("force_in", "park")
+    assert list(best(town, engine)[0].solution.built["kind"]) == ["zld"]
 
 
 def test_actual_cost_counts_with_annuities_upkeep_and_budgets(town: Town) -> None:
