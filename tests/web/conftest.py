@@ -23,6 +23,7 @@ from optimize.registry import find_programme
 from optimize.web import instances, intake
 from optimize.web.app import create_app
 from optimize.web.settings import Settings
+from tests.web.archives import folder_packed
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -89,11 +90,25 @@ def make_client(tmp_path: Path) -> Callable[..., TestClient]:
     return make
 
 
-@pytest.fixture
-def client(make_client: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    """As ``make_client``; uploads are looked at in this process, by the same function as in one of their own."""
-    monkeypatch.setattr(instances, "_intake", _intake_here)
-    return make_client()
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One for all tests that leave it as they found it: as of ``make_client``, and uploads are looked at in this process,
+    by the same function as in one of their own."""
+    app = create_app(
+        Settings(workspace=tmp_path_factory.mktemp("shared") / "workspace", hosts=("testserver",))
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instances, "_intake", _intake_here)
+        yield TestClient(app, follow_redirects=False)
+
+
+@pytest.fixture(scope="session")
+def uploaded(client: TestClient, example: Callable[[str], Path]) -> str:
+    """Id of the example of public PV, which the shared client has."""
+    upload = {"file": ("city.zip", folder_packed(example("pv_siting")))}
+    answer = client.post("/api/v1/instances", files=upload)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 def _intake_here(folder: Path, *arguments: str) -> dict[str, Any]:

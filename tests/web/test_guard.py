@@ -38,8 +38,8 @@ def _form_token(client: TestClient, page: str = "/") -> str:
 
 
 @pytest.mark.parametrize("path", _PAGES)
-def test_every_answer_forbids_what_pages_do_not_need(make_client: Make, path: str) -> None:
-    answer = make_client().get(path)
+def test_every_answer_forbids_what_pages_do_not_need(client: TestClient, path: str) -> None:
+    answer = client.get(path)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src 'self'" in policy
     assert "unsafe-inline" not in policy and "unsafe-eval" not in policy
@@ -49,8 +49,8 @@ def test_every_answer_forbids_what_pages_do_not_need(make_client: Make, path: st
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/runs", "/api", "/login"])
-def test_pages_hold_no_script_and_no_style_of_their_own(make_client: Make, path: str) -> None:
-    html = make_client().get(path).text
+def test_pages_hold_no_script_and_no_style_of_their_own(client: TestClient, path: str) -> None:
+    html = client.get(path).text
     assert re.findall(r"<script(?! src=\"/static/)", html) == []
     assert "<style" not in html
     assert re.findall(r"\s(style|on\w+)=", html) == []
@@ -59,13 +59,13 @@ def test_pages_hold_no_script_and_no_style_of_their_own(make_client: Make, path:
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:8000"]
 )
-def test_a_name_that_is_not_ours_is_not_answered(make_client: Make, host: str) -> None:
-    assert make_client().get("/", headers={"host": host}).status_code == 421
+def test_a_name_that_is_not_ours_is_not_answered(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
-def test_our_own_names_are_answered(make_client: Make, host: str) -> None:
-    assert make_client().get("/", headers={"host": host}).status_code == 200
+def test_our_own_names_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_our_own_names_are_answered(make_client: Make, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/examples", "/api/v1/instances"])
-def test_other_sites_cannot_send_anything(make_client: Make, path: str, headers: dict[str, str]) -> None:
-    assert make_client().post(path, headers=headers).status_code == 403
+def test_other_sites_cannot_send_anything(client: TestClient, path: str, headers: dict[str, str]) -> None:
+    assert client.post(path, headers=headers).status_code == 403
 
 
 def test_a_form_has_to_be_ours(make_client: Make) -> None:
@@ -184,7 +184,7 @@ def test_two_servers_do_not_share_a_workspace(tmp_path: Path) -> None:
         "/api/v1/instances/..%2fsecret", "/jobs/%00", "/templates/..%2f..%2fx.xlsx",
     ],
 )  # fmt: skip
-def test_no_address_leads_out_of_the_workspace(make_client: Make, path: str) -> None:
-    answer = make_client().get(path)
+def test_no_address_leads_out_of_the_workspace(client: TestClient, path: str) -> None:
+    answer = client.get(path)
     assert answer.status_code in (400, 404, 422)
     assert "import" not in answer.text
