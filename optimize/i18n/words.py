@@ -129,7 +129,7 @@ class Words:
         ``programme`` : whose figure it is; some are called otherwise in each.
         """
         name = figure.rpartition(".")[2]
-        for known in (figure, f"{programme}.{name}", name):
+        for known in (f"{programme}.{name}", figure, name):
             if known in FIGURES:
                 return self.text(FIGURES[known].en)
         return name

@@ -187,7 +187,7 @@ def _clause(part: PlanFacts, clause: Mapping[str, Any], words: Words) -> ClauseL
     return ClauseLine(
         id=str(clause["id"]),
         title=words.either(str(clause["zh"]), str(clause["en"])),
-        where=_where(part, str(clause["where"]), words),
+        where=where_words(part, clause, words),
         required=f"{sense} {words.amount(required, unit)}",
         reached=words.amount(None if reached is None else float(reached), unit),
         met=bool(clause["met"]),
@@ -205,12 +205,18 @@ _PILOTS = {
 }
 
 
-def _where(part: PlanFacts, where: str, words: Words) -> str:
-    """Kinds of pilots and districts of a clause that holds for a part, by their names."""
-    shown = []
-    for word in where.split():
-        shown.append(words.text(_PILOTS[word]) if word in _PILOTS else part.district_name(word, words))
-    return " ".join(shown)
+# What a cap on water may hold for, and the table that names it.
+_SCOPES = {"district": "districts", "park": "parks", "user": "users"}
+
+
+def where_words(part: PlanFacts, clause: Mapping[str, Any], words: Words) -> str:
+    """Where a clause holds: kinds of pilots, districts, parks and users by their names; "" everywhere."""
+    parts = str(clause["where"]).split()
+    if clause["id"] == "W-CAP" and len(parts) == 2 and parts[0] in _SCOPES:
+        return part.named(_SCOPES[parts[0]], parts[1], words)
+    return " ".join(
+        words.text(_PILOTS[word]) if word in _PILOTS else part.district_name(word, words) for word in parts
+    )
 
 
 # --- the run ----------------------------------------------------------------------------------------

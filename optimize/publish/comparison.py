@@ -10,6 +10,7 @@ from typing import Any
 from optimize.clauses import CLAUSES
 from optimize.i18n.vocabulary import FIGURES
 from optimize.i18n.words import MISSING, Words
+from optimize.publish.chapters import where_words
 from optimize.publish.charts import capital
 from optimize.publish.charts_studies import Proven, scenario_chart
 from optimize.publish.facts import PlanFacts, RunFacts
@@ -84,7 +85,7 @@ def compare_section(runs: Sequence[RunFacts], words: Words) -> ComparisonSection
     ]
     tables = [
         _figures(comparison, any(revises(part) for run in runs for part in run.parts), words),
-        _clauses(comparison, words),
+        _clauses(comparison, runs, words),
         *(_money(comparison, by, caption, runs, words) for by, caption in (
             ("year", words.text("Money by year")), ("source", words.text("Money by source")), ("district", words.text("Money by district")),
         )),
@@ -165,13 +166,20 @@ def _figures(comparison: Comparison, with_changes: bool, words: Words) -> Compar
     return CompareTable(words.text("Figures"), rows)
 
 
-def _clauses(comparison: Comparison, words: Words) -> CompareTable:
+def _clauses(comparison: Comparison, runs: Sequence[RunFacts], words: Words) -> CompareTable:
     rows = []
     for row in plain_records(comparison.clauses):
         unit = "" if row["unit"] == "count" else row["unit"]
         clause = CLAUSES[row["clause"]]
+        part = next(
+            p
+            for run in runs
+            for p in run.parts
+            if p.name == clause.programme or clause.programme in ("city", "*")
+        )
+        where = where_words(part, {"id": clause.id, "where": row["where"]}, words)
         title = words.text("{id} ({title})", id=clause.id, title=words.either(clause.zh, clause.en))
-        line = _row(f"{title} {row['where']}".strip(), row, comparison.labels, unit, words)
+        line = _row(f"{title} {where}".strip(), row, comparison.labels, unit, words)
         cells = [
             f"✘ {cell}" if row[f"met_{label}"] is False else cell
             for cell, label in zip(line.cells, comparison.labels, strict=True)

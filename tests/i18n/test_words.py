@@ -70,6 +70,12 @@ def test_dates_and_plurals() -> None:
     assert EN.joined(["a", "b", "c"]) == "a, b and c" and ZH.joined(["甲", "乙"]) == "甲和乙"
 
 
+def test_a_figure_is_called_as_its_programme_calls_it() -> None:
+    assert EN.figure_name("energy", "pv_siting") == EN.figure_name("pv_siting.energy") == "Generation a year"
+    assert EN.figure_name("energy", "datacenter") == "Electricity saved a year"
+    assert EN.figure_name("npv", "water") == EN.figure_name("npv") == "Net present value"
+
+
 def test_a_text_that_is_not_in_the_catalogue_is_a_mistake() -> None:
     with pytest.raises(KeyError):
         ZH.text("nobody has translated this")

@@ -16,7 +16,7 @@ from optimize.cli import main
 from optimize.errors import UsageError
 from optimize.i18n.vocabulary import COLUMNS, TABLES
 from optimize.i18n.words import Words
-from optimize.publish.chapters import chapter_of
+from optimize.publish.chapters import chapter_of, where_words
 from optimize.publish.comparison import compare_section
 from optimize.publish.document import render_report, write_report
 from optimize.publish.facts import RunFacts, read_run
@@ -151,6 +151,17 @@ def test_clauses_and_key_figures_are_the_summarys(pv: RunFacts) -> None:
     assert [line.met for line in lines] == [clause["met"] for clause in pv.summary["clauses"]]
     assert chapter.key_figures[0].value == words.amount(pv.summary["objective"], "CNY")
     assert words.money(pv.figures["capex"]) in chapter.answer
+
+
+def test_places_of_clauses_are_named(city: RunFacts) -> None:
+    water, words = city.part("water"), Words("zh")
+    assert water.instance is not None
+    district = water.instance.tables["districts"].iloc[0]
+    cap = {"id": "W-CAP", "where": f"district {district['district']}"}
+    assert where_words(water, cap, words) == district["name_zh"]
+    pilot = {"id": "W-PILOT", "where": f"suburban_district {district['district']}"}
+    assert where_words(water, pilot, words) == f"郊区 {district['name_zh']}"
+    assert where_words(water, {"id": "W-PILOT", "where": ""}, words) == ""
 
 
 def test_a_joint_run_tells_what_planning_together_is_worth(city: RunFacts) -> None:
