@@ -78,6 +78,8 @@ def reduced(instance: Path, out: Path, districts: tuple[str, ...], share_of_site
     kept = sites[sites["district"].isin(districts)].iloc[:: round(1 / share_of_sites)]
     share = len(kept) / len(sites)
     kept.to_csv(home / "sites.csv", index=False)
+    feeders = pd.read_csv(home / "feeders.csv")
+    feeders[feeders["feeder"].isin(kept["feeder"])].to_csv(home / "feeders.csv", index=False)
     budgets = pd.read_csv(home / "budgets.csv")
     budgets = budgets[budgets["source"].isin(["municipal", *districts])]
     city = budgets["source"] == "municipal"
@@ -156,6 +158,7 @@ class Year:
     _in_force: Path | None = None
     _revised: Path = Path()
     _contracts: dict[str, dict[str, str]] = field(default_factory=dict)
+    _read: dict[Path, InstanceData] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         (self.home / "job.toml").write_text(JOB.format(gap=self.gap, limit=self.limit_s), encoding="utf-8")
@@ -309,9 +312,11 @@ class Year:
         began = time.process_time()
         return solve(PV, data, options), time.process_time() - began
 
-    @staticmethod
-    def _data(folder: Path) -> InstanceData:
-        return read_instance(folder, PROGRAMMES, [NAME]).programmes[0].data
+    def _data(self, folder: Path) -> InstanceData:
+        """The revised instance of a month, which nobody changes any more."""
+        if folder not in self._read:
+            self._read[folder] = read_instance(folder, PROGRAMMES, [NAME]).programmes[0].data
+        return self._read[folder]
 
     def _forced(self, then: Mapping[str, str], now: Mapping[str, str], data: InstanceData) -> int:
         """Changes of projects that failed, were withdrawn or put off."""
