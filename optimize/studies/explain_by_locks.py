@@ -13,6 +13,7 @@ import pandas as pd
 from optimize.errors import UsageError
 from optimize.programme import SolveOptions
 from optimize.result import Relaxation, StopReason
+from optimize.revision import FROZEN_STATES
 from optimize.schema import InstanceData
 from optimize.solve import solve
 from optimize.studies.explain import RANKING, Explanation, Question, unknown_words
@@ -102,6 +103,9 @@ class LockExplainer:
             return dataclasses.replace(
                 plain, question=None, forbidden=f"a lock ({deciding.iloc[0]}) decides it"
             )
+        contract = self._contract_on(name)
+        if contract:
+            return dataclasses.replace(plain, question=None, forbidden=f"it stays: {contract}")
         locked = self._with_lock("force_out" if chosen else "force_in", name)
         faults = self.run.programme.find_faults(locked)
         if faults:
@@ -137,6 +141,16 @@ class LockExplainer:
         table, position = self._rows[name]
         row = self.data.tables[table].iloc[position]
         return str(row.get("name_en") or row.get("name_zh") or ""), str(row.get("district", ""))
+
+    def _contract_on(self, name: str) -> str:
+        """Which of its works is contracted, in words; "" where none is."""
+        plan = self.data.tables["plan_in_force"]
+        tables = {table.name: table for table in self.run.programme.project_tables}
+        for row in plan[plan["state"].isin(FROZEN_STATES)].itertuples(index=False):
+            own = tables[str(row.table)].lock_name(str(row.project))
+            if name in (own, own.rpartition(":")[0]):
+                return f"{row.project} is {str(row.state).replace('_', ' ')}"
+        return ""
 
     def _with_lock(self, kind: str, name: str) -> InstanceData:
         locks = self.data.tables["locks"]

@@ -231,6 +231,18 @@ def test_water_is_explained_by_locks(runs: dict[str, list[Path]], towns: Path) -
     assert lost.chosen and lost.loss is not None and lost.loss > 1e7
     assert lost.low == pytest.approx(lost.loss, rel=1e-3) and not lost.indistinguishable
     assert explainer.explain("P-north").forbidden == "a lock (force_in) decides it"
+    pipe = from_store.projects[from_store.projects["id"].str.startswith("C11:")].iloc[0]
+    row = {
+        "table": "pipes",
+        "project": pipe["id"],
+        "choice": "DN150",
+        "year": pipe["year"],
+        "state": "on_site",
+    }
+    plan = pd.DataFrame([row]).reindex(columns=data.tables["plan_in_force"].columns)
+    contracted = dataclasses.replace(data, tables={**data.tables, "plan_in_force": plan})
+    told = LockExplainer(from_store, contracted, SolveOptions()).explain("C11")
+    assert told.forbidden == f"it stays: {pipe['id']} is on site"
 
 
 def test_command(
