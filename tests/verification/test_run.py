@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optimize.cli import main, runs
+from optimize.cli import main
+from optimize.cli import verify as verify_command
 from optimize.engine import goals
 from optimize.io import run_instance
 from optimize.io.instance_folder import LoadedInstance, read_instance
@@ -85,7 +86,7 @@ def copy(
     """A copy of that run that a test may spoil."""
     loaded, programme = known
     monkeypatch.setattr(run_instance, "read_instance", lambda *_: loaded)
-    monkeypatch.setattr(runs, "PROGRAMMES", (programme,))
+    monkeypatch.setattr(verify_command, "PROGRAMMES", (programme,))
     return Path(shutil.copytree(town, tmp_path / "run"))
 
 
