@@ -30,6 +30,8 @@ def run_report(call: argparse.Namespace) -> int:
     for run in runs:
         if run.instance_folder is None:
             print(f"  without maps and sources of the data: {run.instance_missing}")
+        if run.shapes_fault:
+            print(f"  without shapes of districts: {run.shapes_fault}")
     return ExitCode.SOLVED
 
 

@@ -158,6 +158,7 @@ class RunFacts:
     split : of a joint run, programme by source and year: share_cny, today_cny, pool_cny; else None.
     instance_folder : where the instance lies, None where it is not there or has changed, which
         ``instance_missing`` then says.
+    shapes_fault : why the outlines of districts that the instance brings along are not drawn; "" where they are.
     """
 
     folder: Path
@@ -168,6 +169,7 @@ class RunFacts:
     split: pd.DataFrame | None = None
     instance_folder: Path | None = None
     instance_missing: str = ""
+    shapes_fault: str = ""
 
     @property
     def programme(self) -> str:
@@ -261,9 +263,16 @@ def read_run(
         if instance is not None:
             raise
         missing = str(error)
-    part = PlanFacts(stored, "", data, {} if place is None else read_shapes(place))
+    shapes, fault = _shapes_of(place)
+    part = PlanFacts(stored, "", data, shapes)
     return RunFacts(
-        folder, summary, stored.manifest, (part,), instance_folder=place, instance_missing=missing
+        folder,
+        summary,
+        stored.manifest,
+        (part,),
+        instance_folder=place,
+        instance_missing=missing,
+        shapes_fault=fault,
     )
 
 
@@ -279,7 +288,7 @@ def _city(stored: StoredCity, programmes: Sequence[Programme], instance: Path | 
             raise
         place, missing = None, str(error)
 
-    shapes = {} if place is None else read_shapes(place)
+    shapes, fault = _shapes_of(place)
 
     def facts(parts: Sequence[StoredRun], above: str) -> tuple[PlanFacts, ...]:
         names = [part.programme.name for part in parts]
@@ -300,7 +309,16 @@ def _city(stored: StoredCity, programmes: Sequence[Programme], instance: Path | 
         split=typed(read_text_table(stored.folder / "split.csv")),
         instance_folder=place,
         instance_missing=missing,
+        shapes_fault=fault,
     )
+
+
+def _shapes_of(place: Path | None) -> tuple[Shapes, str]:
+    """Outlines of districts; a plan is read without them where their file is wrong, and that is told."""
+    try:
+        return ({} if place is None else read_shapes(place)), ""
+    except UsageError as error:
+        return {}, str(error)
 
 
 def typed(cells: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
@@ -186,3 +187,17 @@ def test_shapes_of_districts_are_read(shapes_file: Callable[[str], Path], tmp_pa
 def test_wrong_shapes_are_refused_in_words(content: str, shapes_file: Callable[[str], Path]) -> None:
     with pytest.raises(UsageError, match=r"districts\.geojson: expected a FeatureCollection"):
         read_shapes(shapes_file(content))
+
+
+def test_a_plan_is_reported_without_shapes_that_are_wrong(
+    pv: RunFacts, run: Callable[..., CompletedProcess[str]]
+) -> None:
+    assert pv.instance_folder is not None
+    shapes = pv.instance_folder / "districts.geojson"
+    shapes.write_text("no json", encoding="utf-8")
+    try:
+        done = run("report", pv.folder, "--out", "r.html")
+    finally:
+        shapes.unlink()
+    assert done.returncode == 0 and "without shapes of districts" in done.stdout
+    assert "expected a FeatureCollection" in done.stdout
