@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
+
 from optimize.clauses import CLAUSES
 from optimize.errors import Fault
 from optimize.result import StopReason
@@ -250,12 +252,14 @@ def fault_lines(faults: Sequence[Fault], *, word: str = "fault") -> list[str]:
         )
         for fault in faults
     ]
-    widths = [max((len(row[k]) for row in rows), default=0) for k in range(3)]
+    widths = [
+        max((cell_len(row[k]) for row in rows), default=0) for k in range(3)
+    ]  # Chinese takes two columns
     return [
         head,
         *(
             "  "
-            + "  ".join(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True))
+            + "  ".join(set_cell_size(cell, width) for cell, width in zip(row[:3], widths, strict=True))
             + f"  {row[3]}  {row[4]}".rstrip()
             for row in rows
         ),
