@@ -120,6 +120,10 @@ class Revision:
             uncounted=self.uncounted | {kind},
         )
 
+    def owing(self, what: str, cost_cny: float) -> Revision:
+        """The same with something else that is owed whatever is built."""
+        return replace(self, owed_for_nothing_cny={**self.owed_for_nothing_cny, what: cost_cny})
+
     def without_plan(self) -> Revision:
         """No plan in force, every stage open."""
         return Revision(self.num_stages, 0, self.weight_added)

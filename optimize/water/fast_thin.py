@@ -6,15 +6,43 @@ from dataclasses import replace
 
 import numpy as np
 
-from optimize.water.coefficients import Coefficients
+from optimize.water.changes import NO_STAGE
+from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_rows import dead_end_use
 from optimize.water.investments import FloatArray
 
 
 def thinned(c: Coefficients, locks: LockedDecisions) -> Coefficients:
-    """`one_size` where it is a relaxation, else the network as it is."""
-    return c if names_pipes(locks) else one_size(c)
+    """`one_size` where it is a relaxation, else the network as it is; contracted pipes lie there."""
+    contracted = _contracted_pipes(c)
+    if names_pipes(replace(locks, pipe_must=locks.pipe_must & ~contracted)):
+        return c
+    return one_size(_with_pipes_laid(c, contracted) if contracted.any() else c)
+
+
+def _contracted_pipes(c: Coefficients) -> BoolArray:
+    """Pipes that stand by contract, (E, G, D)."""
+    shape = c.shape
+    stage = c.revision.frozen_stage("pipe", np.arange(len(c.pipes)))
+    return np.asarray(stage != NO_STAGE).reshape(shape["E"], shape["G"], shape["D"])
+
+
+def _with_pipes_laid(c: Coefficients, laid: BoolArray) -> Coefficients:
+    """The same network with these pipes in the ground, paid for: what they cost is owed whatever is built."""
+    capacity = np.where(laid, c.pipe_capacity_m3_per_d, 0.0).sum(axis=2)
+    rows = np.flatnonzero(laid.ravel())
+    paid = np.zeros_like(c.budgets.amount_cny)
+    # all mixes of a contract pay what was agreed
+    for row, sources in zip(rows, c.budgets.source_of(c.pipes.district)[rows], strict=True):
+        np.add.at(paid[:, 0], sources, c.pipes.paid_cny[0, row])
+    cost_cny = float(c.pipes.present_cost_cny[0, rows].sum())
+    return replace(
+        c,
+        existing_pipe_m3_per_d=c.existing_pipe_m3_per_d + capacity,
+        budgets=replace(c.budgets, amount_cny=c.budgets.amount_cny - paid),
+        revision=c.revision.owing("pipes laid", cost_cny),
+    )
 
 
 def names_pipes(locks: LockedDecisions) -> bool:

@@ -24,7 +24,7 @@ from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_phased import view_for_bound
-from optimize.water.fast_thin import thinned
+from optimize.water.fast_thin import names_pipes, one_size
 from optimize.water.instance import Instance
 from optimize.water.solution import Solution
 
@@ -54,7 +54,8 @@ def prove_infeasible(instance: Instance, options: SolveOptions) -> tuple[Relaxat
         instance, c = view_for_bound(instance, c, "volume")
     c = averaged(c, [np.flatnonzero(c.days > 0)])
     instance = _without_fixed_sizes(instance)
-    c = thinned(c, locked_decisions(instance, c))
+    if not names_pipes(locked_decisions(instance, c)):
+        c = one_size(c)
     model = build_flow_model(instance, c, Part.whole(c), relaxed=True)
     milp = model.milp
     relaxed = replace(
