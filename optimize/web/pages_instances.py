@@ -157,15 +157,16 @@ def _questions(record: Record, space: Workspace, words: Words) -> dict[str, Any]
         scenarios = [(s.name, words.either(s.zh, s.en)) for s in found]
     except (InputFaults, UsageError) as error:
         trouble = str(error)
+    goals = {
+        name: [(goal.name, words.either(goal.zh, goal.en)) for goal in goals_of(record, name)]
+        for name in subjects
+    }
     return {
         "subjects": [
-            {
-                "name": name,
-                "title": programme_name(name, words),
-                "goals": [(goal.name, words.either(goal.zh, goal.en)) for goal in goals_of(record, name)],
-            }
-            for name in subjects
+            {"name": name, "title": programme_name(name, words), "goals": goals[name]} for name in subjects
         ],
+        # those of all programmes; what is chosen has to be known by each that is solved
+        "goals": list(dict.fromkeys(goal for own in goals.values() for goal in own)),
         "scenarios": scenarios,
         "scenarios_trouble": trouble,
         "gaps": GAPS,
@@ -415,7 +416,7 @@ def ask_solve(record: Instance, space: Space, user: User, form: Form) -> Respons
             SolveQuestion(
                 programme=subject,
                 scenario=scenario,
-                goals=_goals(record, subject, field(form, "goal", "npv")),
+                goals=[field(form, "goal", "npv")],
                 gap=_number(form, "gap", 0.0, 1.0),
                 time_limit_s=_number(form, "seconds", 1.0, 86_400.0),
                 cores=int(_number(form, "cores", 1, space.settings.cores)),
@@ -438,12 +439,6 @@ def ask_front(record: Instance, space: Space, user: User, form: Form) -> Respons
         _number(form, "seconds", 1.0, 86_400.0),
     )
     return RedirectResponse(f"/jobs/{space.front(record, user, question).id}", 303)
-
-
-def _goals(record: Record, subject: str, goal: str) -> list[str]:
-    """The goal chosen, where the programme knows it; its first else."""
-    known = [g.name for g in goals_of(record, subject)]
-    return [goal if goal in known else known[0]]
 
 
 def _number(form: Any, name: str, least: float, most: float) -> float:

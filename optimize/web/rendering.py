@@ -98,6 +98,7 @@ def page(request: Request, template: str, status: int = 200, **content: Any) -> 
             asks_who=settings.asks_who,
             has_token=settings.token is not None,
             here=request.url.path,
+            is_update="hx-request" in request.headers,
             **content,
         )
     )

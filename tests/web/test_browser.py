@@ -162,7 +162,7 @@ def _explain(page: Page) -> None:
     """A site is chosen on the map."""
     page.locator(".map a[href*='project?id=']").first.click()
     page.get_by_role("button", name="Explain").click()
-    expect(page.get_by_text("It is in the plan.")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("It is in the plan.", exact=True)).to_be_visible(timeout=LONG_MS)
     expect(page.locator("#why p", has_text=re.compile("lost|loses|cannot do without|open"))).to_be_visible()
 
 
