@@ -196,7 +196,7 @@ def test_bridge_explains_infeasibility() -> None:
 
 def test_interrupt_ends_the_solve_with_what_is_held() -> None:
     options = SolveOptions(gap=0.0, time_limit_s=30.0)
-    milp = choice_programme(3, groups=3000, options=12, rows=8)
+    milp = choice_programme(3, groups=1000, options=12, rows=8)
 
     def stop_at_first_plan(point: object) -> None:
         if getattr(point, "plan", None) is not None:

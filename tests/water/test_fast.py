@@ -32,6 +32,9 @@ from optimize.water.schema import SCHEMA
 from optimize.water.solution import Solution
 from tests.water.test_brute_force import random_town
 
+# Proven as soon as there is a good plan of `small`: what comes then only brings the bound nearer.
+PLAN_FOUND = 2.0
+
 
 @pytest.fixture(scope="module")
 def small() -> Instance:
@@ -41,7 +44,7 @@ def small() -> Instance:
 @pytest.fixture(scope="module")
 def free(small: Instance) -> Solution:
     """A plan that nothing but money limits."""
-    return solve_fast(small, options(3.0)).solution
+    return solve_fast(small, options(3.0, gap=PLAN_FOUND)).solution
 
 
 def options(seconds: float = 4.0, **keys: Any) -> SolveOptions:
@@ -132,16 +135,16 @@ def test_interruption_keeps_the_plan(small: Instance) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clause", "share"), [("W-VOLUME", 0.9), ("W-TN", 0.9), ("W-UPGRADE", 1.0), ("W-NEAR", 1.1)]
+    ("clause", "share"), [("W-VOLUME", 0.92), ("W-TN", 0.9), ("W-UPGRADE", 1.0), ("W-NEAR", 1.1)]
 )
 def test_targets_are_reached(clause: str, share: float, small: Instance, free: Solution) -> None:
     """Volume and nitrogen: a share of what the search reaches when it seeks nothing else."""
     reached = {"W-UPGRADE": float(free.modules["plant"].nunique()), "W-NEAR": 12.0}
     goal = {"W-VOLUME": "volume", "W-TN": "tn"}.get(clause)
     if goal is not None:
-        reached[clause] = solve_fast(small, options(4.0, goal=(goal,))).objective
+        reached[clause] = solve_fast(small, options(4.0, gap=PLAN_FOUND, goal=(goal,))).objective
     asked = with_target(small, clause, share * reached[clause])
-    result = solve_fast(asked, options(4.0))
+    result = solve_fast(asked, options(4.0, gap=PLAN_FOUND))
     assert result.solution is not None
     report = check(asked, result.solution)
     assert report.passed, report.violations[:5]
@@ -158,7 +161,7 @@ def test_locks_hold(small: Instance, free: Solution) -> None:
     locks[["other", "value", "note"]] = ""
     locks["year"] = 0
     locked = replace(small, locks=locks)
-    result = solve_fast(locked, options(6.0))
+    result = solve_fast(locked, options(6.0, gap=PLAN_FOUND))
     report = check(locked, result.solution)
     assert report.passed, report.violations[:5]
     assert unserved in set(result.solution.connections["user"])
