@@ -62,14 +62,15 @@ def explained(plan: PlanFacts, records: Sequence[Mapping[str, Any]], words: Word
                 district,
                 True if is_ranked else bool(record["chosen"]),
                 row.what if row else str(record["decision"]),
-                tuple(_answer(record, str(plan.summary["goal_unit"]), words)),
+                tuple(why(record, str(plan.summary["goal_unit"]), words)),
                 _number(record.get("approx_value")),
             )
         )
     return found
 
 
-def _answer(record: Mapping[str, Any], unit: str, words: Words) -> list[str]:
+def why(record: Mapping[str, Any], unit: str, words: Words) -> list[str]:
+    """The answer about one project in sentences; ``unit`` is that of the run's goal."""
     if record.get("forbidden") and record.get("chosen"):
         return [words.text("It stays whatever else is planned: a lock or a contract holds it in.")]
     if record.get("forbidden"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from optimize.i18n.catalogue import N_
 from optimize.i18n.words import Words
-from optimize.publish.explanations import explained
+from optimize.publish.explanations import why
 from optimize.publish.facts import RunFacts
 from optimize.publish.telling import goal_amount
 
@@ -17,13 +17,8 @@ _SHOWN_CHANGES = 8
 def told(record: Mapping[str, Any], facts: RunFacts, words: Words) -> list[str]:
     """Whether it is in the plan, what comes of changing that, how sure it is, and what else would change."""
     where = words.text("It is in the plan.") if record["chosen"] else words.text("It is not in the plan.")
-    why = [
-        sentence
-        for part in facts.parts
-        for choice in explained(part, [record], words)
-        for sentence in choice.why
-    ]
-    return [where, *why, *_proven(record, facts, words), *_changes(record, words)]
+    sentences = why(record, str(facts.summary["goal_unit"]), words)
+    return [where, *sentences, *_proven(record, facts, words), *_changes(record, words)]
 
 
 def _proven(record: Mapping[str, Any], facts: RunFacts, words: Words) -> list[str]:
@@ -53,3 +48,14 @@ def _changes(record: Mapping[str, Any], words: Words) -> list[str]:
             shown = words.listed(names[:_SHOWN_CHANGES]) + (" …" if len(names) > _SHOWN_CHANGES else "")
             sentences.append(words.text(text, names=shown))
     return sentences
+
+
+def asked_id(facts: RunFacts, project: str) -> str:
+    """How ``optimize explain`` calls a project of a plan: of works that are listed by quality or year, the whole.
+
+    Parameters
+    ----------
+    project : id of the plan's list (``P:cooling``), or any id of the instance.
+    """
+    listed = any((part.projects["id"] == project).any() for part in facts.parts)
+    return project.partition(":")[0] if listed and ":" in project else project

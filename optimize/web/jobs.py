@@ -96,14 +96,14 @@ def command_of(job: Job) -> list[str]:
     """The arguments of ``python -m optimize`` that do the job, to be run in the job's folder.
 
     ``spec`` of a solve: programme ("" with ``joint``), scenario, goal, gap, time_limit_s, seed; of a front:
-    programme, goals, points, gap, time_limit_s; of an explanation: run (its folder as seen from the job's), instance, project, time_limit_s.
+    programme, goals, points, gap, time_limit_s; of an explanation: run (its folder as seen from the job's), instance, asked, time_limit_s.
     Values come after ``=`` or from lists of known names, so that none is taken for an option.
     """
     spec = job.spec
     limit = f"--time-limit={spec['time_limit_s']:g}"
     if job.kind is Kind.EXPLAIN:
         instance = f"--instance={spec['instance']}"
-        return ["explain", "--json", limit, instance, "--", str(spec["run"]), str(spec["project"])]
+        return ["explain", "--json", limit, instance, "--", str(spec["run"]), str(spec["asked"])]
     shared = [SNAPSHOT, "--json", limit, f"--gap={spec['gap']:g}"]
     if spec.get("programme"):
         shared.append(f"--programme={spec['programme']}")

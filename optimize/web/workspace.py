@@ -21,6 +21,7 @@ from optimize.programme import Goal, Programme
 from optimize.publish.facts import RunFacts, read_run
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.web import scenario_table
+from optimize.web.explanations import asked_id
 from optimize.web.instances import Instances, Record
 from optimize.web.jobs import PROGRESS, SCENARIOS, SNAPSHOT, Job, Kind, State
 from optimize.web.queue import Queue, new_id
@@ -134,7 +135,7 @@ class Workspace:
     def explain(self, run: Job, owner: str, project: str, time_limit_s: float = 10.0) -> Job:
         """Queue the explanation of a project of a run; the one there is already where it was asked before."""
         for job in self.explanations(run):
-            if job.spec["project"] == project and job.state is not State.CANCELLED and job.outcome != "error":
+            if job.spec["project"] == project and job.state not in (State.CANCELLED, State.FAILED):
                 return job
         self._refuse_too_many(owner)
         home = Path("..") / run.id
@@ -143,6 +144,7 @@ class Workspace:
             "run": (home / str(run.result["run"])).as_posix(),
             "instance": (home / SNAPSHOT).as_posix(),
             "project": project,
+            "asked": asked_id(self.facts(run), project),
             "time_limit_s": self._time(time_limit_s),
         }
         name = new_id()

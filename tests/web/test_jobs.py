@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
+import pandas as pd
 import pytest
 
 from optimize.web import processes
 from optimize.web import worker as worker_module
+from optimize.web.explanations import asked_id
 from optimize.web.jobs import Job, Kind, Outcome, State, command_of
 from optimize.web.processes import began, run_confined
 from optimize.web.queue import Queue, new_id
@@ -205,9 +208,17 @@ def test_nothing_a_user_says_becomes_an_option() -> None:
     spec = {**SPEC, "scenario": "--help", "goal": "--write-model=/etc/x"}
     job = Job("0" * 12, Kind.SOLVE, "a", "", spec, 1, State.QUEUED, "")
     assert "--scenario=--help" in command_of(job) and "--goal=--write-model=/etc/x" in command_of(job)
-    asked = {"run": "../x", "instance": "../x", "project": "--all", "time_limit_s": 1.0}
+    asked = {"run": "../x", "instance": "../x", "asked": "--all", "time_limit_s": 1.0}
     words = command_of(Job("0" * 12, Kind.EXPLAIN, "a", "", asked, 1, State.QUEUED, ""))
     assert words.index("--all") > words.index("--")
+
+
+@pytest.mark.parametrize(
+    ("project", "asked"), [("P:cooling", "P"), ("DC1-towers", "DC1-towers"), ("left:out", "left:out")]
+)
+def test_works_listed_by_quality_are_asked_about_as_a_whole(project: str, asked: str) -> None:
+    plan = SimpleNamespace(projects=pd.DataFrame({"id": ["P:cooling", "DC1-towers"]}))
+    assert asked_id(SimpleNamespace(parts=[plan]), project) == asked  # type: ignore[arg-type]
 
 
 def test_a_confined_process_is_told_no_secrets_and_ends_at_its_limits(
