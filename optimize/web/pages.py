@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from optimize.errors import Fault
-from optimize.web import pages_compare, pages_instances, pages_jobs, pages_runs
+from optimize.web import pages_compare, pages_editing, pages_instances, pages_jobs, pages_runs
 from optimize.web.guard import SESSION_COOKIE
 from optimize.web.rendering import (
     Form,
@@ -28,6 +28,7 @@ from optimize.web.sessions import SESSION_S
 
 router = APIRouter()
 router.include_router(pages_instances.router)
+router.include_router(pages_editing.router)
 router.include_router(pages_jobs.router)
 router.include_router(pages_runs.router)
 router.include_router(pages_compare.router)

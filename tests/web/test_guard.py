@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from optimize.errors import UsageError
-from optimize.web import pages, pages_compare, pages_instances, pages_jobs, pages_runs
+from optimize.web import pages, pages_compare, pages_editing, pages_instances, pages_jobs, pages_runs
 from optimize.web.app import create_app
 from optimize.web.rendering import own_form
 from optimize.web.settings import Settings
@@ -96,7 +96,7 @@ def test_every_form_of_a_page_asks_for_the_token() -> None:
     """A page's route that changes something takes a form of ours; only the API's take none."""
     changing = [
         route
-        for module in (pages, pages_instances, pages_jobs, pages_runs, pages_compare)
+        for module in (pages, pages_instances, pages_editing, pages_jobs, pages_runs, pages_compare)
         for route in module.router.routes
         if isinstance(route, APIRoute) and "POST" in route.methods
     ]
