@@ -108,12 +108,13 @@ def _solve_relaxed(
     if best is not None:
         watch.offer_plan(milp.value(best))
     few = len(np.unique(group[group >= 0])) <= _MANY_CANDIDATES
+    small = few and milp.num_columns <= _TIGHTEN_BELOW
     quick = None
     if found.row_duals is not None:
-        quick = quick_plan(milp, group, found.row_duals, relaxed, watch, start, decide=not few)
+        quick = quick_plan(milp, group, found.row_duals, relaxed, watch, start, decide=not small)
     if watch.gap_reached:
         return outcome_of(milp, watch, better(milp, quick, best))
-    if few and milp.num_columns <= _TIGHTEN_BELOW:
+    if small:
         best = _solve_few(milp, group, watch, found, better(milp, quick, best))
         if best is None and not watch.must_stop:
             return solve_milp(milp, watch)
