@@ -1,4 +1,4 @@
-"""``optimize ledger add | show | verify``: what became of the projects of a monthly job."""
+"""``optimize ledger begin | add | show | verify``: what became of the projects of a monthly job."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import datetime
 import getpass
 import json
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,26 +15,50 @@ from typing import Any
 from optimize.errors import ExitCode, InputFaults, UsageError
 from optimize.monthly.job import read_job
 from optimize.monthly.ledger import (
-    Entry,
-    Ledger,
+    LedgerPlace,
+    LedgerTable,
     append_entries,
-    decision_of,
-    is_period,
+    begin_ledger,
+    is_begun,
     read_entries,
     read_ledger,
 )
+from optimize.monthly.ledger_rows import Entry, Ledger, decision_of, is_period
 from optimize.monthly.ledger_states import Key, ProjectRecord, Standing, entry_faults, fold
+from optimize.monthly.sources import address_of
 from optimize.report.text import grouped, money
 
 
-def _place(path: Path) -> tuple[Path, datetime.tzinfo | None]:
-    """The ledger's file and whose calendar its months are of."""
+def _place(path: Path) -> tuple[LedgerPlace, datetime.tzinfo | None]:
+    """Where the ledger lies, and whose calendar its months are of."""
     if path.suffix == ".csv":
         return path, None
     job = read_job(path)
     if job.revising.ledger is None:
         raise UsageError(f'{job.file} names no ledger; add ledger = "ledger.csv" below [revise]')
     return job.revising.ledger, job.timezone
+
+
+def run_begin(call: argparse.Namespace) -> int:
+    place, _ = _place(call.job)
+    if call.print:
+        if not isinstance(place, LedgerTable):
+            raise UsageError(f"{place} is a file; --print shows what makes a table")
+        from optimize.monthly.ledger_table import statements_of  # loaded where there is one
+
+        statements = statements_of(address_of(place.database), place.name)
+        print("\n".join(f"{statement};" for statement in statements))
+        return ExitCode.SOLVED
+    if call.file is not None and not call.file.is_file():
+        raise UsageError(f"{call.file} is not a file")
+    ledger = Ledger() if call.file is None else read_ledger(call.file)
+    begin_ledger(place, ledger)
+    print(f"{place}: {_closing(ledger)}")
+    return ExitCode.SOLVED
+
+
+def _closing(ledger: Ledger) -> str:
+    return f"{grouped(len(ledger.entries))} entries, ending with {ledger.head[:12] or '(nothing)'}"
 
 
 def run_add(call: argparse.Namespace) -> int:
@@ -45,7 +70,7 @@ def run_add(call: argparse.Namespace) -> int:
     ledger = append_entries(path, entries, partial(entry_faults, shown=shown))
     for entry in ledger.entries[-len(entries) :]:
         print(f"{entry.period} {entry.words}")
-    print(f"{path}: {len(ledger.entries)} entries, ending with {ledger.head[:12]}")
+    print(f"{path}: {_closing(ledger)}")
     return ExitCode.SOLVED
 
 
@@ -131,7 +156,7 @@ def _closing_lines(ledger: Ledger, standing: Standing) -> Sequence[str]:
     ]
     return [
         *measured,
-        f"{grouped(len(ledger.entries))} entries, ending with {ledger.head[:12] or '(nothing)'}",
+        _closing(ledger),
     ]
 
 
@@ -163,8 +188,9 @@ def _standing_json(ledger: Ledger, projects: dict[Key, ProjectRecord], standing:
 
 def run_verify(call: argparse.Namespace) -> int:
     path, _ = _place(call.job)
-    if not path.exists():
+    if not is_begun(path):
         raise UsageError(f"{path} is not there")
+    _warn_of_missing_guards(path)
     try:
         ledger = read_ledger(path)
     except InputFaults as error:
@@ -179,9 +205,26 @@ def run_verify(call: argparse.Namespace) -> int:
     return _verdict(call, path, told, len(ledger.entries), ledger.head)
 
 
-def _verdict(call: argparse.Namespace, path: Path, told: Sequence[str], entries: int, head: str = "") -> int:
+def _warn_of_missing_guards(place: LedgerPlace) -> None:
+    """Rows that anybody may change are told, although none was changed."""
+    if not isinstance(place, LedgerTable):
+        return
+    from optimize.monthly.ledger_table import missing_guards  # loaded where there is one
+
+    gone = missing_guards(address_of(place.database), place.name)
+    if gone:
+        print(
+            f"{place}: the database lets rows be changed, its trigger {', '.join(gone)} is missing or off; "
+            "`optimize ledger begin JOB --print` shows the statement",
+            file=sys.stderr,
+        )
+
+
+def _verdict(
+    call: argparse.Namespace, path: LedgerPlace, told: Sequence[str], entries: int, head: str = ""
+) -> int:
     if call.json:
-        print(json.dumps({"ledger": path.as_posix(), "verified": not told, "entries": entries, "head": head, "faults": list(told)}, ensure_ascii=False))  # fmt: skip
+        print(json.dumps({"ledger": str(path), "verified": not told, "entries": entries, "head": head, "faults": list(told)}, ensure_ascii=False))  # fmt: skip
     elif told:
         print("\n".join([f"{path}  NOT AS IT WAS WRITTEN", *(f"  {line}" for line in told)]))
     else:

@@ -15,7 +15,8 @@ from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.instance_folder import LoadedInstance, read_instance
 from optimize.io.run_store import file_digest
 from optimize.monthly.job import Job
-from optimize.monthly.ledger import Ledger, read_ledger
+from optimize.monthly.ledger import LedgerTable, read_ledger, write_ledger
+from optimize.monthly.ledger_rows import Ledger
 from optimize.monthly.log import Log
 from optimize.monthly.periods import Period
 from optimize.monthly.sources import SourceRead, SourceUnavailable, read_source
@@ -58,8 +59,10 @@ def read_inputs(job: Job, place: Path, last: Period | None, log: Log, *, accept_
     InputFaults : all faults of the tables; or tables that look like truncated exports.
     """
     folder = place / INPUTS
-    read = _patiently(lambda: read_source(job.source, folder), job, log)
-    ledger = copied_ledger(job, place, last)
+    of_database = job.revising.ledger if isinstance(job.revising.ledger, LedgerTable) else None
+    asked = "" if of_database is None else of_database.name
+    read = _patiently(lambda: read_source(job.source, folder, ledger_table=asked), job, log)
+    ledger = copied_ledger(job, place, last, read.ledger)
     loaded = read_instance(folder, PROGRAMMES, job.solving.programmes, job.solving.settings)
     rows = count_rows(loaded)
     if last is not None and not accept_lost_rows:
@@ -121,30 +124,40 @@ def _patiently(read: Callable[[], T], job: Job, log: Log) -> T:
     raise AssertionError("at least one attempt is made")
 
 
-def copied_ledger(job: Job, place: Path, last: Period | None) -> Ledger:
+def copied_ledger(job: Job, place: Path, last: Period | None, of_database: Ledger | None) -> Ledger:
     """The ledger as it is now, copied into ``place``; one that was not begun yet is empty.
+
+    Parameters
+    ----------
+    of_database : as it was read with the tables; None: the job has none, or a file.
 
     Raises
     ------
     UsageError : the last period had a ledger, and now there is none.
     InputFaults : it is not the last period's with further entries.
     """
-    file = job.revising.ledger
+    where = job.revising.ledger
     head = "" if last is None else str(last.manifest["ledger"]["head"])
-    if file is None or not file.is_file():
-        if last is not None and head:
-            raise UsageError(
-                f"{last.name} was planned with a ledger ({last.folder / LEDGER}), and now there is none"
-                + ("; name it in [revise]" if file is None else f": {file} is not there")
-            )
-        return Ledger()
-    shutil.copyfile(file, place / LEDGER)
-    ledger = read_ledger(place / LEDGER)
-    if last is not None and head and head not in ledger.hashes:
-        expected = f"the entry it ended with in {last.name} ({head[:12]}), and what was appended since"
-        mend = f"entries are appended, never changed; the ledger of then is {last.folder / LEDGER}"
-        raise InputFaults([Fault(file.name, "hash", expected, "another history", mend)])
-    return ledger
+    if of_database is not None:
+        ledger = of_database
+        if ledger.entries:
+            write_ledger(place / LEDGER, ledger)
+    elif isinstance(where, Path) and where.is_file():
+        shutil.copyfile(where, place / LEDGER)
+        ledger = read_ledger(place / LEDGER)
+    else:
+        ledger = Ledger()
+    if last is None or not head or head in ledger.hashes:
+        return ledger
+    if not ledger.entries:
+        raise UsageError(
+            f"{last.name} was planned with a ledger ({last.folder / LEDGER}), and now there is none"
+            + ("; name it in [revise]" if where is None else f": {where} is not there, or empty")
+        )
+    shown = where.name if where is not None else LEDGER
+    expected = f"the entry it ended with in {last.name} ({head[:12]}), and what was appended since"
+    mend = f"entries are appended, never changed; the ledger of then is {last.folder / LEDGER}"
+    raise InputFaults([Fault(shown, "hash", expected, "another history", mend)])
 
 
 def refuse_truncated(folder: Path, rows: Mapping[str, int], last: Period, most_lost: float) -> None:

@@ -21,11 +21,13 @@ from optimize.io.tables import decode
 from optimize.io.validation import nearest
 from optimize.io.workbook import is_workbook
 from optimize.monthly.job_keys import FREE_SECTIONS, KEYS, Key
+from optimize.monthly.ledger import LedgerPlace, LedgerTable
 from optimize.monthly.revise import RevisionRules
 from optimize.monthly.sources import Source
 
 JOB_FILE = "job.toml"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_TABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)?")
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ class Revising:
 
     Attributes
     ----------
-    ledger : file of the ledger; None: none is kept, all projects of the plan are proposals.
+    ledger : where the ledger lies; None: none is kept, all projects of the plan are proposals.
     rules : amendment months, what a change has to be worth, how many there may be.
     min_gain : what all changes together have to be worth, in the goal's unit.
     price : also plan without stability, to tell what it costs.
     curve_points : of the curve of the goal's value against the number of changes; 0: it is not drawn.
     """
 
-    ledger: Path | None = None
+    ledger: LedgerPlace | None = None
     rules: RevisionRules = field(default_factory=RevisionRules)
     min_gain: float = 0.0
     price: bool = False
@@ -158,7 +160,6 @@ class _Reader:
     def job(self) -> Job:
         value = self._values
         source = self._source()
-        ledger = str(value["revise.ledger"])
         max_changes = value["revise.max_changes"]
         return Job(
             file=self._file,
@@ -172,8 +173,8 @@ class _Reader:
                 int(value["solve.seed"]), float(value["solve.checkpoint_s"]), float(value["solve.explain_s"]), self._free["set"],
             ),
             revising=Revising(
-                self._beside(ledger) if ledger else None,
-RevisionRules(
+                self._ledger(),
+                RevisionRules(
                     amendment_months=tuple(value["revise.amendment_months"]),
                     penalty_cny_per_change=float(value["revise.penalty_cny_per_change"]),
                     max_changes=None if max_changes is None else int(max_changes),
@@ -245,9 +246,10 @@ RevisionRules(
         queries = self._free["instance.tables"]
         if not folder and not workbook:
             self._fault("instance.folder", "the folder or workbook the instance lies in", "missing")
-        if bool(database) != bool(queries):
-            given, missing = ("database", "tables") if database else ("tables", "database")
-            self._fault(f"instance.{missing}", f"also given, because {given} is", "missing")
+        if queries and not database:
+            self._fault("instance.database", "also given, because tables is", "missing")
+        if database and not queries and not self._values["revise.ledger_table"]:
+            self._fault("instance.tables", "also given, because database is", "missing")
         if folder and not workbook and is_workbook(self._beside(folder)):
             folder, workbook = "", folder  # named where the folder would be
         return Source(
@@ -256,6 +258,19 @@ RevisionRules(
             database,
             {table: str(query) for table, query in queries.items()},
         )
+
+    def _ledger(self) -> LedgerPlace | None:
+        file, table = str(self._values["revise.ledger"]), str(self._values["revise.ledger_table"])
+        if not table:
+            return self._beside(file) if file else None
+        if file:
+            self._fault("revise.ledger_table", "a file or a table", "both", "take one out")
+        if not _TABLE.fullmatch(table):
+            self._fault("revise.ledger_table", "a table, or schema.table", f'"{table}"')
+        database = str(self._values["instance.database"])
+        if not database:
+            self._once("instance.database", "also given, because revise.ledger_table is", "missing")
+        return LedgerTable(database, table)
 
     def _webhook(self) -> str:
         """The address, with what it takes from the environment."""

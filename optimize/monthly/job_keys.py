@@ -85,8 +85,8 @@ KEYS: tuple[Key, ...] = (
     Key("instance.folder", "text", "the folder the instance lies in", ""),
     Key("instance.workbook", "text", "an .xlsx whose sheets stand instead of the folder's tables, or for all of them", "",
         example="instance.xlsx"),
-    Key("instance.database", "text", "a database whose queries stand instead of the folder's tables, as SQLAlchemy writes "
-        "its address; ${NAME} is taken from the environment", "",
+    Key("instance.database", "text", "a database whose queries stand instead of the folder's tables, and that may hold the "
+        "ledger (revise.ledger_table), as SQLAlchemy writes its address; ${NAME} is taken from the environment", "",
         example="postgresql+psycopg://reader:${CITY_PASSWORD}@db/city"),
     Key("instance.max_lost_rows", "number", "a table that has lost more of its rows since the last period is taken for a truncated export",
         0.2, unit="share", minimum=0, maximum=1),
@@ -104,6 +104,8 @@ KEYS: tuple[Key, ...] = (
     Key("solve.explain_s", "number", "for all the further solves together that tell why a plan changed and what stability costs",
         1800.0, unit="s", minimum=0),
     Key("revise.ledger", "text", "what became of the projects: `optimize ledger`", "", example="ledger.csv"),
+    Key("revise.ledger_table", "text", "the ledger as a table of the database of [instance], instead of a file", "",
+        example="ledger"),
     Key("revise.amendment_months", "wholes", "months in which this year's list may still change; none: all", (),
         minimum=1, maximum=12),
     Key("revise.max_changes", "whole", "at most so many projects added, dropped, moved or resized", None, minimum=0,

@@ -1,8 +1,7 @@
 """The ledger of projects: one row for everything that happened to one, appended to and never edited.
 
-Each row carries the SHA-256 of its own cells and of the row before, so that a row that was edited, left out or
-put in between is found, and the last row's hash names the ledger as a whole.  What a sequence of rows amounts
-to, and which may follow which, is in `optimize.monthly.ledger_states`.
+It lies in a CSV file, or in a table of the database the instance is read from.  Either way the rows are those
+of `optimize.monthly.ledger_rows`, chained by their hashes.
 """
 
 from __future__ import annotations
@@ -11,130 +10,77 @@ import contextlib
 import csv
 import datetime
 import fcntl
-import hashlib
 import io
-import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TypeAlias
 
 from optimize.errors import Fault, InputFaults, UsageError
 from optimize.io.tables import RawTable, decode, read_table
-from optimize.io.validation import typed_table
-from optimize.monthly.events import EVENTS
-from optimize.schema import Column, Table
+from optimize.monthly.ledger_rows import (
+    COLUMNS,
+    HASH,
+    STORED,
+    TABLE,
+    Cells,
+    chain_faults,
+    entries_of,
+    followed,
+    hashed,
+)
+from optimize.monthly.ledger_rows import Entry as Entry
+from optimize.monthly.ledger_rows import Ledger as Ledger
+from optimize.monthly.ledger_rows import decision_of as decision_of
+from optimize.monthly.ledger_rows import is_period as is_period
+from optimize.monthly.sources import address_of
 
-_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-
-TABLE = Table(
-    "ledger",
-    "what happened to projects, in the order in which it was written down",
-    (
-        Column("period", "str", "month it belongs to, YYYY-MM", zh="月份"),
-        Column("recorded_at", "str", "when it was written down (UTC); filled in", default="", zh="记录时间"),
-        Column("programme", "str", "datacenter, water or pv_siting", zh="专项"),
-        Column("table", "str", "table of the plan that lists the project; may be left out where the programme has only one", default="", zh="表"),
-        Column("project", "str", "id of the project, of several columns joined by `:`; of `measured`, key of the row that was measured, empty for a parameter", default="", zh="项目"),
-        Column("event", "str", "what happened", choices=EVENTS, zh="事件"),
-        Column("decision", "str", "what is not as in the plan in force, `column=value;column=value`; of `measured`, `table.column=value` or `parameter=value`", default="", zh="内容"),
-        Column("year", "int", "calendar year in which it starts, where it is not the plan's; 0: as planned", minimum=0, maximum=2100, default=0, zh="年份"),
-        Column("actual_cost_cny", "float", "whole CAPEX as known now; empty: as estimated", "CNY", 0, default=None, typical=1e6, zh="实际投资"),
-        Column("paid_cny", "float", "paid with this entry", "CNY", 0, default=None, typical=1e6, zh="本次支付"),
-        Column("cancellation_cost_cny", "float", "owed from now on if the project is dropped or changed in scale", "CNY", 0, default=None, typical=1e5, zh="取消代价"),
-        Column("source", "str", "budget that paid: `municipal`, a district id, `owner`; several that paid have an entry each", default="", zh="资金来源"),
-        Column("who", "str", "who says so", default="", zh="记录人"),
-        Column("note", "str", "why", default="", zh="备注"),
-    ),
-    zh="项目台账",
-)  # fmt: skip
-HASH = "hash"
-COLUMNS = (*(column.name for column in TABLE.columns), HASH)
+_ADDRESS = re.compile(r"//[^@/]*@")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row of the ledger; the meaning of each column is in `TABLE`.
+class LedgerTable:
+    """A ledger that is a table.
 
     Attributes
     ----------
-    decision : by column (of ``measured``: by ``table.column`` or parameter), as text.
-    year : 0: as planned.
-    actual_cost_cny, paid_cny, cancellation_cost_cny : None: not said.
-    line : of the file; 0: not written yet.
+    database : SQLAlchemy address, with ``${NAME}`` for what is taken from the environment.
+    name : of the table, with its schema where it is not the database's own.
     """
 
-    period: str
-    programme: str
-    project: str
-    event: str
-    table: str = ""
-    decision: Mapping[str, str] = field(default_factory=dict)
-    year: int = 0
-    actual_cost_cny: float | None = None
-    paid_cny: float | None = None
-    cancellation_cost_cny: float | None = None
-    source: str = ""
-    who: str = ""
-    note: str = ""
-    recorded_at: str = ""
-    line: int = 0
+    database: str
+    name: str
 
-    @property
-    def words(self) -> str:
-        """The project and what happened to it, in a line."""
-        place = "/".join(part for part in (self.programme, self.table, self.project) if part)
-        said = [f"{name}={value}" for name, value in self.decision.items()]
-        said += [str(self.year)] * (self.year > 0)
-        return " ".join([place, self.event, *said])
+    def __str__(self) -> str:
+        return f"{self.name} in {_ADDRESS.sub('//', self.database)}"
 
 
-@dataclass(frozen=True)
-class Ledger:
-    """All rows up to now.
-
-    Attributes
-    ----------
-    hashes : of each entry.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    hashes: tuple[str, ...] = ()
-
-    @property
-    def head(self) -> str:
-        """Names the ledger as it is now; "" where it is empty."""
-        return self.hashes[-1] if self.hashes else ""
-
-    def until(self, period: str) -> Ledger:
-        """Without what belongs to later periods."""
-        kept = [place for place, entry in enumerate(self.entries) if entry.period <= period]
-        return Ledger(tuple(self.entries[k] for k in kept), tuple(self.hashes[k] for k in kept))
+LedgerPlace: TypeAlias = Path | LedgerTable
+Check: TypeAlias = Callable[[Ledger, Sequence[Entry]], Sequence[Fault]]
+"""What keeps entries from following a ledger: `optimize.monthly.ledger_states.entry_faults`."""
 
 
-def is_period(word: str) -> bool:
-    """Whether ``word`` is a month, ``YYYY-MM``."""
-    return _PERIOD.fullmatch(word) is not None
-
-
-def read_ledger(path: Path) -> Ledger:
-    """The ledger in a file; a file that is not there is an empty one.
+def read_ledger(place: LedgerPlace) -> Ledger:
+    """The ledger at a place; one that was not begun yet is empty.
 
     Raises
     ------
     InputFaults : cells that cannot be read, and the first row whose hash does not fit.
+    SourceUnavailable : the database does not answer.
     """
-    if not path.exists():
+    if isinstance(place, LedgerTable):
+        from optimize.monthly import ledger_table  # loaded where there is one
+
+        return ledger_table.read(address_of(place.database), place.name)
+    if not place.exists():
         return Ledger()
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file; a ledger is a CSV that `optimize ledger add` begins")
-    cells, entries, faults = _parsed(path)
-    faults = faults or chain_faults(path.name, cells)
+    if not place.is_file():
+        raise UsageError(f"{place} is not a file; a ledger is a CSV that `optimize ledger add` begins")
+    cells, entries, faults = _parsed(place)
+    faults = faults or chain_faults(place.name, cells, 2, "put the file back as it was")
     if faults:
         raise InputFaults(faults)
     return Ledger(tuple(entries), tuple(row[HASH] for row in cells))
@@ -153,76 +99,89 @@ def read_entries(path: Path) -> list[Entry]:
     raw = read_table(path, path.name)
     if isinstance(raw, Fault):
         raise InputFaults([raw])
-    entries, faults = _entries_of(raw, TABLE)
+    entries, faults = entries_of(raw, TABLE)
     if faults:
         raise InputFaults(faults)
     return entries
 
 
 def append_entries(
-    path: Path,
-    entries: Sequence[Entry],
-    check: Callable[[Ledger, Sequence[Entry]], Sequence[Fault]],
-    now: datetime.datetime | None = None,
+    place: LedgerPlace, entries: Sequence[Entry], check: Check, now: datetime.datetime | None = None
 ) -> Ledger:
     """Add entries behind those that are there, all or none, and return the ledger.
 
-    What stands in the file stays as it is, bit by bit; two calls at once wait for each other.
+    What stands there stays as it is, bit by bit; two calls at once wait for each other.
 
     Parameters
     ----------
-    check : what keeps the entries from following the ledger: `optimize.monthly.ledger_states.entry_faults`.
     now : when they are written down; None: the clock's time.
 
     Raises
     ------
     InputFaults : the ledger there is damaged, or the entries may not follow it.
+    UsageError : the database does not let them be written.
     """
-    stamp = (
-        (now or datetime.datetime.now(datetime.UTC)).astimezone(datetime.UTC).isoformat(timespec="seconds")
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _held(path):
-        ledger = read_ledger(path)
+
+    def further(ledger: Ledger) -> tuple[Ledger, list[Cells]]:
         faults = check(ledger, entries)
         if faults:
             raise InputFaults(faults)
-        before = path.read_bytes() if path.exists() else b""
-        rows, hashes, last = [], [], ledger.head
-        for entry in entries:
-            cells = _cells_of(entry, stamp)
-            last = hash_of(last, cells)
-            hashes.append(last)
-            rows.append([*cells.values(), last])
-        _replace(path, before + _csv_of(rows, heading=not before))
-    added = tuple(replace(entry, recorded_at=stamp) for entry in entries)
-    return Ledger((*ledger.entries, *added), (*ledger.hashes, *hashes))
+        return followed(ledger, entries, now)
+
+    if isinstance(place, LedgerTable):
+        from optimize.monthly import ledger_table  # loaded where there is one
+
+        return ledger_table.append(address_of(place.database), place.name, further)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _held(place):
+        after, rows = further(read_ledger(place))
+        before = place.read_bytes() if place.exists() else b""
+        _replace(place, before + _csv_of(rows, heading=not before))
+    return after
 
 
-def hash_of(before: str, cells: Mapping[str, str]) -> str:
-    """SHA-256 of a row's cells and of the hash of the row before."""
-    own = [cells.get(column.name, "").strip() for column in TABLE.columns]
-    return hashlib.sha256(json.dumps([before, *own], ensure_ascii=False).encode()).hexdigest()
+def begin_ledger(place: LedgerPlace, ledger: Ledger) -> None:
+    """A ledger where there is none, with the entries of another as they stand, hashes and all.
+
+    Raises
+    ------
+    UsageError : there is one already, or the database does not let it be made.
+    InputFaults : rows that would not come out as they stand (other software wrote them).
+    """
+    rows = hashed(ledger.entries)
+    if tuple(row[HASH] for row in rows) != ledger.hashes:
+        wrong = next(k for k, row in enumerate(rows) if row[HASH] != ledger.hashes[k])
+        expected = "cells as `optimize ledger add` writes them (numbers with a point, no blanks around)"
+        raise InputFaults(
+            [Fault("ledger", HASH, expected, "others", "keep the file", line=ledger.entries[wrong].line)]
+        )
+    if is_begun(place):
+        raise UsageError(f"{place} is there already; a ledger is appended to, not begun anew")
+    if isinstance(place, LedgerTable):
+        from optimize.monthly import ledger_table  # loaded where there is one
+
+        ledger_table.begin(address_of(place.database), place.name, rows)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _held(place):
+        write_ledger(place, ledger)
 
 
-def chain_faults(shown: str, rows: Sequence[Mapping[str, str]]) -> list[Fault]:
-    """The first row that is not as it was written; behind it nothing can be told."""
-    before = ""
-    for position, row in enumerate(rows):
-        if hash_of(before, row) != row.get(HASH, ""):
-            return [
-                Fault(
-                    shown, HASH, "the hash of this row and the one before",
-                    f"\"{row.get(HASH, '')[:12]}…\": this row was edited, or one before it was put in or left out",
-                    "put the file back as it was (a published period keeps a copy); mistakes are mended by further entries",
-                    line=position + 2,
-                )
-            ]  # fmt: skip
-        before = row[HASH]
-    return []
+def is_begun(place: LedgerPlace) -> bool:
+    """Whether there is a ledger at a place, be it an empty one."""
+    if isinstance(place, LedgerTable):
+        from optimize.monthly import ledger_table  # loaded where there is one
+
+        return ledger_table.is_there(address_of(place.database), place.name)
+    return place.exists()
 
 
-def _parsed(path: Path) -> tuple[list[dict[str, str]], list[Entry], list[Fault]]:
+def write_ledger(path: Path, ledger: Ledger) -> None:
+    """The ledger as a file."""
+    _replace(path, _csv_of(hashed(ledger.entries), heading=True))
+
+
+def _parsed(path: Path) -> tuple[list[Cells], list[Entry], list[Fault]]:
     raw = read_table(path, path.name)
     if isinstance(raw, Fault):
         return [], [], [raw]
@@ -233,15 +192,10 @@ def _parsed(path: Path) -> tuple[list[dict[str, str]], list[Entry], list[Fault]]
             [],
             [Fault(path.name, "(file)", "a whole last line", "a line that is cut off", line=len(raw) + 1)],
         )
-    entries, faults = _entries_of(raw, _STORED)
+    entries, faults = entries_of(raw, STORED)
     columns = {name: _texts(raw, place) for place, name in enumerate(raw.names)}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows: list[Cells] = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return rows, entries, faults
-
-
-_STORED = Table(
-    "ledger", TABLE.meaning, (*TABLE.columns, Column(HASH, "str", "of this row and the one before"))
-)
 
 
 def _texts(raw: RawTable, place: int) -> list[str]:
@@ -250,99 +204,12 @@ def _texts(raw: RawTable, place: int) -> list[str]:
     return [str(cell).strip() for cell in cells]
 
 
-def _entries_of(raw: RawTable, table: Table) -> tuple[list[Entry], list[Fault]]:
-    frame, faults, _ = typed_table(table, raw)
-    faults = [*faults, *_form_faults(raw, frame)]
-    if faults:
-        return [], faults
-    return [_entry_of(row, int(line)) for row, line in zip(_rows(frame), raw.lines, strict=True)], []
-
-
-def _rows(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
-    names = [str(name) for name in frame.columns]
-    for values in zip(*(frame[name].tolist() for name in names), strict=True):
-        yield dict(zip(names, values, strict=True))
-
-
-def _form_faults(raw: RawTable, frame: pd.DataFrame) -> list[Fault]:
-    found = []
-    for row, (period, decision) in enumerate(zip(frame["period"], frame["decision"], strict=True)):
-        line = int(raw.lines[row])
-        if period and not is_period(period):
-            found.append(Fault(raw.path, "period", "a month, YYYY-MM", f'"{period}"', line=line))
-        for part in filter(None, str(decision).split(";")):
-            if "=" not in part or part.startswith("="):
-                found.append(Fault(raw.path, "decision", "column=value;column=value", f'"{part}"', line=line))
-    return found
-
-
-def decision_of(text: str) -> dict[str, str]:
-    """``column=value;column=value`` by column; raises ValueError where a part has no ``=``."""
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip():
-            raise ValueError(part)
-        found[name.strip()] = value.strip()
-    return found
-
-
-def _entry_of(row: Mapping[str, object], line: int) -> Entry:
-    def number(name: str) -> float | None:
-        value = float(str(row[name]))
-        return None if np.isnan(value) else value
-
-    return Entry(
-        period=str(row["period"]),
-        programme=str(row["programme"]),
-        project=str(row["project"]),
-        event=str(row["event"]),
-        table=str(row["table"]),
-        decision=decision_of(str(row["decision"])),
-        year=int(str(row["year"])),
-        actual_cost_cny=number("actual_cost_cny"),
-        paid_cny=number("paid_cny"),
-        cancellation_cost_cny=number("cancellation_cost_cny"),
-        source=str(row["source"]),
-        who=str(row["who"]),
-        note=str(row["note"]),
-        recorded_at=str(row["recorded_at"]),
-        line=line,
-    )
-
-
-def _cells_of(entry: Entry, stamp: str) -> dict[str, str]:
-    """The row of an entry, by column; a cell is one line and not read as a formula by a spreadsheet."""
-
-    def text(value: object) -> str:
-        return (
-            ""
-            if value is None
-            else repr(float(value))
-            if isinstance(value, float)
-            else " ".join(str(value).split())
-        )
-
-    decision = ";".join(f"{name}={value}" for name, value in entry.decision.items())
-    special = {"recorded_at": stamp, "decision": decision, "year": str(entry.year) if entry.year else ""}
-    cells = {c.name: special.get(c.name, text(getattr(entry, c.name))) for c in TABLE.columns}
-    return {
-        name: f"'{cell}" if name in _FREE_TEXT and cell[:1] in _FORMULA else cell
-        for name, cell in cells.items()
-    }
-
-
-# First signs by which a spreadsheet takes a text for a formula.
-_FORMULA = ("=", "+", "-", "@")
-_FREE_TEXT = ("who", "note")
-
-
-def _csv_of(rows: Sequence[Sequence[str]], *, heading: bool) -> bytes:
+def _csv_of(rows: Sequence[Cells], *, heading: bool) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     if heading:
         writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    writer.writerows([row[name] for name in COLUMNS] for row in rows)
     # the sign by which Excel knows UTF-8 stands once, before the heading
     return (b"\xef\xbb\xbf" if heading else b"") + out.getvalue().encode()
 

@@ -19,7 +19,7 @@ from optimize.errors import Fault
 from optimize.io.table_changes import table_path
 from optimize.io.validation import nearest
 from optimize.monthly.events import ENDS, LADDER
-from optimize.monthly.ledger import Entry, Ledger
+from optimize.monthly.ledger_rows import Entry, Ledger
 from optimize.programme import Programme, ProjectTable
 from optimize.registry import PROGRAMMES
 from optimize.schema import Column

@@ -24,7 +24,7 @@ from optimize.io.tables import RawTable, find_table, read_table
 from optimize.io.validation import TOML, nearest
 from optimize.monthly.in_force import Projects, in_force_rows, projects_of
 from optimize.monthly.instance_files import SCHEMAS, lay_over_toml, replace_table, written_at_once
-from optimize.monthly.ledger import Ledger
+from optimize.monthly.ledger_rows import Ledger
 from optimize.monthly.ledger_states import Standing, fold
 from optimize.monthly.sunk import less_sunk_money
 from optimize.programme import Programme

@@ -19,6 +19,7 @@ from optimize.io.run_store import file_digest
 from optimize.io.validation import TOML, nearest
 from optimize.monthly.instance_files import SourceUnavailable as SourceUnavailable
 from optimize.monthly.instance_files import known_tables, written_at_once
+from optimize.monthly.ledger_rows import Ledger
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -52,19 +53,27 @@ class SourceRead:
     folder : the instance as a folder of its own.
     hashes : SHA-256 by file name within it.
     origins : by file name, in words where it came from (never with a password).
+    ledger : of the database, as it was at the moment its tables were read; None: none was asked for.
     """
 
     folder: Path
     hashes: Mapping[str, str]
     origins: Mapping[str, str]
+    ledger: Ledger | None = None
 
 
-def read_source(source: Source, out: Path, environment: Mapping[str, str] = os.environ) -> SourceRead:
+def read_source(
+    source: Source, out: Path, environment: Mapping[str, str] = os.environ, ledger_table: str = ""
+) -> SourceRead:
     """Write the instance as it is now into the folder ``out``, which must not exist yet; at once or not at all.
 
     A workbook's sheets are tables (``sites`` of public PV is ``pv_siting.sites``) and a sheet ``instance`` of
     parameters.  What it holds, and what queries give, stands instead of the folder's tables of that name.  A
     database is read in one read-only transaction, so that all tables are of one moment.
+
+    Parameters
+    ----------
+    ledger_table : a ledger of the database that is read with them.
 
     Raises
     ------
@@ -78,24 +87,27 @@ def read_source(source: Source, out: Path, environment: Mapping[str, str] = os.e
     _refuse_unknown_tables(source)
     with written_at_once(out) as place:
         origins: dict[str, str] = {}
+        ledger = None
         if source.folder is not None:
             origins |= _copy_folder(source.folder, place)
         if source.workbook is not None:
             from optimize.monthly.source_workbook import read_workbook  # loaded where there is one
 
             origins |= read_workbook(source.workbook, place)
-        if source.queries:
+        if source.queries or ledger_table:
             from optimize.monthly.source_database import read_database  # loaded where there is one
 
-            origins |= read_database(address_of(source.database, environment), source.queries, place)
+            address = address_of(source.database, environment)
+            queried, ledger = read_database(address, source.queries, place, ledger_table)
+            origins |= queried
         if not (place / TOML).is_file():
             raise UsageError(f"{source.workbook or source.folder} holds neither {TOML} nor a sheet instance")
         names = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
         hashes = {name: file_digest(place / name) for name in names}
-    return SourceRead(out, hashes, origins)
+    return SourceRead(out, hashes, origins, ledger)
 
 
-def address_of(address: str, environment: Mapping[str, str]) -> str:
+def address_of(address: str, environment: Mapping[str, str] = os.environ) -> str:
     """A database's address with ``${NAME}`` taken from the environment.
 
     What stands for a part of the address (a password) may hold any sign; a variable that is the whole

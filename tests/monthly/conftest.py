@@ -26,8 +26,8 @@ class Server:
     def address(self, database: str) -> str:
         return f"postgresql+psycopg://tests@/{database}?host={self.home}"
 
-    def sql(self, statements: str, database: str = "postgres") -> None:
-        """Run statements as an administrator would; each its own transaction."""
+    def sql(self, statements: str, database: str = "postgres") -> str:
+        """Run statements as an administrator would, each its own transaction; what they answer, row by row."""
         call = [
             self.programs / "psql",
             "-h",
@@ -36,10 +36,11 @@ class Server:
             "tests",
             "-d",
             database,
-            "-qv",
+            "-qAtv",
             "ON_ERROR_STOP=1",
         ]
-        subprocess.run(call, input=statements, text=True, check=True, capture_output=True)
+        done = subprocess.run(call, input=statements, text=True, check=True, capture_output=True)
+        return done.stdout
 
     def control(self, *words: str) -> None:
         log = self.home / "server.log"

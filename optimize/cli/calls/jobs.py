@@ -74,6 +74,20 @@ def _add_ledger(commands: Commands) -> None:
     command.add_argument("--who", default="", help="who says so (your user name)")
     command.add_argument("--note", default="", help="why")
 
+    command = group.add_parser("begin", help="make an empty ledger, or one with the entries of another")
+    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_begin"))
+    _add_job(command)
+    command.add_argument(
+        "--from",
+        type=Path,
+        dest="file",
+        metavar="LEDGER.csv",
+        help="a ledger whose rows are taken as they stand",
+    )
+    command.add_argument(
+        "--print", action="store_true", help="print the SQL by which an administrator makes the table"
+    )
+
     command = group.add_parser("show", help="the state, costs and payments of each project")
     command.set_defaults(run=Deferred("optimize.cli.ledger", "run_show"))
     _add_job(command)
