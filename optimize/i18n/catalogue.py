@@ -27,16 +27,21 @@ def chinese() -> Mapping[str, str]:
 
     Read once with babel; there is no compiled catalogue to be forgotten.
     """
+    return {
+        english: told for path in sorted(HOME.glob("*.po")) for english, told in texts_of(path.name).items()
+    }
+
+
+@functools.cache
+def texts_of(file: str) -> Mapping[str, str]:
+    """Chinese text by message id, of one ``*.po`` file."""
     from babel.messages.pofile import read_po  # costs 50 ms that `optimize --help` need not pay
 
-    texts = {}
-    for path in sorted(HOME.glob("*.po")):
-        with path.open("rb") as stream:
-            catalogue = read_po(stream, locale="zh", abort_invalid=True)
-        for message in catalogue:
-            if message.id and message.string:
-                texts[_first(message.id)] = _first(message.string)
-    return texts
+    with (HOME / file).open("rb") as stream:
+        catalogue = read_po(stream, locale="zh", abort_invalid=True)
+    return {
+        _first(message.id): _first(message.string) for message in catalogue if message.id and message.string
+    }
 
 
 def _first(text: str | list[str] | tuple[str, ...]) -> str:

@@ -1,105 +1,121 @@
-"""What is wrong with data, in the reader's language.
+"""What is wrong, in the reader's language: faults of data and refusals.
 
-Faults are stated in English where they are found.  Those of reading and validating tables and workbooks follow
-the patterns below and are told in either language; what a programme's own checks say beyond them stays
-as it is.
+Both are stated in English where they are found, and go from process to process as text.  A text of `faults.zh.po`
+says how such a text is put together (``at most {reachable} {unit} ({what})``); whatever reads like it is told in the
+catalogue's words, with what stands in the places of the names.  The names are the catalogue's own.  A test draws all
+texts of faults and refusals from the source, and fails where one of them is missing.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from optimize.i18n.catalogue import N_, chinese
+from optimize.i18n.catalogue import N_, chinese, texts_of
 from optimize.i18n.words import Words
 
-_NUMBER = r"[-−]?[\d  .e+]+"
-
-
-class _Pattern(NamedTuple):
-    """An English text with groups, the text of the catalogue that it stands for, and groups told in words."""
-
-    english: re.Pattern[str]
-    text: str
-    told: tuple[str, ...] = ()
-
-
-def _pattern(english: str, text: str, *told: str) -> _Pattern:
-    return _Pattern(re.compile(english, re.DOTALL), text, told)
-
-
-_PATTERNS: Sequence[_Pattern] = (
-    # expected
-    _pattern(r"one of (?P<values>.+)", N_("one of {values}")),
-    _pattern(r"a whole number \((?P<unit>[^()]+)\)", N_("a whole number ({unit})")),
-    _pattern(rf"(?P<what>.+) in (?P<low>{_NUMBER})…(?P<high>{_NUMBER})", N_("{what} from {low} to {high}"), "what"),
-    _pattern(rf"(?P<what>.+) from (?P<low>{_NUMBER})", N_("{what} from {low} on"), "what"),
-    _pattern(rf"(?P<what>.+) up to (?P<high>{_NUMBER})", N_("{what} up to {high}"), "what"),
-    _pattern(r"an entry of (?P<table>.+)", N_("an entry of {table}")),
-    _pattern(r"a column: (?P<meaning>.+?)(?: \((?P<unit>[^()]*)\))?", N_("a column: {meaning}"), "meaning"),
-    _pattern(r"(?P<columns>.+) unique", N_("{columns} only once")),
-    _pattern(r"(?P<column>\w+) once", N_("{column} only once")),
-    _pattern(r"a number in (?P<unit>.+)", N_("a number in {unit}")),
-    _pattern(r"about (?P<value>.+)", N_("about {value}")),
-    _pattern(r"a value near the median (?P<value>.+)", N_("a value near the median {value}")),
-    # found
-    _pattern(r"the error (?P<error>.+)", N_("the error {error}")),
-    _pattern(r"a formula without a value \((?P<formula>.*)\)", N_("a formula without a value ({formula})")),
-    _pattern(r"merged cells (?P<cells>.+)", N_("merged cells {cells}")),
-    _pattern(r"the date (?P<date>[-\d]+)", N_("the date {date}")),
-    _pattern(r"(?P<value>.+), as in row (?P<row>\d+)", N_("{value}, as in row {row}")),
-    _pattern(r"a median of (?P<value>.+)", N_("a median of {value}")),
-    _pattern(r"(?P<value>.+), (?P<times>\d+) x the median", N_("{value}, {times} times the median")),
-    # how to mend it
-    _pattern(
-        r'did you mean "(?P<name>.+)"\? format the column as text to keep its zeros',
-        N_("did you mean “{name}”? Format the column as text to keep its zeros"),
-    ),
-    _pattern(r'did you mean "(?P<name>.+)"\?', N_("did you mean “{name}”?")),
-    _pattern(r"write (?P<value>[-\d].*)", N_("write {value}")),
-    _pattern(r"add it: (?P<meaning>.+)", N_("add it: {meaning}"), "meaning"),
-    _pattern(
-        r"give the cell the number format General: its number is (?P<number>.+)",
-        N_("give the cell the number format General: its number is {number}"),
-    ),
-    _pattern(r"is it in (?P<unit>[^?]+)\?.*", N_("is it in {unit}?")),
-    _pattern(r"known: (?P<names>.+)", N_("known: {names}")),
+CATALOGUE = "faults.zh.po"
+# Texts that no call states as they are: put together from parts, or told by libraries.
+ALSO: tuple[str, ...] = (
+    N_("text"), N_("no such sheet"), N_("open the workbook in Excel and save it"), N_("mend the formula, or write the value"),
+    N_("{text} -> {mend}"), N_("{file}: {what}"), N_("{one}; {other}"), N_("{what} ({more})"), N_("'{name}' (did you mean {near}?)"),
+    N_("{what} (at line {line}, column {column})"), N_("{what} (at end of document)"),
+    N_("Invalid value"), N_("Invalid statement"), N_("Invalid initial character for a key part"), N_("Unclosed array"),
+    N_("Unclosed inline table"), N_("Unterminated string"), N_("Cannot overwrite a value"),
+    N_("Expected '=' after a key in a key/value pair"), N_("Expected newline or end of document after a statement"),
+    N_("Expected ']' at the end of a table declaration"), N_("Cannot declare {section} twice"),
+    N_("File is not a zip file"),
 )  # fmt: skip
 
-# Texts without anything to fill in.
-FIXED: tuple[str, ...] = (
-    N_("a number"), N_("a whole number"), N_("text"), N_("true or false"), N_("a column of this table"), N_("each column once"),
-    N_("at least one row"), N_("a cell for every row and column"), N_("the name of a table (pv_siting.sites)"),
-    N_("one sheet for each table"), N_("a known parameter"), N_("a known key"), N_("a clause of this programme"), N_("a value"),
-    N_("each parameter once"), N_("each clause once"), N_("a parameter"), N_("a table of an instance"), N_("a row of headings"),
-    N_("text in UTF-8 or GB18030"), N_("a CSV table"), N_("a header line"), N_("a programme and a clause in every row that asks for something"),
-    N_("as many columns as the rows have cells"), N_("a last line with as many cells as the header"),
-    N_("empty"), N_("missing"), N_("missing file"), N_("no such sheet"), N_("no such table"), N_("no such column"), N_("unknown"), N_("unknown column"),
-    N_("unknown table"), N_("twice"), N_("given twice"), N_("none"), N_("an empty sheet"), N_("an empty file"), N_("other bytes"), N_("longer rows"),
-    N_("fewer, and no line end"),
-    N_("fill it in"), N_("rename or remove one"), N_("remove one"), N_("add it"), N_("rename or remove it"), N_("remove the row"),
-    N_("rename it, or start its name with 'note' to keep it"), N_("write a plain number, the unit stands in the column name"),
-    N_("remove the surplus commas"), N_("check quotes and commas"), N_("save as CSV UTF-8"), N_("see `optimize template`"),
-    N_("open the workbook in Excel and save it"), N_("mend the formula, or write the value"),
-    N_("take the merging away (Merge & Center) and fill in every cell"),
-    N_('rename it; sheets whose titles begin with "#" are left alone'),
-    N_("is the file whole? End its last line, or give all its cells"),
-)  # fmt: skip
+_FIELD = re.compile(r"\{(\w+)\}")
+_DEEPEST = 4
+# A text with fewer letters of its own says little: what stands between them has to be a figure, a name, or known.
+_FEW_LETTERS = 5
+_PLAIN = re.compile(r"[-−+]?[\d\s.,]+|\S+", re.DOTALL)
 
 
 def fault_text(english: str, words: Words) -> str:
-    """What is expected, was found, or mends it; as it is where the catalogue has no words for it."""
-    if words.language == "en" or not english:
+    """A fault or refusal in the reader's language; as it is where the catalogue has no words for it."""
+    if words.language == "en":
         return english
-    known = chinese()
-    if english in known:  # a fixed text, or the meaning of a table or column
-        return known[english]
-    for pattern in _PATTERNS:
-        match = pattern.english.fullmatch(english)
-        if match is None:
-            continue
-        groups = {name: value or "" for name, value in match.groupdict().items()}
-        groups |= {name: fault_text(groups[name], words) for name in pattern.told}
-        return words.text(pattern.text, **groups)
-    return english
+    return "\n".join(_told(line, _DEEPEST)[0] for line in english.split("\n"))
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A text of the catalogue with names in it.
+
+    Attributes
+    ----------
+    english : with as little as possible for each name but the last, and with as much.
+    needle : the longest stretch without names; what reads like the text has it.
+    is_vague : hardly more than names.
+    """
+
+    english: tuple[re.Pattern[str], re.Pattern[str]]
+    chinese: str
+    needle: str
+    is_vague: bool
+
+
+@functools.cache
+def _patterns() -> tuple[_Pattern, ...]:
+    """Those that say most first: where two leave as much as it was, the former is meant."""
+    named = [(text, told) for text, told in texts_of(CATALOGUE).items() if _FIELD.search(text) is not None]
+    named.sort(key=lambda pair: -len(_FIELD.sub("", pair[0])))
+    return tuple(_pattern(text, told) for text, told in named)
+
+
+def _pattern(text: str, told: str) -> _Pattern:
+    pieces = _FIELD.split(text)  # literal, name, literal, …
+    literals = pieces[::2]
+    return _Pattern(
+        (_expression(pieces, "*?"), _expression(pieces, "*")),
+        told,
+        max(literals, key=len),
+        sum(c.isalpha() for literal in literals for c in literal) < _FEW_LETTERS,
+    )
+
+
+def _expression(pieces: Sequence[str], how_much: str) -> re.Pattern[str]:
+    expression, seen = re.escape(pieces[0]), set[str]()
+    for name, literal in zip(pieces[1::2], pieces[2::2], strict=True):
+        expression += f"(?P={name})" if name in seen else f"(?P<{name}>.{how_much})"
+        expression += re.escape(literal)
+        seen.add(name)
+    return re.compile(expression, re.DOTALL)
+
+
+@functools.lru_cache(maxsize=8192)
+def _told(english: str, deepest: int) -> tuple[str, int]:
+    """The text in Chinese, and how many characters stayed as they were: of several ways to read it, the one that leaves least."""
+    known = chinese().get(english)
+    if known is not None:
+        return known, 0
+    best, left = english, len(english)
+    for pattern in _patterns() if deepest else ():
+        for values in _readings(pattern, english):
+            within = {name: _told(value, deepest - 1) for name, value in values.items()}
+            if pattern.is_vague and any(
+                rest == len(values[name]) and not _PLAIN.fullmatch(values[name])
+                for name, (_, rest) in within.items()
+            ):
+                continue
+            rest = sum(rest for _, rest in within.values())
+            if rest < left:
+                best, left = (
+                    pattern.chinese.format(**{name: text for name, (text, _) in within.items()}),
+                    rest,
+                )
+    return best, left
+
+
+def _readings(pattern: _Pattern, english: str) -> list[dict[str, str]]:
+    """What can stand in the places of the names."""
+    if pattern.needle not in english:
+        return []
+    matches = (expression.fullmatch(english) for expression in pattern.english)
+    found = [match.groupdict() for match in matches if match is not None]
+    return found[:1] if len(found) == 2 and found[0] == found[1] else found

@@ -104,10 +104,8 @@ def _select_columns(table: Table, raw: RawTable, faults: list[Fault]) -> dict[st
         places[target] = (position, factor)
     for column in table.columns:
         if column.required and column.name not in places:
-            unit = f" ({column.unit})" if column.unit else ""
-            faults.append(
-                Fault(raw.path, column.name, f"a column: {column.meaning}{unit}", "missing", "add it")
-            )
+            about = f"{column.meaning} ({column.unit})" if column.unit else column.meaning
+            faults.append(Fault(raw.path, column.name, f"a column: {about}", "missing", "add it"))
     return places
 
 

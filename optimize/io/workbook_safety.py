@@ -31,7 +31,7 @@ _XML = (".xml", ".rels", ".vml")
 _PICTURES = "xl/media/"
 # By the beginning of an entry's name: what it is, and how to get rid of it.
 _ACTIVE = {
-    "xl/vbaproject": ("macros", "save it as .xlsx, without macros"),
+    "xl/vbaproject": ("VBA macros", "save it as .xlsx, without macros"),
     "xl/macrosheets/": ("Excel 4 macros", "save it as .xlsx, without macros"),
     "xl/dialogsheets/": ("dialogue sheets", "delete them"),
     "xl/externallinks/": ("links to other files", "break them in Excel: Data, Edit Links, Break Link"),

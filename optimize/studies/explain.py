@@ -386,8 +386,9 @@ def unknown_words(unknown: Sequence[str], known: Sequence[str], kind: str) -> st
     for name in unknown:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         words.append(f"'{name}'" + (f" (did you mean {', '.join(near)}?)" if near else ""))
-    example = f"; ids are those of the run's tables, e.g. {known[0]}" if len(known) else ""
-    return f"no {kind} {', '.join(words)}{example}"
+    if not len(known):
+        return f"no {kind} {', '.join(words)}"
+    return f"no {kind} {', '.join(words)}; ids are those of the run's tables, e.g. {known[0]}"
 
 
 def _rounded(value: float, room: float) -> float:
