@@ -21,6 +21,7 @@ from optimize.monthly.in_force import PROJECT, TABLE
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
 from optimize.revision import FROZEN_STATES
+from optimize.schema import InstanceData
 from optimize.studies.stored_runs import listed_projects, read_city_run, read_run
 
 _EXAMPLES = 5
@@ -170,7 +171,7 @@ def explain_change(
     names = [name for name in now.plan.projects if name in before.plan.projects]
     old, new = Inputs.read(before.folder, names), Inputs.read(now.folder, names)
     differences = find_differences(old, new, asked.measured)
-    projects = find_changes(before.plan, now.plan, new)
+    projects = find_changes(before.plan, now.plan, new.data)
     groups = {name: [d for d in differences if d.group == name] for name in GROUPS}
     effects = []
     decided = _decisions(before.plan)
@@ -237,12 +238,14 @@ def view_of_tables(
 # --- what changed -----------------------------------------------------------------------------------
 
 
-def find_changes(before: PlanView, now: PlanView, inputs: Inputs | None) -> tuple[ProjectChange, ...]:
+def find_changes(
+    before: PlanView, now: PlanView, inputs: Mapping[str, InstanceData]
+) -> tuple[ProjectChange, ...]:
     """Projects that are not as they were, those of most money first.
 
     Parameters
     ----------
-    inputs : of the present period, to tell what had no choice; None: that is left open.
+    inputs : tables of the present period by programme, to tell what had no choice.
     """
     found = []
     for programme, frame in now.projects.items():
@@ -323,12 +326,10 @@ def _money(value: float) -> float:
 
 
 def _forced(
-    programme: str, inputs: Inputs | None
+    programme: str, inputs: Mapping[str, InstanceData]
 ) -> Callable[[tuple[str, str], Mapping[str, object] | None], bool]:
     """Whether a project (table, id) that is now as in its row (None: not in the plan) had no choice."""
-    if inputs is None:
-        return lambda place, row: False
-    known, data = next(p for p in PROGRAMMES if p.name == programme), inputs.data[programme]
+    known, data = next(p for p in PROGRAMMES if p.name == programme), inputs[programme]
     there = {str(name) for table, key in known.lockable for name in data.tables[table][key]}
     locks = data.tables["locks"]
     out = set(locks.loc[locks["kind"] == "force_out", "id"])

@@ -9,20 +9,24 @@ import jinja2
 from markupsafe import Markup
 
 from optimize.i18n.catalogue import LANGUAGES, NAMES, TAGS, Language
+from optimize.i18n.words import Words
 from optimize.monthly.change_report import (
+    KNOWN_GOALS,
     Report,
     change_json,
     change_lines,
     counted,
     effect_columns,
+    goal_name,
     group_effect,
     headline,
     programme_name,
     reason,
     title_of,
 )
-from optimize.monthly.change_words import figure, num_changes, words_of
-from optimize.monthly.stability import Stability
+from optimize.monthly.change_words import figure, num_changes_of, words_of
+from optimize.monthly.stability import CHANGES, Stability
+from optimize.publish.charts_studies import front_chart
 from optimize.publish.document import look
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -64,27 +68,31 @@ def change_page(report: Report, language: Language) -> str:
         headline=headline(report.change, language),
         counted=counted(report.change, language),
         figure=figure,
-        num_changes=lambda number: num_changes(number, language),
+        num_changes_of=lambda planned: num_changes_of(planned, language),
         group_effect=group_effect,
         reason=reason,
         title_of=title_of,
         effects=effect_columns(report.change, language),
         several=len({project.programme for project in report.change.projects}) > 1,
         programme_name=lambda name: programme_name(name, language),
-        curve=curve_points(report.stability),
+        curve=curve_chart(report.stability, language),
+        goal=goal_name(report.change, language),
     )
 
 
-def curve_points(
-    stability: Stability | None, width: float = 560.0, height: float = 180.0
-) -> list[tuple[float, float]]:
-    """The curve's points in a drawing of this size; [] where there are fewer than two."""
-    points = () if stability is None else stability.curve
-    if len(points) < 2:
-        return []
-    xs, ys = [p.changes for p in points], [p.value for p in points]
-    wide, high = max(max(xs) - min(xs), 1e-9), max(max(ys) - min(ys), 1e-9)
-    return [
-        (round(width * (x - min(xs)) / wide, 1), round(height * (1.0 - (y - min(ys)) / high), 1))
-        for x, y in zip(xs, ys, strict=True)
+def curve_chart(stability: Stability | None, language: Language) -> Markup | None:
+    """The curve as a drawing; None where there are fewer than two points, which draw nothing."""
+    if stability is None or len(stability.curve) < 2:
+        return None
+    goal = stability.goal
+    points = [
+        {
+            goal: point.value,
+            f"bound_{goal}": point.bound,
+            CHANGES: point.changes,
+            "best_of": "",
+            "knee": False,
+        }
+        for point in stability.curve
     ]
+    return front_chart({"goals": [goal, CHANGES], "points": points}, KNOWN_GOALS, Words(language))

@@ -14,14 +14,17 @@ from optimize.monthly.change_words import (
     figure,
     num_changed,
     num_changes,
+    num_changes_of,
     num_differences,
     num_put_down,
     words_of,
 )
 from optimize.monthly.stability import Stability
-from optimize.programme import Programme
+from optimize.programme import Goal, Programme
 from optimize.registry import PROGRAMMES
 
+# Where several programmes know a goal it is the same one.
+KNOWN_GOALS: Mapping[str, Goal] = {goal.name: goal for known in PROGRAMMES for goal in known.goals}
 KINDS = ("added", "dropped", "moved", "resized")
 _LISTED = 40
 
@@ -67,13 +70,18 @@ def _plain(value: Any) -> Any:
 
 def headline(change: ChangeExplained, language: Language) -> str:
     """The periods, the objective now and then."""
-    goal = next((g for p in PROGRAMMES for g in p.goals if g.name == change.goal), None)
-    name = change.goal if goal is None else (goal.zh if language == "zh" else goal.en)
+    name = goal_name(change, language)
     gain = figure(change.objective - change.objective_before, change.goal_unit, language, signed=True)
     now, was = (figure(v, change.goal_unit, language) for v in (change.objective, change.objective_before))
     return (
         f"{change.period_before} → {change.period} · {name} {now} ({words_of(language)['was']} {was}, {gain})"
     )
+
+
+def goal_name(change: ChangeExplained, language: Language) -> str:
+    """The goal in words."""
+    goal = KNOWN_GOALS.get(change.goal)
+    return change.goal if goal is None else (goal.zh if language == "zh" else goal.en)
 
 
 def counted(change: ChangeExplained, language: Language) -> str:
@@ -167,12 +175,11 @@ def stability_lines(stability: Stability, language: Language) -> list[str]:
     elif stability.penalty_cny_per_change:
         lines.append(f"{words['penalty']} {figure(stability.penalty_cny_per_change, 'CNY', language)}")
     for key, plan in (("held", stability.held), ("free", stability.free)):
-        lines.append(
-            f"{words[key]}: {figure(plan.value, unit, language)} · {num_changes(plan.changes, language)}"
-        )
+        lines.append(f"{words[key]}: {figure(plan.value, unit, language)} · {num_changes_of(plan, language)}")
     low, high = stability.price
     most = "" if high is None else f", {words['at_most']} {figure(high, unit, language)}"
     lines.append(f"{words['price']}: {words['at_least']} {figure(low, unit, language)}{most}")
+    lines += [f"{words['curve']}:"] * bool(stability.curve)
     for point in stability.curve:
         bound = (
             ""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from optimize.i18n.catalogue import N_, Language
 from optimize.i18n.words import Words
+from optimize.monthly.stability import Planned
 
 # The text of each key; those of groups of inputs and of kinds of changes are looked up by their names.
 _TEXTS: Mapping[str, str] = {
@@ -38,11 +39,11 @@ _TEXTS: Mapping[str, str] = {
     "stability": N_("Stability"),
     "held": N_("this plan"),
     "free": N_("plan without any hold"),
-    "changes": N_("changes"),
+    "changes": N_("Number of changes"),
     "price": N_("price of stability"),
     "at_least": N_("at least"),
     "at_most": N_("at most"),
-    "curve": N_("Value against number of changes"),
+    "curve": N_("Value against number of changes by choice"),
     "best_possible": N_("none is better than"),
     "penalty": N_("each change has to be worth"),
     "most": N_("at most so many changes"),
@@ -76,6 +77,12 @@ def num_changed(number: int, language: Language) -> str:
 def num_changes(number: float, language: Language) -> str:
     """So many changes; a change may count more or less than one."""
     return Words(language).plural("{n} change", "{n} changes", number)
+
+
+def num_changes_of(planned: Planned, language: Language) -> str:
+    """So many changes, and how many of them had no choice."""
+    told = f" ({planned.forced} {words_of(language)['no_choice']})" if planned.forced else ""
+    return num_changes(planned.changes, language) + told
 
 
 def num_differences(number: int, language: Language) -> str:

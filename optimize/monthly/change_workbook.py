@@ -9,6 +9,7 @@ from typing import Any
 
 import openpyxl
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+from openpyxl.chart import Reference, ScatterChart, Series
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
@@ -18,6 +19,7 @@ from optimize.monthly.change_report import (
     Report,
     counted,
     effect_columns,
+    goal_name,
     group_effect,
     headline,
     programme_name,
@@ -84,16 +86,29 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
             _append(summary, [line])
         unit = report.stability.unit
         curve = [[point.changes, point.value, point.bound] for point in report.stability.curve]
-        _sheet(
-            book, words["stability"], [words["changes"], unit, f"{words['best_possible']} ({unit})"], curve
-        )
+        values = [f"{name} ({unit})" for name in (goal_name(change, language), words["best_possible"])]
+        if curve:
+            _draw_curve(_sheet(book, words["curve"], [words["changes"], *values], curve))
     book.save(path)
+
+
+def _draw_curve(sheet: Worksheet) -> None:
+    """A chart of the sheet's second column over its first, beside them."""
+    chart = ScatterChart(style=13)
+    chart.x_axis.title, chart.y_axis.title = sheet["A1"].value, sheet["B1"].value
+    chart.x_axis.delete = chart.y_axis.delete = False
+    chart.legend = None
+    changes = Reference(sheet, min_col=1, min_row=2, max_row=sheet.max_row)
+    line = Series(Reference(sheet, min_col=2, min_row=2, max_row=sheet.max_row), changes)
+    line.marker.symbol = "circle"
+    chart.series.append(line)
+    sheet.add_chart(chart, "E2")
 
 
 def _sheet(
     book: openpyxl.Workbook, title: str, heading: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> None:
-    sheet = book.create_sheet(title[:31])
+) -> Worksheet:
+    sheet: Worksheet = book.create_sheet(title[:31])
     for row in (heading, *rows):
         _append(sheet, row)
     for cell in sheet[1]:
@@ -104,6 +119,7 @@ def _sheet(
     for place in range(1, len(heading) + 1):
         longest = max((len(str(row[place - 1])) for row in (heading, *rows)), default=8)
         sheet.column_dimensions[get_column_letter(place)].width = min(longest + 2, _MOST_WIDE)
+    return sheet
 
 
 def _append(sheet: Worksheet, row: Sequence[Any]) -> None:

@@ -64,6 +64,11 @@ class SubjectChange:
     def num_changes(self) -> int:
         return 0 if self.explained is None else len(self.explained.projects)
 
+    @property
+    def num_forced(self) -> int:
+        """Changes that had no choice, which no limit counts."""
+        return 0 if self.explained is None else sum(project.forced for project in self.explained.projects)
+
     def record(self) -> dict[str, Any]:
         """In short, for the period's manifest; the rest stands in the report."""
         counts = {} if self.explained is None else {
@@ -75,7 +80,7 @@ class SubjectChange:
         )
         return {
             "subject": self.subject, "goal": self.goal, "unit": self.unit, "objective": self.objective,
-            "objective_before": self.objective_before, "changes": self.num_changes, **counts,
+            "objective_before": self.objective_before, "changes": self.num_changes, **counts, "forced": self.num_forced,
             "frozen": self.frozen, "free": free,
         }  # fmt: skip
 
@@ -199,8 +204,8 @@ class _Work:
             goal=goal.name,
             unit=goal.unit,
             maximise=goal.maximise,
-            held=_planned(_view(plan.subject, plan.found), before),
-            free=_planned(_view(subject, found), before),
+            held=_planned(plan.subject, plan.found, before),
+            free=_planned(subject, found, before),
             penalty_cny_per_change=rules.penalty_cny_per_change,
             max_changes=rules.max_changes,
             curve=self._curve(subject, found),
@@ -241,8 +246,12 @@ def _view(subject: Subject, found: Found) -> PlanView:
     )
 
 
-def _planned(view: PlanView, before: PlanView) -> Planned:
-    return Planned(view.objective, view.bound, len(find_changes(before, view, None)))
+def _planned(subject: Subject, found: Found, before: PlanView) -> Planned:
+    view = _view(subject, found)
+    changes = find_changes(before, view, subject.inputs)
+    fined = view.objective != found.figures[found.options.goal[-1]]
+    forced = sum(change.forced for change in changes)
+    return Planned(view.objective, None if fined else view.bound, len(changes), forced)
 
 
 def _published_objective(period: Period, subject: str) -> float:

@@ -23,18 +23,21 @@ class Planned:
     Attributes
     ----------
     value : of the goal, without what its changes were fined.
-    bound : no plan under the same conditions is worth more (less, where the goal is minimised); None: not known.
-    changes : against the plan in force.
+    bound : no plan under the same conditions is worth more (less, where the goal is minimised); None: not known,
+        as where changes are fined.
+    changes : projects that are not as in the plan in force.
+    forced : those among them that had no choice; no limit counts them.
     """
 
     value: float
     bound: float | None
-    changes: float
+    changes: int
+    forced: int = 0
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The best value with at most so many changes; ``bound``: no plan with as many is better."""
+    """The best value with at most so many changes by choice; ``bound``: no plan with as many is better."""
 
     changes: float
     value: float

@@ -50,7 +50,9 @@ def _plan_words(job: Job, plan: Plan, change: SubjectChange) -> str:
     if change.objective_before is None:
         return f"plan: {change.goal} {amount(change.objective, change.unit)}{proof}"
     most = job.revising.rules.max_changes
-    limit = "" if most is None else f" (limit {most})"
+    aside = [f"{change.num_forced} without a choice"] * (change.num_forced > 0)
+    aside += [] if most is None else [f"limit {most}"]
+    limit = f" ({', '.join(aside)})" if aside else ""
     number = change.num_changes
     words = (
         f"plan: {number} change{'' if number == 1 else 's'}{limit}, {change.frozen} to contracted projects"

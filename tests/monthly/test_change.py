@@ -252,7 +252,7 @@ def test_the_curve_of_value_against_changes_and_the_price_of_stability(
     # with the fine, no point of the curve is worth more than the plan it chose
     assert all(point.value - 3e5 * point.changes <= npv + 1.0 for point in curve)
     best = curve[-1]
-    stability = Stability("npv", "CNY", True, Planned(value, None, changes), Planned(best.value, best.bound, best.changes), 3e5, None)  # fmt: skip
+    stability = Stability("npv", "CNY", True, Planned(value, None, round(changes)), Planned(best.value, best.bound, round(best.changes)), 3e5, None)  # fmt: skip
     low, high = stability.price
     assert high is not None and 0.0 <= low <= high
     assert low == pytest.approx(best.value - value)
@@ -270,7 +270,7 @@ def _report(name: str = "<b>Lin & Co</b>") -> Report:
     )  # fmt: skip
     change = ChangeExplained("2024-02", "2024-03", "npv", "CNY", True, 5e6, 5.1e6, None, (project,))
     curve = (CurvePoint(0, 5e6, None), CurvePoint(3, 5.2e6, 5.3e6))
-    held, free = Planned(5.1e6, None, 1), Planned(5.2e6, 5.3e6, 3)
+    held, free = Planned(5.1e6, None, 1), Planned(5.2e6, 5.3e6, 4, forced=1)
     return Report(change, Stability("npv", "CNY", True, held, free, 5e4, None, curve))
 
 
@@ -290,7 +290,15 @@ def test_every_form_tells_the_same_and_texts_stay_texts(tmp_path: Path) -> None:
         and "moved" not in re.sub(r"<style>.*</style>|<[^>]*>", "", chinese, flags=re.S)
     )
     assert (tmp_path / "change.zh.txt").read_text(encoding="utf-8").count("造价") == 1
+    # the curve: changes that had no choice are in no point of it
+    assert "4 changes (1 without a choice)" in page and "<svg" in page
+    lines = (tmp_path / "change.en.txt").read_text(encoding="utf-8")
+    assert (
+        "changes by choice:\n      0 changes: 5.00 M CNY\n      3 changes: 5.20 M CNY (none is better"
+        in lines
+    )
     book = openpyxl.load_workbook(tmp_path / "change.en.xlsx")
+    assert [sheet.title for sheet in book if sheet._charts] == ["Value against number of changes"]
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
     assert "f" not in {cell.data_type for cell in cells}
     risky = [cell for cell in cells if isinstance(cell.value, str) and cell.value[:1] in "=+-@"]

@@ -55,6 +55,8 @@ def test_a_change_is_told_explained_and_kept_with_all_it_was_made_from(begun: Pl
     place = begun
     cheaper(place)
     place.say('[set]\n"budgets.scale" = 0.5\n')
+    asked = place.file.read_text(encoding="utf-8").replace("price = false", "curve_points = 3")
+    place.file.write_text(asked, encoding="utf-8")
     code, said = place.run("2026-02")
     assert code == 0 and "inputs changed: " in said and "costs" in said and "npv −" in said, said
     folder = place.home / "2026-02"
@@ -64,6 +66,10 @@ def test_a_change_is_told_explained_and_kept_with_all_it_was_made_from(begun: Pl
     told = json.loads((folder / "report" / "datacenter" / "change.json").read_text(encoding="utf-8"))
     assert told["projects"] and told["objective"] < told["objective_before"]
     assert any(g["group"] == "costs" for g in told["groups"])
+    stability = told["stability"]
+    curve, free = stability["curve"], stability["free"]
+    assert stability["price_at_least"] <= stability["price_at_most"] and "without stability" in said
+    assert curve[-1]["changes"] <= free["changes"] - free["forced"] and curve[-1]["value"] >= free["value"]
     before, now = (place.home / month / "inputs" / "datacenter" for month in ("2026-01", "2026-02"))
     # what is the same is there once; what changed is as it was read then
     assert (before / "zones.csv").samefile(now / "zones.csv")
