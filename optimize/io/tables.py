@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -18,13 +21,17 @@ from optimize.errors import Fault
 
 # Tables above this many rows are written as Parquet: as CSV nobody reads them any more.
 PARQUET_FROM_ROWS = 100_000
+# CSV tables up to this size are kept as read, the last ones used: a month of a job, a batch and a study
+# read the same small instance many times over.
+KEPT_UP_TO_BYTES = 1 << 17
+NUM_KEPT = 256
 # pandas stores an index without a name under this one.
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawTable:
-    """Cells as found: strings from CSV, typed values from Parquet.
+    """Cells as found: strings from CSV, typed values from Parquet; the same only as itself.
 
     Attributes
     ----------
@@ -32,12 +39,14 @@ class RawTable:
     lines : shape (rows,), file line of each row.
     cells : position of a heading -> that column; from Parquet it is read only when asked for.  A
         column that cannot be read is a fault.
+    is_kept : the same content gives this very table again, so that what follows from it may be kept with it.
     """
 
     path: str
     names: tuple[str, ...]
     lines: NDArray[np.int64]
     cells: Callable[[int], pd.Series | Fault]
+    is_kept: bool = False
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -65,7 +74,17 @@ def read_table(path: Path, shown_as: str) -> RawTable | Fault:
 
 
 def read_csv_bytes(data: bytes, shown_as: str) -> RawTable | Fault:
-    """Read the content of a CSV file."""
+    """Read the content of a CSV file; the same small content gives the same table again."""
+    return _read_kept(data, shown_as) if len(data) <= KEPT_UP_TO_BYTES else _read_bytes(data, shown_as)
+
+
+@lru_cache(maxsize=NUM_KEPT)
+def _read_kept(data: bytes, shown_as: str) -> RawTable | Fault:
+    raw = _read_bytes(data, shown_as)
+    return raw if isinstance(raw, Fault) else replace(raw, is_kept=True)
+
+
+def _read_bytes(data: bytes, shown_as: str) -> RawTable | Fault:
     text = decode(data)
     if text is None:
         return Fault(shown_as, "(file)", "text in UTF-8 or GB18030", "other bytes", "save as CSV UTF-8")
@@ -119,12 +138,24 @@ def _read_csv(text: str, shown_as: str) -> RawTable | Fault:
         return Fault(
             shown_as, "(file)", "a last line with as many cells as the header", "fewer, and no line end", mend
         )
-    frame = frame.fillna("")
     lines = np.arange(len(frame), dtype=np.int64) + skipped + 2
-    filled = (frame != "").any(axis=1).to_numpy() if len(frame.columns) else np.zeros(0, np.bool_)
+    columns = [pa.array(frame.iloc[:, position], from_pandas=True) for position in range(frame.shape[1])]
+    if any(cells.null_count for cells in columns):  # short rows
+        frame = frame.fillna("")
+    filled = _rows_with_a_cell(columns, len(frame))
     if not filled.all():
         frame, lines = frame[filled].reset_index(drop=True), lines[filled]
     return RawTable.of_frame(shown_as, frame, lines)
+
+
+def _rows_with_a_cell(columns: Iterable[pa.Array], num_rows: int) -> NDArray[np.bool_]:
+    """Rows that hold anything; the first column, most often a key, tells it of most tables."""
+    filled = np.zeros(num_rows, dtype=np.bool_)
+    for cells in columns:
+        filled |= pc.fill_null(pc.not_equal(cells, ""), False).to_numpy(zero_copy_only=False)
+        if filled.all():
+            break
+    return filled
 
 
 def _ends_within_a_row(body: str, num_columns: int) -> bool:

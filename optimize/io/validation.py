@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from optimize.clauses import Clause, ClauseTarget
 from optimize.errors import Fault, InputFaults
-from optimize.io.tables import RawTable
+from optimize.io.tables import NUM_KEPT, RawTable
 from optimize.schema import REQUIRED, Column, InstanceData, InstanceDraft, Parameter, Schema, Table
 from optimize.units import alternative_names
 
 TOML = "instance.toml"
-_TRUE = frozenset({"true", "1", "yes", "是"})
-_FALSE = frozenset({"false", "0", "no", "否"})
+_TRUE = pa.array(["true", "1", "yes", "是"], pa.large_string())
+_FALSE = pa.array(["false", "0", "no", "否"], pa.large_string())
 # 1,234,567.8: commas that part thousands; any other single comma is taken for a decimal point.
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _SUSPICIOUS_RATIO = 100.0
@@ -54,6 +55,12 @@ def typed_table(table: Table, raw: RawTable | None) -> tuple[pd.DataFrame, list[
     """
     if raw is None:
         return _empty(table), [], []
+    frame, faults, warnings = _typed_kept(table, raw) if raw.is_kept else _typed(table, raw)
+    # whoever changes columns of a frame changes his own
+    return frame.copy(deep=False), [*faults], [*warnings]
+
+
+def _typed(table: Table, raw: RawTable) -> tuple[pd.DataFrame, list[Fault], list[Fault]]:
     faults: list[Fault] = []
     warnings: list[Fault] = []
     places = _select_columns(table, raw, faults)
@@ -75,6 +82,9 @@ def typed_table(table: Table, raw: RawTable | None) -> tuple[pd.DataFrame, list[
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(raw)))
     faults += _duplicate_keys(table, frame, raw)
     return frame, faults, warnings
+
+
+_typed_kept = lru_cache(maxsize=NUM_KEPT)(_typed)
 
 
 def _select_columns(table: Table, raw: RawTable, faults: list[Fault]) -> dict[str, tuple[int, float]]:
@@ -117,12 +127,22 @@ def _typed_column(column: Column, cells: pd.Series, factor: float, raw: RawTable
     return _strings(column, cells, raw)
 
 
-def _texts(cells: pd.Series) -> pd.Series:
-    """Cells as stripped text, "" where there is nothing."""
+def _texts(cells: pd.Series) -> pa.Array:
+    """Cells as stripped text, "" where there is nothing.
+
+    By Arrow's own functions, as through pandas the same takes several times as long for a short table.
+    """
     if isinstance(cells.dtype, pd.StringDtype):
-        return cells.fillna("").str.strip()
+        return pc.utf8_trim_whitespace(pc.fill_null(pa.array(cells, pa.large_string(), from_pandas=True), ""))
     found = cells.astype(object)
-    return found.where(found.notna(), "").map(lambda value: str(value).strip()).astype("str")
+    return pa.array(
+        ["" if missing else str(value).strip() for value, missing in zip(found, found.isna(), strict=True)],
+        pa.large_string(),
+    )
+
+
+def _flags(found: pa.Array) -> np.ndarray[Any, Any]:
+    return np.array(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def _parsed(cells: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -130,8 +150,7 @@ def _parsed(cells: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
     if is_numeric_dtype(cells.dtype):
         number = cells.to_numpy(dtype=np.float64, na_value=np.nan)
         return number, np.isnan(number)
-    # by Arrow's own functions, as through pandas the same takes four times as long for a short table
-    text = pa.array(_texts(cells), from_pandas=True)
+    text = _texts(cells)
     is_empty = pc.equal(text, "")
     text = pc.if_else(is_empty, None, text)
     try:
@@ -139,7 +158,7 @@ def _parsed(cells: pd.Series) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any
         number = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         number = pd.to_numeric(text.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)
-    return number, is_empty.to_numpy(zero_copy_only=False)
+    return number, _flags(is_empty)
 
 
 def _numbers(
@@ -183,11 +202,11 @@ def _numbers(
 def _booleans(column: Column, cells: pd.Series, raw: RawTable) -> tuple[np.ndarray[Any, Any], list[Fault]]:
     if is_bool_dtype(cells.dtype) and not cells.hasnans:
         return cells.to_numpy(dtype=np.bool_), []
-    text = _texts(cells).str.lower()
-    values = text.isin(_TRUE).to_numpy(dtype=np.bool_, copy=True)
-    known = values | text.isin(_FALSE).to_numpy(dtype=np.bool_)
+    text = pc.utf8_lower(_texts(cells))
+    values = _flags(pc.is_in(text, _TRUE))
+    known = values | _flags(pc.is_in(text, _FALSE))
     if not column.required:
-        empty = (text == "").to_numpy(dtype=np.bool_)
+        empty = _flags(pc.equal(text, ""))
         values[empty] = bool(column.default)
         known |= empty
     faults = [
@@ -198,17 +217,19 @@ def _booleans(column: Column, cells: pd.Series, raw: RawTable) -> tuple[np.ndarr
 
 
 def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series, list[Fault]]:
-    text = _texts(cells).reset_index(drop=True)
+    text = _texts(cells)
+    is_empty = pc.equal(text, "")
     faults: list[Fault] = []
     if column.required:
         faults += [
             _fault(raw, int(row), column, expected_of(column), "empty", "fill it in")
-            for row in np.flatnonzero(text == "")[:_LISTED_PER_COLUMN]
+            for row in np.flatnonzero(_flags(is_empty))[:_LISTED_PER_COLUMN]
         ]
     elif column.default:
-        text = text.where(text != "", str(column.default))
+        text = pc.if_else(is_empty, str(column.default), text)
     if column.choices:
-        wrong = np.flatnonzero(~text.isin(["", *column.choices]).to_numpy(dtype=np.bool_))
+        allowed = pa.array(["", *column.choices], text.type)
+        wrong = np.flatnonzero(~_flags(pc.is_in(text, allowed)))
         faults += [
             _fault(
                 raw,
@@ -216,11 +237,11 @@ def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series
                 column,
                 f"one of {', '.join(column.choices)}",
                 f'"{text[row]}"',
-                nearest(text[row], column.choices),
+                nearest(str(text[row]), column.choices),
             )
             for row in wrong[:_LISTED_PER_COLUMN]
         ]
-    return text, faults
+    return pd.Series(text.to_pandas(), dtype="str"), faults
 
 
 def _suspicious(raw: RawTable, column: Column, values: Any) -> list[Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,3 +235,26 @@ def test_writing_leaves_nothing_behind_when_it_fails(
     with pytest.raises(OSError, match="No space"):
         write_instance(tmp_path / "new", [(programme.schema, programme.example())])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["town"]
+
+
+def test_a_table_read_before_is_nobodys_to_change(folder: Path, programme: Programme) -> None:
+    """Small tables are kept as read; what one reader writes into his frame is not what the next one gets."""
+    first = read(folder, programme).programmes[0].data.tables["sites"]
+    before = first.copy(deep=True)
+    first["roof_m2"] = 0.0
+    first.loc[0, "district"] = "Nowhere"
+    first.pop("floors")
+    again = read(folder, programme).programmes[0].data.tables["sites"]
+    pd.testing.assert_frame_equal(again, before)
+    with pytest.raises(ValueError, match="read-only"):
+        again["load_kw"].to_numpy()[0] = 1.0
+
+
+def test_a_table_is_known_by_its_content(folder: Path, programme: Programme) -> None:
+    """Not by its name, size or time: another table in its place is read as it is."""
+    file = folder / SITES
+    assert read(folder, programme).programmes[0].data.tables["sites"]["roof_m2"][3] == 1003.0
+    stat = file.stat()
+    file.write_text(file.read_text(encoding="utf-8").replace("1003", "1004"), encoding="utf-8")
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert read(folder, programme).programmes[0].data.tables["sites"]["roof_m2"][3] == 1004.0
