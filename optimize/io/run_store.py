@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -33,10 +34,15 @@ def save_run(
     tables: Mapping[str, pd.DataFrame],
     summary: Mapping[str, Any],
     manifest: Mapping[str, Any],
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Write a run under the next free number and return its folder.
 
     Floats are written with as many digits as give back the same number.
+
+    Parameters
+    ----------
+    files : further ones by name, which are sealed with the rest.
     """
     home = store / programme / fingerprint
     home.mkdir(parents=True, exist_ok=True)
@@ -44,10 +50,12 @@ def save_run(
     try:
         for name, frame in tables.items():
             _write_csv(frame, place / f"{name}.csv")
+        for name, content in files.items():
+            (place / name).write_bytes(content)
         _write_json(summary, place / SUMMARY)
         digests = {path.name: file_digest(path) for path in sorted(place.iterdir())}
-        content = dict(manifest) | {"files": digests}
-        _write_json(content | {"seal": seal_of(content)}, place / MANIFEST)
+        sealed = dict(manifest) | {"files": digests}
+        _write_json(sealed | {"seal": seal_of(sealed)}, place / MANIFEST)
         place.chmod(0o755)
         return _publish(place, home)
     except BaseException:

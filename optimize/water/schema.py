@@ -35,6 +35,9 @@ _PLACE = (
     Column("lon", "float", "longitude", "deg", -180, 180, default=None, zh="经度"),
     Column("lat", "float", "latitude", "deg", -90, 90, default=None, zh="纬度"),
 )
+_ELEVATION = Column(
+    "elevation_m", "float", "ground level, for `optimize hydraulics`; empty: from the static heads", "m", -500, 9000, default=None, zh="地面标高"
+)  # fmt: skip
 _DISTRICT = Column(
     "district", "str", "district whose purse pays the district share", default="",
     references="districts.district", zh="区",
@@ -51,6 +54,7 @@ PLANTS = Table(
         *_NAMES,
         _DISTRICT,
         *_PLACE,
+        _ELEVATION,
         Column("effluent_m3_per_d", "float", "mean effluent of the year", "m3/d", 0, typical=5e4, zh="尾水量"),
         Column("ecological_m3_per_d", "float", "mean discharge the receiving water needs", "m3/d", 0, default=0.0, zh="生态基流"),
         Column("effluent_profile", "str", "monthly profile of the effluent; empty: even", default="", references="profiles.profile", zh="尾水月变化"),
@@ -80,7 +84,7 @@ PLANT_MONTHS = Table(
 JUNCTIONS = Table(
     "junctions",
     "nodes that are neither plant nor user",
-    (Column("junction", "str", "id of the node", key=True, zh="节点"), *_PLACE, *SOURCE_COLUMNS),
+    (Column("junction", "str", "id of the node", key=True, zh="节点"), *_PLACE, _ELEVATION, *SOURCE_COLUMNS),
     optional=True,
     zh="管网节点",
 )
@@ -155,6 +159,8 @@ USERS = Table(
         Column("industry", "str", "industry, free text", default="", zh="行业"),
         Column("quota_listed", "bool", "high-consumption user with access that [W-QUOTA] names", default=False, zh="高耗水名单"),
         *_PLACE,
+        _ELEVATION,
+        Column("min_pressure_m", "float", "pressure its connection needs, for `optimize hydraulics`; empty: as called for there", "m", 0, 200, default=None, zh="最小服务水头"),
         Column("connection_capex_cny", "float", "cost on the user's site", "CNY", 0, default=0.0, typical=2e5, zh="接入投资"),
         Column("connection_life_years", "float", "life of it", "a", 1, 100, default=20.0, zh="接入寿命"),
         Column("min_take_share", "float", "least share of each demand taken in each period if connected", "share", 0, 1, default=0.0, zh="最低用量比例"),
@@ -223,6 +229,26 @@ PIPES = Table(
             typical=2e3,
             zh="单价",
         ),
+        Column(
+            "inner_diameter_mm",
+            "float",
+            "inner diameter, for `optimize hydraulics`; empty: the number in the id (DN300)",
+            "mm",
+            10,
+            5000,
+            default=None,
+            zh="内径",
+        ),
+        Column(
+            "roughness_c",
+            "float",
+            "Hazen-Williams C, for `optimize hydraulics`; empty: as called for there",
+            "1",
+            30,
+            200,
+            default=None,
+            zh="海曾-威廉系数",
+        ),
         Column("life_years", "float", "life", "a", 1, 100, default=40.0, zh="寿命"),
         *SOURCE_COLUMNS,
     ),
@@ -245,6 +271,7 @@ CORRIDORS = Table(
         Column("static_head_m", "float", "lift from from_node to to_node (negative: the other way)", "m", -500, 500, default=0.0, zh="静扬程"),
         Column("existing_quality", "str", "quality of a pipe that lies there", default="", references="qualities.quality", zh="已有管道水质"),
         Column("existing_m3_per_d", "float", "capacity of that pipe", "m3/d", 0, default=0.0, zh="已有管道能力"),
+        Column("existing_diameter_mm", "float", "inner diameter of that pipe, for `optimize hydraulics`; empty: the smallest of the table `pipes` with its capacity", "mm", 10, 5000, default=None, zh="已有管道内径"),
         _DISTRICT,
         _SYSTEM,
         *SOURCE_COLUMNS,

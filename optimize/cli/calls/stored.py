@@ -1,11 +1,11 @@
-"""Calls of ``optimize show | verify | compare | workbook | report | export | runs | reproduce | audit | gc``: stored runs."""
+"""Calls of ``optimize show | verify | compare | workbook | report | export | hydraulics | runs | reproduce | audit | gc``: stored runs."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from optimize.cli.arguments import Commands, add_language_argument, count, share
+from optimize.cli.arguments import Commands, add_language_argument, count, positive, share
 from optimize.deferred import Deferred
 from optimize.names import CITY, PROGRAMME_NAMES
 
@@ -17,6 +17,7 @@ def add_parsers(commands: Commands) -> None:
     _add_workbook(commands)
     _add_report(commands)
     _add_export(commands)
+    _add_hydraulics(commands)
     _add_runs(commands)
     _add_reproduce(commands)
     _add_audit(commands)
@@ -100,6 +101,44 @@ def _add_export(commands: Commands) -> None:
         "--gpkg", type=Path, metavar="FILE", help="GeoPackage, a layer for each kind of works"
     )
     _add_instance(command)
+
+
+def _add_hydraulics(commands: Commands) -> None:
+    command = commands.add_parser(
+        "hydraulics",
+        help="a plan of reclaimed water simulated with EPANET: pressures, velocities, pumps; repaired where it has to be",
+    )
+    command.set_defaults(run=Deferred("optimize.cli.hydraulics", "run_hydraulics"))
+    command.add_argument("run_folder", type=Path, metavar="RUN")
+    _add_instance(command)
+    for flag, default, metavar, meaning in (
+        ("--peak-hour", 1.4, "FACTOR", "largest hour over the mean of its day"),
+        ("--min-pressure", 10.0, "M", "head above ground at users whose row states none"),
+        ("--max-pressure", 100.0, "M", "head above ground anywhere"),
+        ("--max-velocity", 2.5, "M/S", "in the peak hour"),
+        ("--roughness", 120.0, "C", "Hazen-Williams C of new pipes whose row states none"),
+        ("--existing-roughness", 100.0, "C", "of pipes that lie already"),
+        ("--station-cny", 1.5e6, "CNY", "a pumping station on the way, without its power"),
+        ("--station-cny-per-kw", 8e3, "CNY", "its power, for each kW"),
+    ):
+        command.add_argument(
+            flag, type=positive, default=default, metavar=metavar, help=f"{meaning} ({default:g})"
+        )
+    command.add_argument(
+        "--no-repair",
+        dest="repair",
+        action="store_false",
+        help="only say what is broken (code 5 if anything)",
+    )
+    command.add_argument(
+        "--inp", type=Path, metavar="FILE.inp", help="write the network for EPANET, repaired"
+    )
+    command.add_argument("--csv", type=Path, metavar="FOLDER", help="also write all tables as CSV")
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="FOLDER",
+        help="where a repaired plan is stored as a run of its own (results)",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_runs(commands: Commands) -> None:
