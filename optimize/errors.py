@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -61,6 +62,18 @@ class Fault:
 
     def at_line(self, line: int | None) -> Fault:
         return replace(self, line=line)
+
+    def record(self) -> dict[str, Any]:
+        """As plain data; ``row`` is the line of the file."""
+        return {
+            "table": self.table,
+            "row": self.line,
+            "cell": self.cell,
+            "column": self.column,
+            "expected": self.expected,
+            "found": self.found,
+            "mend": self.mend,
+        }
 
     def __str__(self) -> str:
         where = self.cell or (f"{self.table} row {self.line}" if self.line is not None else self.table)

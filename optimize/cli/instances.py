@@ -9,7 +9,7 @@ import sys
 from optimize.city.reading import holds_city, read_city
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.cli.arguments import overrides_of
-from optimize.cli.output import fault_record, instance_line, print_warnings
+from optimize.cli.output import instance_line, print_warnings
 from optimize.errors import ExitCode, InputFaults, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.io.place import place_of
@@ -37,7 +37,7 @@ def run_check(call: argparse.Namespace) -> int:
             print(f"{call.marked}: a copy with {number} cells marked", file=sys.stderr)
         raise
     if call.json:
-        warnings = [fault_record(w) for part in instance.programmes for w in part.warnings]
+        warnings = [w.record() for part in instance.programmes for w in part.warnings]
         print(json.dumps({"status": "valid", "faults": [], "warnings": warnings}, ensure_ascii=False))
         return ExitCode.SOLVED
     print(instance_line(instance, call.path))

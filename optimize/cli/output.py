@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from optimize.errors import InputFaults
 from optimize.io.instance_folder import LoadedInstance
@@ -33,20 +32,8 @@ def print_warnings(instance: LoadedInstance) -> None:
 
 def print_faults(error: InputFaults, *, as_json: bool) -> None:
     if as_json:
-        records = [fault_record(fault) for fault in error.faults]
+        records = [fault.record() for fault in error.faults]
         print(json.dumps({"status": "bad input", "faults": records}, ensure_ascii=False))
         return
     head, *rows = text.fault_lines(error.faults)
     print("\n".join([f"{head} — nothing was solved", *rows]), file=sys.stderr)
-
-
-def fault_record(fault: Any) -> dict[str, Any]:
-    return {
-        "table": fault.table,
-        "row": fault.line,
-        "cell": fault.cell,
-        "column": fault.column,
-        "expected": fault.expected,
-        "found": fault.found,
-        "mend": fault.mend,
-    }

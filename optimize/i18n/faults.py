@@ -26,7 +26,8 @@ ALSO: tuple[str, ...] = (
     N_("Unclosed inline table"), N_("Unterminated string"), N_("Cannot overwrite a value"),
     N_("Expected '=' after a key in a key/value pair"), N_("Expected newline or end of document after a statement"),
     N_("Expected ']' at the end of a table declaration"), N_("Cannot declare {section} twice"),
-    N_("File is not a zip file"),
+    N_("File is not a zip file"), N_("left out"), N_("only these"), N_("{number} row added"), N_("{number} rows added"),
+    N_("it is not read: that would take more than {what}"), N_("it cannot be read; the server's log says why"),
 )  # fmt: skip
 
 _FIELD = re.compile(r"\{(\w+)\}")

@@ -113,12 +113,25 @@ def read_section(
 ) -> Section:
     """What the instance holds for a schema that is no programme's; ``other_roots`` belong to others."""
     place = place_of(path)
-    tree, faults = _read_toml(place)
-    for key, value in (overrides or {}).items():
-        _lay_over(tree, key, value)
+    tree, faults = read_settings(path, overrides)
     section = _read_schema(place, schema, tree, _names(tree, path), other_roots)
     found = tuple(place.located((*faults, *section.faults)))
     return replace(section, data=None if found else section.data, faults=found)
+
+
+def read_settings(
+    path: Path, overrides: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[Fault]]:
+    """What ``instance.toml`` says, with overrides laid over it; a fault where it cannot be read.
+
+    Raises
+    ------
+    UsageError : the path is no instance, or an override goes below a value.
+    """
+    tree, faults = _read_toml(place_of(path))
+    for key, value in (overrides or {}).items():
+        _lay_over(tree, key, value)
+    return tree, faults
 
 
 def instance_files(path: Path, programme: Programme) -> list[tuple[str, Content]]:

@@ -7,7 +7,7 @@ instance keeps every promise an instance makes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -52,15 +52,15 @@ class TableChange:
         said = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(v) if name == "rows" else v for name, v in said.items() if v}
 
-    def words(self) -> str:
-        """In a line: the table, the rows meant, and what becomes of them."""
+    def words(self, tell: Callable[[str], str] = str) -> str:
+        """In a line: the table, the rows meant, and what becomes of them; ``tell`` says it in another language."""
         meant = ", ".join(_condition(column, wanted) for column, wanted in self.where.items())
         said = [f"{column} = {_text(value)}" for column, value in self.set.items()]
         said += [f"{column} × {factor:g}" for column, factor in self.scale.items()]
         said += [f"{column} {'+' if by >= 0 else '−'} {abs(by):g}" for column, by in self.add.items()]
-        said += ["left out"] * self.drop + ["only these"] * self.only
+        said += [tell("left out")] * self.drop + [tell("only these")] * self.only
         if self.rows:
-            said.append(f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'} added")
+            said.append(tell(f"{len(self.rows)} row{'' if len(self.rows) == 1 else 's'} added"))
         return f"{self.table}{f' ({meant})' if meant else ''}: {', '.join(said)}"
 
 

@@ -6,7 +6,7 @@ From exact answers of ``optimize explain --json`` where they are given; else fro
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,7 +225,7 @@ def price_rows(plan: PlanFacts, words: Words) -> list[tuple[str, str]]:
     unit = str(plan.summary["goal_unit"])
     told = []
     for row in frame_records(rows):
-        name = row_name(f"{row['clause']} {row['where']}".strip(), words, plan)
+        name = row_name(f"{row['clause']} {row['where']}".strip(), words, plan.district_name)
         told_step, step = _step_words(row, name, words)
         told.append((told_step, words.amount(step * row["approx_gain_per_unit"], unit)))
     return told
@@ -269,17 +269,15 @@ _ROWS = {
 }
 
 
-def row_name(name: str, words: Words, plan: PlanFacts | None = None) -> str:
-    """A budget or target in words: clauses by their titles, budgets by source and year."""
+def row_name(name: str, words: Words, district: Callable[[str, Words], str] | None = None) -> str:
+    """A budget or target in words: clauses by their titles, budgets by source and year; ``district`` names districts."""
     clause, _, where = name.partition(" ")
     if clause in _BUDGETS:
         if where.startswith("all sources"):
             return words.text("the budget, all sources and years in proportion")
         source, _, year = where.rpartition(" ")
-        known = plan is not None and source not in ("municipal", "owner")
-        shown = (
-            plan.district_name(source, words) if plan is not None and known else words.value("source", source)
-        )
+        is_district = source not in ("municipal", "owner")
+        shown = district(source, words) if district and is_district else words.value("source", source)
         return words.text("the budget {source} {year}", source=shown, year=year)
     if clause in CLAUSES:
         title = words.either(CLAUSES[clause].zh, CLAUSES[clause].en)
@@ -289,7 +287,7 @@ def row_name(name: str, words: Words, plan: PlanFacts | None = None) -> str:
     for start, text in _ROWS.items():
         if name == start or name.startswith(start + " "):
             where = name[len(start) :].strip()
-            return f"{words.text(text)} {where if plan is None else plan.district_name(where, words)}".strip()
+            return f"{words.text(text)} {where if district is None else district(where, words)}".strip()
     return name
 
 

@@ -18,15 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from optimize.errors import Fault, InputFaults
+from optimize.errors import InputFaults
 from optimize.io.run_store import save_run
-from optimize.io.table_changes import table_path
-from optimize.io.validation import nearest
-from optimize.registry import PROGRAMMES, find_programme
+from optimize.registry import find_programme
 from optimize.report.summary import place_of_instance
 from optimize.studies.batch_case import Answer, Case, Checked, check_case, solve_case
 from optimize.studies.batch_state import FAILED, BatchState, Finished, finished_of, key_of
 from optimize.studies.neighbours import order_by_neighbours
+from optimize.studies.scenario_checks import unknown_table_faults
 from optimize.studies.scenarios import Scenario
 
 # A case whose worker is lost so often is given up: it may be what kills them.
@@ -109,14 +108,7 @@ def run_batch(
 
 
 def _check_tables(batch: Batch) -> None:
-    """Changes of tables that no programme has."""
-    known = sorted({table_path(p.schema, table) for p in PROGRAMMES for table in p.schema.tables})
-    faults = [
-        Fault(f"scenario {scenario.name}", change.table, "a table of an instance", "no such table", nearest(change.table, known))
-        for scenario in batch.scenarios
-        for change in scenario.changes
-        if change.table not in known
-    ]  # fmt: skip
+    faults = [fault for scenario in batch.scenarios for fault in unknown_table_faults(scenario)]
     if faults:
         raise InputFaults(faults)
 

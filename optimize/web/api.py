@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Annotated, Any, Literal
 
@@ -248,15 +249,16 @@ def read_scenarios(record: Instance, space: Space) -> list[ScenarioBody]:
 @router.put(
     "/instances/{name}/scenarios", summary="Replace the rows; grids, samples and changes of tables stay"
 )
-def write_scenarios(
+async def write_scenarios(
     record: Instance, space: Space, body: Annotated[list[ScenarioBody], Field(max_length=200)]
 ) -> list[ScenarioBody]:
     rows = [
         ScenarioRow(row.name, row.zh, row.en, row.base, row.settings, (), row.was or row.name) for row in body
     ]
-    with space.instances.being_changed(record) as folder:
-        text = scenario_table.read_text(folder)
-        scenario_table.save_text(folder, scenario_table.with_rows(text, rows))
+    folder = space.instances.folder_of(record)
+    text = scenario_table.with_rows(scenario_table.read_text(folder), rows)
+    save = functools.partial(space.save_scenarios, record, text)
+    await anyio.to_thread.run_sync(save, limiter=space.intake_limiter)
     return read_scenarios(record, space)
 
 

@@ -73,19 +73,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, OptimizeError)
     faults = error.faults if isinstance(error, InputFaults) else ()
     status = 422 if faults else 400
+    records = [fault.record() for fault in faults]
     if not _is_api(request):
-        return pages.refusal(request, status, str(error), faults)
-    records = [
-        {
-            "table": f.table,
-            "row": f.line,
-            "column": f.column,
-            "expected": f.expected,
-            "found": f.found,
-            "mend": f.mend,
-        }
-        for f in faults
-    ]
+        return pages.refusal(request, status, "" if faults else str(error), records)
     return JSONResponse({"error": str(error), "faults": records}, status)
 
 
@@ -105,6 +95,8 @@ async def _malformed(request: Request, error: Exception) -> Response:
 
 
 async def _too_large(request: Request, error: Exception) -> Response:
+    if not _is_api(request):
+        return pages.refusal(request, 413, "more was sent than is taken")
     return JSONResponse({"error": "more was sent than is taken", "faults": []}, 413)
 
 

@@ -9,8 +9,12 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from optimize.i18n.faults import fault_text
+from optimize.i18n.words import Words
+from optimize.web.rendering import language_of
 from optimize.web.sessions import Failures, Signer
 from optimize.web.settings import Settings
 
@@ -184,7 +188,10 @@ def _with_headers(send: Send, path: str) -> Send:
 
 
 async def _answer(scope: Scope, send: Send, status: int, words: str) -> None:
-    body = json.dumps({"error": words}).encode() if scope["path"].startswith("/api/") else words.encode()
+    if scope["path"].startswith("/api/"):
+        body = json.dumps({"error": words}).encode()
+    else:
+        body = fault_text(words, Words(language_of(Request(scope)))).encode()
     kind = b"application/json" if scope["path"].startswith("/api/") else b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if status == 401:

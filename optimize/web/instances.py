@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from optimize.errors import UsageError
+from optimize.errors import Fault, UsageError
 from optimize.web.processes import run_confined
 from optimize.web.queue import new_id
 
@@ -146,6 +146,23 @@ class Instances:
             changed = replace(record, changed=_now(), found=found)
             _write(self._folder / record.id / _RECORD, changed)
             return changed
+
+    def scenario_faults(self, record: Record, text: str, file: str) -> list[Fault]:
+        """What is wrong with a file of scenarios that is to be an instance's.
+
+        Raises
+        ------
+        UsageError : it is no such file at all.
+        """
+        with self.being_received() as place:
+            (place / file).write_text(text, encoding="utf-8")
+            found = _intake(place, "scenarios", str(self.folder_of(record)), file)
+        if found["status"] == "refused":
+            raise UsageError(found["error"])
+        return [
+            Fault(f["table"], f["column"], f["expected"], f["found"], f["mend"], line=f["row"])
+            for f in found["faults"]
+        ]
 
     def delete(self, record: Record) -> None:
         """Remove an instance; its runs keep the tables they were made from."""

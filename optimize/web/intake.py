@@ -2,8 +2,9 @@
 
     python -m optimize.web.intake receive FILE FOLDER     an upload becomes FOLDER, or is refused and nothing is left
     python -m optimize.web.intake check FOLDER            an instance folder is validated again
+    python -m optimize.web.intake scenarios FOLDER FILE   scenarios are laid over an instance folder and validated
 
-Both print one JSON object (`Intake`).
+Each prints one JSON object (`Intake`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,9 +31,12 @@ from optimize.io.workbook_settings import PARAMETERS
 from optimize.names import CITY
 from optimize.publish.shapes import SHAPES_FILE, read_shapes
 from optimize.registry import PROGRAMMES
+from optimize.studies.scenario_checks import scenario_faults
+from optimize.studies.scenarios import Scenario
 from optimize.web import cells
 from optimize.web.instances import ORIGIN
 from optimize.web.scenario_table import FILE as SCENARIOS
+from optimize.web.scenario_table import read_sound, scenarios_of
 from optimize.web.toml_files import read_tree, refuse_outside_files
 
 _SCHEMAS = (*(programme.schema for programme in PROGRAMMES), CITY_SCHEMA)
@@ -123,7 +127,7 @@ def check(folder: Path) -> Intake:
     try:
         instance = read_city(folder, PROGRAMMES)[0] if is_city else read_instance(folder, PROGRAMMES)
     except InputFaults as error:
-        faults = _records(error.faults)
+        faults = [fault.record() for fault in error.faults]
     faults = _with_cells(folder, faults)
     if instance is None or faults:
         return Intake("faulty", name_zh=name_zh, name_en=name_en, faults=faults, **facts)
@@ -131,7 +135,7 @@ def check(folder: Path) -> Intake:
         "valid",
         name_zh=instance.name_zh,
         name_en=instance.name_en,
-        warnings=_with_cells(folder, _records(_warnings(instance))),
+        warnings=_with_cells(folder, [fault.record() for fault in _warnings(instance)]),
         **facts | {"programmes": _counts(instance)},
     )
 
@@ -155,22 +159,6 @@ def _names(tree: Mapping[str, Any] | Fault) -> tuple[str, str]:
     if isinstance(name, Mapping):
         return str(name.get("zh", "")), str(name.get("en", ""))
     return "", ""
-
-
-def _records(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    return [_record(fault) for fault in faults]
-
-
-def _record(fault: Fault) -> dict[str, Any]:
-    return {
-        "table": fault.table,
-        "row": fault.line,
-        "column": fault.column,
-        "expected": fault.expected,
-        "found": fault.found,
-        "mend": fault.mend,
-        "cell": fault.cell,
-    }
 
 
 # --- zip archives --------------------------------------------------------------------------------------
@@ -259,7 +247,7 @@ def _unpack_workbook(upload: Path, folder: Path) -> None:
     for fault in found:
         assert fault.line is not None
         sheet = files[fault.table]
-        record = {**_record(fault), "table": sheet.file, "row": fault.line - sheet.first_row + 1}
+        record = {**fault.record(), "table": sheet.file, "row": fault.line - sheet.first_row + 1}
         flaws.append(record | {"text": _cell_text(folder, record)})
     origin = {
         "sheets": {
@@ -299,19 +287,73 @@ def _cell_text(folder: Path, record: Mapping[str, Any]) -> str | None:
     return None if place is None else cells.read_cell(folder, place, record["row"], record["column"])
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print what became of it; a refusal is an answer, not an error."""
+# --- scenarios -----------------------------------------------------------------------------------------
+
+
+def check_scenarios(folder: Path, file: Path) -> Intake:
+    """Validate a file of scenarios that is to be an instance's: its settings, and tables where they are new or changed.
+
+    Faults name the section and what of it is wrong: ``less.set.budgets.scale``.
+    """
+    try:
+        scenarios = read_sound(file)
+    except InputFaults as error:
+        return Intake("faulty", faults=[fault.record() for fault in error.faults])
+    before = {scenario.name: scenario for scenario in _present_scenarios(folder)}
+    firsts = {_section(scenario): scenario for scenario in reversed(scenarios)}
+    closely = [scenario.name for scenario in firsts.values() if before.get(scenario.name) != scenario]
+    found = scenario_faults(folder, scenarios, closely)
+    faults = [
+        replace(fault, table=SCENARIOS, column=f"{_section(scenario)}.{_within(fault)}", line=None, row=None)
+        for scenario in scenarios
+        for fault in found.get(scenario.name, ())[:_TOLD]
+    ]
+    return Intake("faulty" if faults else "valid", faults=[fault.record() for fault in dict.fromkeys(faults)])
+
+
+def _present_scenarios(folder: Path) -> list[Scenario]:
+    try:
+        return scenarios_of(folder)
+    except (InputFaults, UsageError):
+        return []
+
+
+def _section(scenario: Scenario) -> str:
+    """The section a scenario comes from: of grids and samples, without its number."""
+    return scenario.name.rpartition("-")[0] if scenario.varies else scenario.name
+
+
+def _within(fault: Fault) -> str:
+    """What of a scenario is wrong."""
+    if fault.table == TOML:
+        return f"set.{fault.column}"
+    if fault.table.startswith("scenario "):  # no table of an instance
+        return f"change.{fault.column}"
+    place = fault.table if fault.line is None else f"{fault.table}:{fault.line}"
+    return f"change.{place} {fault.column}"
+
+
+def answer(arguments: Sequence[str]) -> Intake | None:
+    """What becomes of it; a refusal is an answer, not an error.  None: the arguments say nothing."""
     try:
         match arguments:
             case ["receive", upload, folder]:
-                found = receive(Path(upload), Path(folder))
+                return receive(Path(upload), Path(folder))
             case ["check", folder]:
-                found = check(Path(folder))
-            case _:
-                print(__doc__, file=sys.stderr)
-                return 2
+                return check(Path(folder))
+            case ["scenarios", folder, file]:
+                return check_scenarios(Path(folder), Path(file))
     except OptimizeError as error:
-        found = Intake("refused", error=str(error))
+        return Intake("refused", error=str(error))
+    return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what became of it."""
+    found = answer(arguments)
+    if found is None:
+        print(__doc__, file=sys.stderr)
+        return 2
     print(json.dumps(asdict(found), ensure_ascii=False))
     return 0
 

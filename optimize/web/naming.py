@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from optimize.i18n.catalogue import N_
@@ -10,6 +11,7 @@ from optimize.i18n.words import Words
 from optimize.names import CITY
 from optimize.registry import PROGRAMMES
 from optimize.schema import Table
+from optimize.web import cells
 from optimize.web.instances import Record
 from optimize.web.jobs import Job, Kind, Outcome, State
 
@@ -33,6 +35,7 @@ _OUTCOMES = {
 }
 _CITY = N_("One budget for all programmes")
 _INTERRUPTED = "interrupted"
+_MOST_DISTRICTS = 1000
 
 
 def programme_name(name: str, words: Words) -> str:
@@ -53,6 +56,17 @@ def scenario_name(job: Job, words: Words) -> str:
     title: Mapping[str, str] = job.spec.get("title", {})
     told = words.either(title.get("zh", ""), title.get("en", "")) or str(job.spec.get("scenario", ""))
     return told or ("" if job.kind is Kind.EXPLAIN else words.text("As it is"))
+
+
+def district_name(folder: Path, district: str, words: Words) -> str:
+    """A district of an instance folder; its id where its table does not name it."""
+    place = next((place for place in cells.places(folder) if place.table.name == "districts"), None)
+    rows = None if place is None else cells.read_page(folder, place, most=_MOST_DISTRICTS)
+    for _, row in () if rows is None else rows.rows:
+        told = dict(zip(rows.names, row, strict=True)) if rows else {}
+        if told.get("district") == district:
+            return words.name(told) or district
+    return district
 
 
 def table_name(table: Table, words: Words) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from optimize.errors import Fault
 from optimize.web import pages_compare, pages_editing, pages_instances, pages_jobs, pages_runs
 from optimize.web.guard import SESSION_COOKIE
 from optimize.web.rendering import (
@@ -117,7 +116,7 @@ def _body(described: dict[str, Any], call: dict[str, Any]) -> list[dict[str, Any
     ]
 
 
-def refusal(request: Request, status: int, reason: str, faults: Sequence[Fault] = ()) -> Response:
+def refusal(request: Request, status: int, reason: str, faults: Sequence[Mapping[str, Any]] = ()) -> Response:
     """A page that says why something was not done."""
     words = words_of(request)
     title = words.text("There is no such page") if status == 404 else words.text("This was not done")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -72,7 +74,9 @@ def scenarios_page(request: Request, record: Instance, space: Space, words: Read
 
 
 @router.post("/instances/{name}/scenarios")
-def save_scenarios(request: Request, record: Instance, space: Space, words: Reader, form: Form) -> Response:
+async def save_scenarios(
+    request: Request, record: Instance, space: Space, words: Reader, form: Form
+) -> Response:
     """The rows of the table; a row without a name is left out."""
     columns = [form.get(key, []) for key in ("name", "zh", "en", "base", "settings", "was")]
     if len({len(column) for column in columns}) > 1:
@@ -84,22 +88,20 @@ def save_scenarios(request: Request, record: Instance, space: Space, words: Read
     ]
     text = scenario_table.read_text(space.instances.folder_of(record))
     try:
-        with space.instances.being_changed(record) as folder:
-            scenario_table.save_text(folder, scenario_table.with_rows(text, rows))
+        await _save(space, record, scenario_table.with_rows(text, rows))
     except InputFaults as error:
         return _scenarios(request, record, words, text, rows, error.faults)
     return RedirectResponse(f"/instances/{record.id}/scenarios", 303)
 
 
 @router.post("/instances/{name}/scenarios/file")
-def save_scenarios_file(
+async def save_scenarios_file(
     request: Request, record: Instance, space: Space, words: Reader, form: Form
 ) -> Response:
     """The whole file: grids, samples and changes of tables, too."""
     text = field(form, "text").replace("\r\n", "\n")
     try:
-        with space.instances.being_changed(record) as folder:
-            scenario_table.save_text(folder, text)
+        await _save(space, record, text)
     except InputFaults as error:
         return _scenarios(request, record, words, text, None, error.faults)
     except UsageError as error:
@@ -107,6 +109,11 @@ def save_scenarios_file(
             request, record, words, text, None, [Fault(scenario_table.FILE, "(file)", "TOML", str(error))]
         )
     return RedirectResponse(f"/instances/{record.id}/scenarios", 303)
+
+
+async def _save(space: Workspace, record: Record, text: str) -> None:
+    save = functools.partial(space.save_scenarios, record, text)
+    await anyio.to_thread.run_sync(save, limiter=space.intake_limiter)
 
 
 def _scenarios(
@@ -126,4 +133,15 @@ def _scenarios(
         rows=rows,
         text=text,
         faults=faults,
+        at_rows=_by_row(faults, [row.name for row in rows]),
     )
+
+
+def _by_row(faults: Sequence[Fault], names: Sequence[str]) -> dict[str, list[tuple[str, Fault]]]:
+    """The faults of each row of the table, with what of the row they are about; those of no row under ""."""
+    found: dict[str, list[tuple[str, Fault]]] = {}
+    for fault in faults:
+        what = fault.column.removeprefix(f"{scenario_table.SECTION}.")
+        row = max((name for name in names if name and what.startswith(f"{name}.")), key=len, default="")
+        found.setdefault(row, []).append((what[len(row) :].removeprefix("."), fault))
+    return found

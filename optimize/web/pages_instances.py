@@ -151,7 +151,7 @@ def _questions(record: Record, space: Workspace, words: Words) -> dict[str, Any]
     trouble = ""
     scenarios: list[tuple[str, str]] = []
     try:
-        found = scenario_table.read_sound(space.instances.folder_of(record))
+        found = scenario_table.scenarios_of(space.instances.folder_of(record))
         scenarios = [(s.name, words.either(s.zh, s.en)) for s in found]
     except (InputFaults, UsageError) as error:
         trouble = str(error)

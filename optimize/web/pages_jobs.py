@@ -11,8 +11,9 @@ from fastapi.responses import RedirectResponse, Response
 
 from optimize.i18n.words import Words
 from optimize.web.fronts import front_of
-from optimize.web.jobs import Job, Kind, Outcome, State
+from optimize.web.jobs import SNAPSHOT, Job, Kind, Outcome, State
 from optimize.web.naming import (
+    district_name,
     goal_name,
     instance_name,
     job_name,
@@ -107,10 +108,15 @@ def _shown(job: Job, space: Workspace, words: Words) -> dict[str, Any]:
         "latest": lines[-1] if lines else {},
         "chart": gap_chart(lines, words),
         "ahead": space.queue.position(job),
-        "ways_out": ways_out(job.result.get("relaxations", ()), words) if is_infeasible else [],
+        "ways_out": _ways_out(job, space, words) if is_infeasible else [],
         "front": front_of(job, words) if job.kind is Kind.FRONT and job.result.get("points") else None,
         "unit": lines[-1]["unit"] if lines else "",
     }
+
+
+def _ways_out(job: Job, space: Workspace, words: Words) -> list[list[str]]:
+    folder = space.jobs_folder / job.id / SNAPSHOT
+    return ways_out(job.result.get("relaxations", ()), words, functools.partial(district_name, folder))
 
 
 @router.post("/jobs/{name}/cancel")

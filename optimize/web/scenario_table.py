@@ -20,7 +20,7 @@ from optimize.studies.scenarios import Scenario, read_scenarios
 from optimize.web.toml_files import MOST_BYTES, parse, refuse_outside_files
 
 FILE = "scenarios.toml"
-_SECTION = "scenarios"
+SECTION = "scenarios"
 _MOST_ROWS = 200
 _BEGINNING = (
     "# Scenarios of this instance, edited on the page; docs/scenarios.md says what else can stand here.\n"
@@ -35,7 +35,7 @@ class ScenarioRow:
     ----------
     name, zh, en, base : as in the file; "" where there is none.
     settings : what it sets, "key = value" one a line, values as TOML.
-    changes : changes of tables in words; they are kept, and edited in the file.
+    changes : changes of tables; they are kept, and edited in the file.
     was : its name before it was edited; "" : it is new.
     """
 
@@ -44,7 +44,7 @@ class ScenarioRow:
     en: str = ""
     base: str = ""
     settings: str = ""
-    changes: tuple[str, ...] = ()
+    changes: tuple[TableChange, ...] = ()
     was: str = ""
 
 
@@ -58,7 +58,7 @@ def read_text(folder: Path) -> str:
 
 def rows_of(text: str) -> list[ScenarioRow]:
     """The rows of a sound file."""
-    entries = parse(text).get(_SECTION, {})
+    entries = parse(text).get(SECTION, {})
     return [
         ScenarioRow(
             name=name,
@@ -66,7 +66,7 @@ def rows_of(text: str) -> list[ScenarioRow]:
             en=entry.get("en", ""),
             base=entry.get("base", ""),
             settings="\n".join(f"{key} = {_shown(value)}" for key, value in entry.get("set", {}).items()),
-            changes=tuple(TableChange(**change).words() for change in entry.get("change", [])),
+            changes=tuple(TableChange(**change) for change in entry.get("change", [])),
             was=name,
         )
         for name, entry in entries.items()
@@ -84,7 +84,7 @@ def with_rows(text: str, rows: Sequence[ScenarioRow]) -> str:
     if faults:
         raise InputFaults(faults)
     document = tomlkit.parse(text or _BEGINNING)
-    before = cast(Mapping[str, Any], document.get(_SECTION, {}))
+    before = cast(Mapping[str, Any], document.get(SECTION, {}))
     section = tomlkit.table(is_super_table=True)
     for row in rows:
         entry = cast(Table, before[row.was]) if row.was in before else tomlkit.table()
@@ -95,10 +95,10 @@ def with_rows(text: str, rows: Sequence[ScenarioRow]) -> str:
 
 
 def _replace(document: TOMLDocument, section: Table) -> None:
-    if _SECTION in document:
-        document[_SECTION] = section
+    if SECTION in document:
+        document[SECTION] = section
     else:
-        document.append(_SECTION, section)
+        document.append(SECTION, section)
 
 
 def _write_row(entry: Table, row: ScenarioRow) -> None:
@@ -165,17 +165,25 @@ def _shown(value: Any) -> str:
 # --- checking and saving -------------------------------------------------------------------------------
 
 
-def read_sound(folder: Path) -> list[Scenario]:
+def scenarios_of(folder: Path) -> list[Scenario]:
     """The scenarios of an instance folder, all expanded; none where there is no file.
 
     Raises
     ------
-    InputFaults, UsageError : the file is unsound, or a scenario names files outside the folder.
+    InputFaults, UsageError : see `read_sound`.
     """
     path = folder / FILE
-    if not path.is_file():
-        return []
-    parse(read_text(folder))
+    return read_sound(path) if path.is_file() else []
+
+
+def read_sound(path: Path) -> list[Scenario]:
+    """The scenarios of a file, all expanded.
+
+    Raises
+    ------
+    InputFaults, UsageError : the file is unsound, or a scenario names files outside the instance.
+    """
+    parse(read_text(path.parent))
     found = read_scenarios(path)
     for scenario in found:
         refuse_outside_files(_nested(scenario.overrides))
@@ -196,7 +204,7 @@ def save_text(folder: Path, text: str) -> None:
     with tempfile.TemporaryDirectory(prefix=".scenarios-", dir=folder.parent) as place:
         written = Path(place) / FILE
         written.write_text(text, encoding="utf-8")
-        read_sound(written.parent)
+        read_sound(written)
         written.replace(folder / FILE)
 
 

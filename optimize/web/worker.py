@@ -191,7 +191,11 @@ def _end_of(running: _Running, code: int, folder: Path) -> tuple[State, str, dic
         return State.CANCELLED, "", {}, ""
     state, outcome = _OUTCOMES.get(code, (State.FAILED, Outcome.ERROR))
     message = ""
-    if outcome is Outcome.BAD_INPUT or (outcome is Outcome.INFEASIBLE and running.job.kind is not Kind.SOLVE):
+    if outcome is Outcome.BAD_INPUT and result.get("faults"):
+        message = ""  # they say it
+    elif outcome is Outcome.BAD_INPUT or (
+        outcome is Outcome.INFEASIBLE and running.job.kind is not Kind.SOLVE
+    ):
         message = str(result.get("error", "")) or _last_words(folder / STDERR)
     elif outcome is Outcome.ERROR:
         message = _last_words(folder / STDERR)
@@ -212,7 +216,7 @@ def _last_object(path: Path) -> dict[str, Any]:
 
 def _last_words(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return "\n".join(lines[-3:])
+    return "\n".join(line.removeprefix("optimize: ") for line in lines[-3:])
 
 
 def _close(running: _Running) -> None:

@@ -197,7 +197,7 @@ class Workspace:
         if not scenario:
             return {"zh": "", "en": ""}
         try:
-            found = scenario_table.read_sound(self.instances.folder_of(record))
+            found = scenario_table.scenarios_of(self.instances.folder_of(record))
         except InputFaults as error:
             raise UsageError("the scenarios of this instance have faults; mend them first") from error
         for known in found:
@@ -214,6 +214,20 @@ class Workspace:
         waiting = sum(job.owner == owner for job in self.queue.in_state(State.QUEUED))
         if waiting >= _MOST_WAITING:
             raise UsageError(f"{waiting} of your jobs are waiting already; cancel some or come back later")
+
+    def save_scenarios(self, record: Record, text: str) -> None:
+        """Replace the file of scenarios by one that can be solved; an empty text removes it.
+
+        Raises
+        ------
+        InputFaults, UsageError : it cannot, with everything that is wrong; the file stays as it was.
+        """
+        with self.instances.being_changed(record) as folder:
+            if text.strip():
+                faults = self.instances.scenario_faults(record, text, scenario_table.FILE)
+                if faults:
+                    raise InputFaults(faults)
+            scenario_table.save_text(folder, text)
 
     # --- what has come of it --------------------------------------------------------------------------
 

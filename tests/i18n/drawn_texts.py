@@ -25,6 +25,8 @@ _STATED: Mapping[str, Mapping[int, str]] = {
     "Flaw": {0: "found", 1: "mend"},
     "HTTPException": {1: "detail"},
     "_Refused": {1: "words"},
+    "_answer": {3: "words"},
+    "refusal": {2: "reason"},
 }
 _REFUSALS = ("OptimizeError", "UsageError", "FailedCheck", "UnreadablePlan", "SolverError")
 _MOST_FORMS = 64

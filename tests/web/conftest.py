@@ -115,15 +115,10 @@ def _intake_here(folder: Path, *arguments: str) -> dict[str, Any]:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        found = (
-            intake.receive(*map(Path, arguments[1:]))
-            if arguments[0] == "receive"
-            else intake.check(Path(arguments[1]))
-        )
-    except instances.UsageError as error:
-        found = intake.Intake("refused", error=str(error))
+        found = intake.answer(arguments)
     finally:
         os.chdir(before)
+    assert found is not None
     told: dict[str, Any] = json.loads(json.dumps(intake.asdict(found)))
     return told
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from optimize.errors import InputFaults, UsageError
 from optimize.i18n.words import Words
 from optimize.web import cells, scenario_table
-from optimize.web.scenario_table import ScenarioRow, read_sound, rows_of, save_text, with_rows
+from optimize.web.intake import check_scenarios
+from optimize.web.scenario_table import ScenarioRow, rows_of, save_text, scenarios_of, with_rows
 from optimize.web.settings_table import settings_of, write_settings
 
 FILE = """# what we ask
@@ -182,7 +185,63 @@ def test_an_unsound_file_does_not_replace_a_sound_one(folder: Path) -> None:
             save_text(folder, text)
     assert scenario_table.read_text(folder) == FILE
     save_text(folder, "  ")
-    assert read_sound(folder) == []
+    assert scenarios_of(folder) == []
+
+
+_WRONG = [
+    {"name": "typo", "settings": "budgets.scal = 0.8"},
+    {"name": "large", "settings": "economics.discount_rate = 6", "base": "sound"},
+    {"name": "sound", "settings": "budgets.scale = 0.9"},
+]
+
+
+def test_scenarios_that_could_not_be_solved_are_not_saved(client: TestClient, uploaded: str) -> None:
+    """Found when they are saved, at their row: by a program with 422, on the page beside the settings."""
+    home = f"/api/v1/instances/{uploaded}/scenarios"
+    answer = client.put(home, json=_WRONG)
+    assert answer.status_code == 422
+    faults = {fault["column"]: fault for fault in answer.json()["faults"]}
+    assert set(faults) == {"typo.set.budgets.scal", "large.set.economics.discount_rate"}
+    assert faults["typo.set.budgets.scal"]["mend"] == 'did you mean "budgets.scale"?'
+    assert client.get(home).json() == []
+
+    fields: dict[str, list[str]] = {key: [] for key in ("name", "zh", "en", "base", "settings", "was")}
+    for row in _WRONG:
+        for key, values in fields.items():
+            values.append(row.get(key, ""))
+    page = f"/instances/{uploaded}/scenarios"
+    token = re.search(r'name="form_token" value="(\w+)"', client.get(page).text)
+    assert token is not None
+    said = client.post(page, data={**fields, "form_token": token.group(1)}, headers={"accept-language": "zh"})
+    assert said.status_code == 422
+    rows = said.text.split("<tr>")
+    assert "是否为“budgets.scale”" in rows[2] and "0–0.3" in rows[3] and "why" not in rows[4]
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "expected"),
+    [
+        ('table = "pv_siting/sits"\ndrop = true', "a.change.pv_siting/sits", "a table of an instance"),
+        ('table = "pv_siting/sites"\nwhere = { site = "nobody" }\ndrop = true', "a.change.pv_siting/sites site",
+         "a value of pv_siting/sites.site"),
+        ('table = "pv_siting/locks"\nrows = [{ id = "nobody", kind = "force_in" }]', "a.change.pv_siting/locks:", "a site"),
+    ],
+)  # fmt: skip
+def test_what_a_scenario_changes_in_tables_is_looked_at(
+    folder: Path, tmp_path: Path, change: str, column: str, expected: str
+) -> None:
+    file = tmp_path / scenario_table.FILE
+    file.write_text(f"[scenarios.a]\n[[scenarios.a.change]]\n{change}\n")
+    found = check_scenarios(folder, file)
+    assert found.status == "faulty"
+    assert any(f["column"].startswith(column) and f["expected"] == expected for f in found.faults)
+
+
+def test_of_a_grid_all_settings_are_looked_at(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / scenario_table.FILE
+    file.write_text('[grids.g]\nset = { "budgets.scale" = [0.9, -1, 1.1] }\n')
+    (fault,) = check_scenarios(folder, file).faults
+    assert (fault["column"], fault["found"]) == ("g.set.budgets.scale", "-1")
 
 
 @pytest.mark.parametrize(
