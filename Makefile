@@ -9,9 +9,10 @@ demo: $(VENV)/.installed
 	$(BIN)/optimize solve instances/shanghai --time-limit 60 --gap 0.005 --threads 2
 
 # Bytecode of what has been edited since: the tests start many processes, which need not write any themselves.
+# What pytest makes of tests and plugins is kept as well, whatever the shell says of bytecode.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m compileall -q optimize
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check -q .
