@@ -81,6 +81,11 @@ def reproduce(run: Path, instance: Path | None = None) -> Reproduction:
     """
     began = time.monotonic()
     manifest, summary = read_manifest(run), read_summary(run)
+    if "repaired_from" in manifest:
+        raise UsageError(
+            f"{run} is a plan that `optimize hydraulics` repaired, no solve; reproduce {manifest['repaired_from']} "
+            "(seen from it) and repair that, or verify it"
+        )
     altered = altered_files(run, manifest)
     subject = _subject_of(run, manifest, instance)
     options = _options_of(run, manifest, summary)

@@ -18,9 +18,9 @@ from optimize.water.hydraulics.network import LOADS, MEAN, PEAK
 
 _MOST_VIOLATIONS, _MOST_WORKS, _MOST_NAMES = 8, 8, 4
 _KINDS = {
-    "low_pressure": "places below the pressure they need",
-    "high_pressure": "places above the largest pressure",
-    "velocity": "pipes above the largest velocity",
+    "low_pressure": ("place", "below the pressure needed"),
+    "high_pressure": ("place", "above the largest pressure"),
+    "velocity": ("pipe", "above the largest velocity"),
 }
 
 
@@ -172,12 +172,17 @@ def hydraulics_lines(found: Hydraulics, run: str, stored: str | None) -> list[st
 def _counted(violations: pd.DataFrame) -> str:
     if violations.empty:
         return "nothing is broken"
+    numbers = violations["kind"].value_counts()
     parts = [
-        f"{int((violations['kind'] == kind).sum())} {words}"
-        for kind, words in _KINDS.items()
-        if (violations["kind"] == kind).any()
+        f"{_count(int(numbers[kind]), what)} {words}"
+        for kind, (what, words) in _KINDS.items()
+        if kind in numbers
     ]
-    return f"{len(violations)} violations: {', '.join(parts)}"
+    return f"{_count(len(violations), 'violation')}: {', '.join(parts)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{grouped(number)} {what}{'' if number == 1 else 's'}"
 
 
 def _violation_lines(violations: pd.DataFrame) -> list[str]:
@@ -199,11 +204,10 @@ def _violation_lines(violations: pd.DataFrame) -> list[str]:
 def _repair_lines(found: Hydraulics, repaired: RepairedPlan) -> list[str]:
     pipes, stations = repaired.pipes, repaired.stations
     before, after = found.check.figures, repaired.check.figures
-    rounds = f"{repaired.rounds} round{'' if repaired.rounds == 1 else 's'}"
     left = "none left" if repaired.violations.empty else f"{len(repaired.violations)} left"
     lines = [
-        f"  repaired    {left} after {rounds} ({repaired.objective}): {len(pipes)} larger pipes, "
-        f"{len(stations)} pumping stations on the way"
+        f"  repaired    {left} after {_count(repaired.rounds, 'round')} ({repaired.objective}): "
+        f"{_count(len(pipes), 'larger pipe')}, {_count(len(stations), 'pumping station')} on the way"
     ]
     lines += _violation_lines(repaired.violations)
     rows = [
@@ -251,11 +255,11 @@ def _layout_lines(found: Hydraulics) -> list[str]:
             [f"{c} {q}" for c, q in zip(layout.dry["corridor"], layout.dry["quality"], strict=True)]
         )
         told.append(
-            f"{len(layout.dry)} pipes without water ({names}): {money(layout.dry['capex_cny'].sum(), 'CNY')}"
+            f"{_count(len(layout.dry), 'pipe')} without water ({names}): {money(layout.dry['capex_cny'].sum(), 'CNY')}"
         )
     if len(layout.oversized):
         told.append(
-            f"{len(layout.oversized)} pipes larger than the model asks for: {money(layout.oversized['saving_cny'].sum(), 'CNY')}"
+            f"{_count(len(layout.oversized), 'pipe')} larger than the model asks for: {money(layout.oversized['saving_cny'].sum(), 'CNY')}"
         )
     for frame, words in (
         (layout.twins, "twins between the same nodes"),
@@ -263,11 +267,11 @@ def _layout_lines(found: Hydraulics) -> list[str]:
     ):
         if len(frame):
             pairs = [f"{a}/{b}" for a, b in zip(frame["corridor"], frame["other"], strict=True)]
-            told.append(f"{len(frame)} {words} ({_names(pairs)})")
+            told.append(f"{_count(len(frame), words)} ({_names(pairs)})")
     slow = _num_slow(state)
     if slow:
         told.append(
-            f"{slow} slow pipes (below {state.network.standards.slow_m_per_s:g} m/s in the peak hour)"
+            f"{_count(slow, 'slow pipe')} (below {state.network.standards.slow_m_per_s:g} m/s in the peak hour)"
         )
     return ["  remarks     " + " · ".join(told)] if told else []
 

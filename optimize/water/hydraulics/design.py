@@ -175,7 +175,7 @@ def _violations(
     on_lines = lines.rename(columns={"corridor": "node"}).assign(system=systems)
     frames = [_no_violations()]
     for load, name in enumerate(LOADS):
-        served = (network.use[load] > 0) | ~nodes["is_user"].to_numpy(bool)
+        served = network.watered & ((network.use[load] > 0) | ~nodes["is_user"].to_numpy(bool))
         least = nodes["least_m"].to_numpy(float)
         low = np.flatnonzero(served & (pressure[load] < least - _TOLERANCE_M))
         high = np.flatnonzero(pressure[load] > standards.max_pressure_m + _TOLERANCE_M)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,7 +161,7 @@ def undesigned_model(network: Network, anchor: IntArray) -> WaterNetworkModel:
     at = network.sources["node"].to_numpy(int)
     for load in range(len(LOADS)):
         np.subtract.at(supplied[load], at, network.supply[load])
-    model, names = _with_nodes(network, supplied, set(anchor.tolist()))
+    model, names = _with_nodes(network, supplied, dict.fromkeys(anchor.tolist(), anchored_level(network)))
     _add_lines(model, names, network)
     return model
 
@@ -173,7 +173,10 @@ def anchored_level(network: Network) -> float:
 
 def designed_model(network: Network, duty: Duty) -> WaterNetworkModel:
     """The network with a clear well and a pump at every source."""
-    model, names = _with_nodes(network, network.use, set())
+    # pipes that wait for later works stand full, from any one node of theirs
+    dry = network.nodes[~network.watered].reset_index().groupby("system")["index"].first()
+    standing = {int(node): float(network.nodes["level_m"].iloc[node]) for node in dry}
+    model, names = _with_nodes(network, network.use, standing)
     levels, places = network.nodes["level_m"].tolist(), _places(network)
     for k, n in enumerate(network.sources["node"].tolist()):
         head, flow = duty.head_m[:, k], network.supply[:, k]
@@ -204,8 +207,10 @@ def _speed(head: float, design_head: float, flow_share: float) -> float:
     return float(np.sqrt((head + design_head / 3.0 * flow_share**2) / (4.0 / 3.0 * design_head)))
 
 
-def _with_nodes(network: Network, use: FloatArray, fixed: set[int]) -> tuple[WaterNetworkModel, _Names]:
-    """A model with its options and nodes; those of ``fixed`` as reservoirs."""
+def _with_nodes(
+    network: Network, use: FloatArray, fixed: Mapping[int, float]
+) -> tuple[WaterNetworkModel, _Names]:
+    """A model with its options and nodes; those of ``fixed`` as reservoirs of that head."""
     wntr, names = load_simulator(), _Names(network)
     model: WaterNetworkModel = wntr.network.WaterNetworkModel()
     model.options.time.duration = _HOUR
@@ -218,7 +223,7 @@ def _with_nodes(network: Network, use: FloatArray, fixed: set[int]) -> tuple[Wat
     levels = network.nodes["level_m"].tolist()
     for n, (name, place) in enumerate(zip(names.node, _places(network), strict=True)):
         if n in fixed:
-            model.add_reservoir(name, base_head=anchored_level(network), coordinates=place)
+            model.add_reservoir(name, base_head=fixed[n], coordinates=place)
             continue
         model.add_junction(name, elevation=levels[n], coordinates=place)
         demands = model.get_node(name).demand_timeseries_list

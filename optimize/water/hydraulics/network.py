@@ -94,6 +94,12 @@ class Network:
     def num_systems(self) -> int:
         return int(self.nodes["system"].max()) + 1 if len(self.nodes) else 0
 
+    @property
+    def watered(self) -> BoolArray:
+        """Shape (nodes,): water comes to the node's system in this stage."""
+        system = self.nodes["system"].to_numpy(int)
+        return np.isin(system, system[self.sources["node"].to_numpy(int)])
+
     def pipes(self) -> pd.DataFrame:
         """One row for each pipe: line (row of ``lines``), is_new, diameter_m, roughness_c."""
         sizes = pd.DataFrame(
