@@ -14,6 +14,7 @@ from optimize.errors import ExitCode, InputFaults, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.io.place import place_of
 from optimize.io.schema_docs import instances_page
+from optimize.io.shapes import shape_faults
 from optimize.io.workbook import is_workbook
 from optimize.io.write import write_instance
 from optimize.names import CITY
@@ -35,7 +36,10 @@ def run_check(call: argparse.Namespace) -> int:
 
             number = write_marked_copy(call.path, error.faults, call.marked, call.lang)
             print(f"{call.marked}: a copy with {number} cells marked", file=sys.stderr)
-        raise
+        raise InputFaults([*error.faults, *shape_faults(call.path, None)]) from error
+    faults = shape_faults(call.path, instance.districts)
+    if faults:
+        raise InputFaults(faults)
     if call.json:
         warnings = [w.record() for part in instance.programmes for w in part.warnings]
         print(json.dumps({"status": "valid", "faults": [], "warnings": warnings}, ensure_ascii=False))

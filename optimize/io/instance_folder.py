@@ -57,6 +57,11 @@ class LoadedInstance:
     name_en: str
     programmes: tuple[LoadedProgramme, ...]
 
+    @property
+    def districts(self) -> list[str]:
+        """Ids of the districts, which all programmes share."""
+        return list(self.programmes[0].data.tables["districts"]["district"])
+
 
 def read_instance(
     path: Path,

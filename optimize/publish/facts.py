@@ -21,9 +21,9 @@ from optimize.i18n.vocabulary import column_words
 from optimize.i18n.words import Words
 from optimize.io.run_instance import folder_of, read_instance_of
 from optimize.io.run_store import read_summary, read_text_table
+from optimize.io.shapes import Shapes, read_shapes
 from optimize.names import CITY
 from optimize.programme import Programme
-from optimize.publish.shapes import Shapes, read_shapes
 from optimize.registry import PROGRAMMES
 from optimize.schema import InstanceData
 from optimize.studies.stored_runs import StoredCity, StoredRun, read_city_run
@@ -317,8 +317,8 @@ def _shapes_of(place: Path | None) -> tuple[Shapes, str]:
     """Outlines of districts; a plan is read without them where their file is wrong, and that is told."""
     try:
         return ({} if place is None else read_shapes(place)), ""
-    except UsageError as error:
-        return {}, str(error)
+    except InputFaults as error:
+        return {}, str(error.faults[0])
 
 
 def typed(cells: pd.DataFrame) -> pd.DataFrame:

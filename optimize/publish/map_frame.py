@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimize.i18n.words import Words
+from optimize.io.shapes import Shapes
 from optimize.milp import FloatArray
 from optimize.publish.facts import PlanFacts
-from optimize.publish.shapes import Shapes
 from optimize.publish.svg import Drawing, text_width
 
 _KM_PER_DEGREE = 111.32

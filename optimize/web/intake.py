@@ -22,6 +22,7 @@ from optimize.city.reading import holds_city, read_city
 from optimize.city.schema import SCHEMA as CITY_SCHEMA
 from optimize.errors import Fault, InputFaults, OptimizeError, UsageError
 from optimize.io.instance_folder import LoadedInstance, read_instance
+from optimize.io.shapes import shape_faults
 from optimize.io.tables import decode
 from optimize.io.validation import TOML
 from optimize.io.workbook import open_workbook, unpack_workbook
@@ -29,7 +30,6 @@ from optimize.io.workbook_headings import cell_name
 from optimize.io.workbook_safety import Limits, refuse_unsafe_workbook, refuse_unsafe_zip
 from optimize.io.workbook_settings import PARAMETERS
 from optimize.names import CITY
-from optimize.publish.shapes import SHAPES_FILE, read_shapes
 from optimize.registry import PROGRAMMES
 from optimize.studies.scenario_checks import scenario_faults
 from optimize.studies.scenarios import Scenario
@@ -111,10 +111,9 @@ def check(folder: Path) -> Intake:
     tree = read_tree(folder / TOML)
     if not isinstance(tree, Fault):
         refuse_outside_files(tree)
-    try:
-        read_shapes(folder)
-    except RecursionError as error:
-        raise UsageError(f"{SHAPES_FILE} is nested too deeply") from error
+    unreadable = [fault for fault in shape_faults(folder, None) if fault.column == "(file)"]
+    if unreadable:
+        raise UsageError(str(unreadable[0]))
     present = [programme for programme in PROGRAMMES if (folder / programme.name).is_dir()]
     is_city = holds_city(folder)
     facts: dict[str, Any] = {
@@ -135,7 +134,7 @@ def check(folder: Path) -> Intake:
         "valid",
         name_zh=instance.name_zh,
         name_en=instance.name_en,
-        warnings=_with_cells(folder, [fault.record() for fault in _warnings(instance)]),
+        warnings=_with_cells(folder, [fault.record() for fault in _warnings(folder, instance)]),
         **facts | {"programmes": _counts(instance)},
     )
 
@@ -147,8 +146,10 @@ def _counts(instance: LoadedInstance) -> list[dict[str, Any]]:
     ]
 
 
-def _warnings(instance: LoadedInstance) -> list[Fault]:
-    return [warning for part in instance.programmes for warning in part.warnings]
+def _warnings(folder: Path, instance: LoadedInstance) -> list[Fault]:
+    """What is suspicious, and what is wrong with outlines: maps are drawn without them, and plans need none."""
+    warnings = [warning for part in instance.programmes for warning in part.warnings]
+    return [*warnings, *shape_faults(folder, instance.districts)]
 
 
 def _names(tree: Mapping[str, Any] | Fault) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from tests.i18n.drawn_texts import Drawn, drawn_texts
 ZH = Words("zh")
 # What is typed as it stands, in any language.
 _TYPED = {
-    "true", "false", "TOML", "number = 20", 'goal = ["npv"]', "column=value;column=value", "pv_siting.emc.allowed = true",
+    "true", "false", "TOML", "GeoJSON", "number = 20", 'goal = ["npv"]', "column=value;column=value", "pv_siting.emc.allowed = true",
     "--set {DEVIATION}=0.2", "--set stress.prices_sd=0.1",
 }  # fmt: skip
 

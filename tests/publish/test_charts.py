@@ -11,17 +11,19 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 
-from optimize.errors import UsageError
+from optimize.cli import main
 from optimize.i18n.words import Words
+from optimize.io.shapes import read_shapes, shape_faults
+from optimize.io.write import write_instance
 from optimize.publish import charts, charts_effects, charts_water
 from optimize.publish.charts_studies import Proven, front_chart, scenario_chart, stress_chart
 from optimize.publish.document import look
 from optimize.publish.facts import RunFacts
 from optimize.publish.map import plan_map
 from optimize.publish.map_frame import dense_window, window_of
-from optimize.publish.shapes import read_shapes
 from optimize.publish.svg import _HATCHES, FILLS, Drawing, shortened, text_width, ticks
 from optimize.publish.water_balance import STORE, water_balance_of
+from optimize.registry import find_programme
 
 EN = Words("en")
 
@@ -175,18 +177,44 @@ def test_shapes_of_districts_are_read(shapes_file: Callable[[str], Path], tmp_pa
     assert read_shapes(folder) == {"East": [[[(120.0, 30.0), (121.0, 30.0), (121.0, 31.0), (120.0, 30.0)]]]}
 
 
+def _feature(ring: str, name: str = '"E"', kind: str = "Polygon") -> str:
+    geometry = f'{{"type": "{kind}", "coordinates": [{ring}]}}'
+    return f'{{"properties": {{"district": {name}}}, "geometry": {geometry}}}'
+
+
+_SQUARE = "[[120, 30], [121, 30], [121, 31], [120, 30]]"
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("features", "said"),
     [
-        "no json",
-        '{"features": [{"properties": {}, "geometry": null}]}',
-        '{"features": [{"properties": {"district": "E"}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}',
-        '{"features": [{"properties": {"district": "E"}, "geometry": {"type": "Polygon", "coordinates": [[[500000, 3400000]]]}}]}',
+        ("no json", "(file): expected GeoJSON"),
+        ("[" * 100_000, "JSON nested too deeply"),
+        ('{"properties": {}, "geometry": null}', "feature 1: expected a property `district`"),
+        (_feature("[1, 2]", kind="Point"), "feature 1 geometry: expected a Polygon or MultiPolygon, found Point"),
+        (_feature("7"), "expected rings of [longitude, latitude]"),
+        (_feature("[[500000, 3400000], [5, 3], [5, 4], [500000, 3400000]]"), "in degrees, found 500000, 3.4e+06"),
+        (_feature("[[120, 30], [121, 30], [121, 31], [122, 30]]"), "the last as the first"),
+        (_feature("[[120, 30], [121, 30], [120, 30]]"), "at least four points"),
+        (_feature(_SQUARE, '"Est"'), 'found "Est" -> did you mean "East"?'),
+        (_feature(_SQUARE, '"East"') + "," + _feature(_SQUARE, '"East"'), "feature 2 district: expected each district once"),
     ],
-)
-def test_wrong_shapes_are_refused_in_words(content: str, shapes_file: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match=r"districts\.geojson: expected a FeatureCollection"):
-        read_shapes(shapes_file(content))
+)  # fmt: skip
+def test_wrong_shapes_are_told_as_faults(
+    features: str, said: str, shapes_file: Callable[[str], Path]
+) -> None:
+    content = features if features[0] in "n[" else f'{{"features": [{features}]}}'
+    found = shape_faults(shapes_file(content), ["East", "West"])
+    assert said in " ".join(map(str, found))
+
+
+def test_check_looks_at_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pv = find_programme("pv_siting")
+    write_instance(tmp_path / "town", [(pv.schema, pv.example())])
+    (tmp_path / "town" / "districts.geojson").write_text(f'{{"features": [{_feature(_SQUARE)}]}}')
+    assert main(["check", str(tmp_path / "town")]) == 2
+    told = capsys.readouterr().err
+    assert "districts.geojson" in told and "feature 1 district" in told
 
 
 def test_a_plan_is_reported_without_shapes_that_are_wrong(
@@ -200,4 +228,4 @@ def test_a_plan_is_reported_without_shapes_that_are_wrong(
     finally:
         shapes.unlink()
     assert done.returncode == 0 and "without shapes of districts" in done.stdout
-    assert "expected a FeatureCollection" in done.stdout
+    assert "expected GeoJSON" in done.stdout
