@@ -7,8 +7,8 @@ instance solved again: what reverts with a group is put down to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,15 @@ import pandas as pd
 
 from optimize.city.stored import is_city_run
 from optimize.errors import InputFaults
+from optimize.io.run_store import read_text_table
 from optimize.monthly.differences import GROUPS, Difference, Inputs, find_differences, write_without
 from optimize.monthly.in_force import PROJECT, TABLE
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
-from optimize.revision import FROZEN_STATES
-from optimize.schema import InstanceData
 from optimize.studies.stored_runs import listed_projects, read_city_run, read_run
 
 _EXAMPLES = 5
+_CHANGES = "changes"
 _BETWEEN = " · "
 Key = tuple[str, str, str]
 """Programme, table of the plan and id of a project, as the ledger has them."""
@@ -38,11 +38,14 @@ class PlanView:
     ----------
     projects : by programme, the projects in the shape of `optimize.studies.stored_runs.StoredRun.projects`.
     objective, bound : of the last goal.
+    chosen : by programme, (table, id) of what its checker counts as changes by choice; a programme whose
+        instance held no plan in force is not in it.
     """
 
     projects: Mapping[str, pd.DataFrame]
     objective: float
     bound: float | None
+    chosen: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
 
 
 SolveAgain = Callable[[Path], PlanView | None]
@@ -53,16 +56,28 @@ A gap as wide as the period's hides what a group does below it; a fifth of it is
 
 
 @dataclass(frozen=True)
+class LedgerSays:
+    """State of a project, the year it was put off to (0: it was not), and the note with it; "" nothing."""
+
+    state: str = ""
+    delayed_to: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class ProjectChange:
     """One project that is not as it was.
 
     Attributes
     ----------
-    kind : ``added``, ``dropped``, ``moved`` (another year, all else the same) or ``resized`` (done otherwise).
+    kind : ``added``, ``dropped``, ``moved`` (another year, what is built the same), ``resized`` (done
+        otherwise) or ``refunded`` (only others pay).
     before, after : decisions in words; "" where it is not in the plan.
     capex_before_cny, capex_after_cny : CNY; 0 where it is not in the plan, NaN where the plan does not say.
     effects : by figure, the change from before to after.
-    forced : nothing was chosen: the ledger or the tables leave no other way.
+    counted : a change by choice, as the programme counts them for limits and penalties (reclaimed water does
+        not count who pays).
+    ledger : what the ledger says of it.
     causes : groups that bring the old decision back when they are taken back, by themselves; () where only
         several together do, or where the gaps leave the choice open.
     """
@@ -79,8 +94,14 @@ class ProjectChange:
     capex_before_cny: float
     capex_after_cny: float
     effects: Mapping[str, float]
-    forced: bool
+    counted: bool
+    ledger: LedgerSays = LedgerSays()
     causes: tuple[str, ...] = ()
+
+    @property
+    def forced(self) -> bool:
+        """Nothing was chosen: the ledger or the tables leave no other way."""
+        return not self.counted and self.kind != "refunded"
 
 
 @dataclass(frozen=True)
@@ -132,6 +153,11 @@ class ChangeExplained:
         """Changes of one kind."""
         return sum(project.kind == kind for project in self.projects)
 
+    @property
+    def changed(self) -> tuple[ProjectChange, ...]:
+        """Without those of which only the payer is another and that no limit counts."""
+        return tuple(project for project in self.projects if project.counted or project.forced)
+
 
 @dataclass(frozen=True)
 class PeriodPlan:
@@ -139,7 +165,8 @@ class PeriodPlan:
 
     Attributes
     ----------
-    folder : its revised instance.
+    folder : its revised instance; of the plan in force, holding that plan, so that what the ledger says since is
+        what differs.
     """
 
     period: str
@@ -149,12 +176,19 @@ class PeriodPlan:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the change is measured by."""
+    """What the change is measured by.
+
+    Attributes
+    ----------
+    measured : values the ledger measured (`optimize.monthly.revise.Revision.measured`).
+    ledger : what the ledger says of projects.
+    """
 
     goal: str
     unit: str
     maximise: bool
     measured: Sequence[tuple[str, str, str]] = field(default_factory=tuple)
+    ledger: Mapping[Key, LedgerSays] = field(default_factory=dict)
 
 
 def explain_change(
@@ -164,14 +198,13 @@ def explain_change(
 
     Parameters
     ----------
-    asked : its ``measured`` are the values the ledger measured (`optimize.monthly.revise.Revision.measured`).
     solve_again : called once for each group that differs, with a folder below ``scratch``, as long as a project
         changed that had a choice; None: no causes are looked for.
     """
     names = [name for name in now.plan.projects if name in before.plan.projects]
     old, new = Inputs.read(before.folder, names), Inputs.read(now.folder, names)
     differences = find_differences(old, new, asked.measured)
-    projects = find_changes(before.plan, now.plan, new.data)
+    projects = find_changes(before.plan, now.plan, asked.ledger)
     groups = {name: [d for d in differences if d.group == name] for name in GROUPS}
     effects = []
     decided = _decisions(before.plan)
@@ -192,9 +225,7 @@ def explain_change(
         for key in reverted:
             causes[key].append(name)
         effects.append(_effect(name, own, now.plan, without, len(reverted), remark))
-    explained = [
-        ProjectChange(**{**vars(project), "causes": tuple(causes[_key(project)])}) for project in projects
-    ]
+    explained = [replace(project, causes=tuple(causes[_key(project)])) for project in projects]
     return ChangeExplained(
         period_before=before.period,
         period=now.period,
@@ -217,9 +248,12 @@ def view_of_run(run: Path, objective: float | None = None) -> PlanView:
     else:
         stored = read_run(run, PROGRAMMES)
         parts, summary = {stored.programme.name: stored.projects}, stored.summary
+    files = {name: run / f"{name}.csv" for name in _changes_tables(parts, joint=is_city_run(run)).values()}
+    tables = {name: read_text_table(file) for name, file in files.items() if file.is_file()}
     bound = summary["bound"]
     reached = float(summary["objective"]) if objective is None else objective
-    return PlanView(parts, reached, None if bound is None else float(bound))
+    chosen = _chosen(tables, parts, joint=is_city_run(run))
+    return PlanView(parts, reached, None if bound is None else float(bound), chosen)
 
 
 def view_of_tables(
@@ -232,47 +266,76 @@ def view_of_tables(
         prefix = f"{programme.name}." if joint else ""
         own = [listed_projects(tables[f"{prefix}{t.name}"], t) for t in programme.project_tables]
         projects[programme.name] = pd.concat(own, ignore_index=True)
-    return PlanView(projects, objective, bound)
+    return PlanView(projects, objective, bound, _chosen(tables, projects, joint=joint))
+
+
+def _changes_tables(programmes: Iterable[str], *, joint: bool) -> dict[str, str]:
+    """The table of changes of each programme."""
+    return {name: f"{name}.{_CHANGES}" if joint else _CHANGES for name in programmes}
+
+
+def _chosen(
+    tables: Mapping[str, pd.DataFrame], programmes: Iterable[str], *, joint: bool
+) -> dict[str, frozenset[tuple[str, str]]]:
+    """What the checker counted, by programme."""
+    found = {}
+    for name, table in _changes_tables(programmes, joint=joint).items():
+        if table in tables:
+            cells = tables[table]
+            own = cells[cells["forced"] == "false"]
+            found[name] = frozenset(zip(*_places(_programme(name), own), strict=True))
+    return found
+
+
+def _programme(name: str) -> Programme:
+    return next(programme for programme in PROGRAMMES if programme.name == name)
+
+
+def _places(programme: Programme, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Table and id of the project of each row."""
+    if PROJECT in rows:  # projects of several tables
+        return list(rows[TABLE]), list(rows[PROJECT])
+    (table,) = programme.project_tables
+    ids = rows[list(table.id)].itertuples(index=False, name=None)
+    return [table.name] * len(rows), [":".join(map(str, row)) for row in ids]
 
 
 # --- what changed -----------------------------------------------------------------------------------
 
 
 def find_changes(
-    before: PlanView, now: PlanView, inputs: Mapping[str, InstanceData]
+    before: PlanView, now: PlanView, ledger: Mapping[Key, LedgerSays] | None = None
 ) -> tuple[ProjectChange, ...]:
-    """Projects that are not as they were, those of most money first.
-
-    Parameters
-    ----------
-    inputs : tables of the present period by programme, to tell what had no choice.
-    """
+    """Projects that are not as they were, those of most money first."""
     found = []
+    says = ledger or {}
     for programme, frame in now.projects.items():
         if programme not in before.projects:
             continue
         old, new = _rows(programme, before.projects[programme]), _rows(programme, frame)
         effects = _effects(programme)
-        forced = _forced(programme, inputs)
+        chosen = now.chosen.get(programme)
         for place in dict.fromkeys((*old, *new)):
             a, b = old.get(place), new.get(place)
             kind = _kind(a, b)
             if kind is not None:
-                found.append(_change(programme, place, kind, a, b, effects, forced))
+                # where nothing is in force any more, what is dropped had to be
+                counted = b is not None if chosen is None else place in chosen
+                told = says.get((programme, *place), LedgerSays())
+                found.append(_change(programme, place, kind, a, b, effects, counted, told))
     return tuple(sorted(found, key=lambda c: -_money(c.capex_before_cny) - _money(c.capex_after_cny)))
 
 
 def _rows(programme: str, frame: pd.DataFrame) -> dict[tuple[str, str], Mapping[str, object]]:
     """Projects by table and id."""
-    known = next(p for p in PROGRAMMES if p.name == programme)
-    table = {table.kind: table.name for table in known.project_tables}
+    table = {table.kind: table.name for table in _programme(programme).project_tables}
     records = [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
     return {(table[str(row["kind"])], str(row["id"])): row for row in records}
 
 
 def _effects(programme: str) -> tuple[str, ...]:
-    known = next(p for p in PROGRAMMES if p.name == programme)
-    return tuple(dict.fromkeys(name for table in known.project_tables for name in table.effects))
+    tables = _programme(programme).project_tables
+    return tuple(dict.fromkeys(name for table in tables for name in table.effects))
 
 
 def _kind(a: Mapping[str, object] | None, b: Mapping[str, object] | None) -> str | None:
@@ -282,11 +345,15 @@ def _kind(a: Mapping[str, object] | None, b: Mapping[str, object] | None) -> str
         return "dropped"
     if a["decision"] == b["decision"]:
         return None
-    return "moved" if _without_year(a) == _without_year(b) else "resized"
+    if _without(a, "payer") == _without(b, "payer"):
+        return "refunded"
+    return "moved" if _without(a, "year", "payer") == _without(b, "year", "payer") else "resized"
 
 
-def _without_year(row: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(part for part in str(row["decision"]).split(_BETWEEN) if part != str(row["year"]))
+def _without(row: Mapping[str, object], *names: str) -> tuple[str, ...]:
+    """The parts of a decision but for some."""
+    left = {str(row[name]) for name in names}
+    return tuple(part for part in str(row["decision"]).split(_BETWEEN) if part not in left)
 
 
 def _change(
@@ -296,7 +363,8 @@ def _change(
     a: Mapping[str, object] | None,
     b: Mapping[str, object] | None,
     effects: Sequence[str],
-    forced: Callable[[tuple[str, str], Mapping[str, object] | None], bool],
+    counted: bool,
+    ledger: LedgerSays,
 ) -> ProjectChange:
     told = b if b is not None else a
     assert told is not None
@@ -313,7 +381,8 @@ def _change(
         capex_before_cny=_number(a, "capex_cny"),
         capex_after_cny=_number(b, "capex_cny"),
         effects={name: _number(b, name) - _number(a, name) for name in effects},
-        forced=forced(place, b),
+        counted=counted,
+        ledger=ledger,
     )
 
 
@@ -323,48 +392,6 @@ def _number(row: Mapping[str, object] | None, name: str) -> float:
 
 def _money(value: float) -> float:
     return 0.0 if np.isnan(value) else value
-
-
-def _forced(
-    programme: str, inputs: Mapping[str, InstanceData]
-) -> Callable[[tuple[str, str], Mapping[str, object] | None], bool]:
-    """Whether a project (table, id) that is now as in its row (None: not in the plan) had no choice."""
-    known, data = next(p for p in PROGRAMMES if p.name == programme), inputs[programme]
-    there = {str(name) for table, key in known.lockable for name in data.tables[table][key]}
-    locks = data.tables["locks"]
-    out = set(locks.loc[locks["kind"] == "force_out", "id"])
-    listed = {table.name: table for table in known.project_tables}
-    year, frozen = _in_force(data.tables["plan_in_force"], known)
-    told_apart = bool(data.parameters.get("water.phased", True))
-
-    def had_none(place: tuple[str, str], row: Mapping[str, object] | None) -> bool:
-        if row is None:
-            name = listed[place[0]].lock_name(place[1])
-            whole = name.rpartition(":")[0]
-            return bool({name, whole} & out) or not {name, whole} & there
-        if place in frozen:
-            return True
-        # what the ledger has put off is in force in its later year
-        return told_apart and place in year and int(str(row["year"])) == year[place]
-
-    return had_none
-
-
-def _in_force(
-    rows: pd.DataFrame, programme: Programme
-) -> tuple[dict[tuple[str, str], int], set[tuple[str, str]]]:
-    """Year of each project of the plan in force as the ledger has it, and those that are contracted."""
-    if rows.empty:
-        return {}, set()
-    if PROJECT in rows:  # projects of several tables
-        places = list(zip(rows[TABLE], rows[PROJECT], strict=True))
-    else:
-        (table,) = programme.project_tables
-        ids = rows[list(table.id)].itertuples(index=False)
-        places = [(table.name, ":".join(map(str, row))) for row in ids]
-    years = {place: int(year) for place, year in zip(places, rows["year"], strict=True)}
-    states = zip(places, rows["state"], strict=True)
-    return years, {place for place, state in states if state in FROZEN_STATES}
 
 
 # --- why --------------------------------------------------------------------------------------------

@@ -19,13 +19,15 @@ from optimize.monthly.change_words import (
     num_put_down,
     words_of,
 )
+from optimize.monthly.events import ENDS
+from optimize.monthly.ledger_states import FROZEN
 from optimize.monthly.stability import Stability
 from optimize.programme import Goal, Programme
 from optimize.registry import PROGRAMMES
 
 # Where several programmes know a goal it is the same one.
 KNOWN_GOALS: Mapping[str, Goal] = {goal.name: goal for known in PROGRAMMES for goal in known.goals}
-KINDS = ("added", "dropped", "moved", "resized")
+KINDS = ("added", "dropped", "moved", "resized", "refunded")
 _LISTED = 40
 
 
@@ -161,10 +163,18 @@ def reason(project: ProjectChange, language: Language) -> str:
     """Why it changed, in words."""
     words = words_of(language)
     if project.forced:
-        return words["forced"]
+        return f"{words['forced']}: {_ledger_words(project, language) or words['withdrawn']}"
     if not project.causes:
         return words["together"]
     return f"{words['because']}: {', '.join(words[cause] for cause in project.causes)}"
+
+
+def _ledger_words(project: ProjectChange, language: Language) -> str:
+    """What the ledger says of a project, in words; "" where it says nothing that binds."""
+    words, says = words_of(language), project.ledger
+    told = [words[says.state]] if says.state in (*FROZEN, *ENDS) else []
+    told += [f"{words['delayed']} {says.delayed_to}"] * (says.delayed_to > 0)
+    return f"{', '.join(told)}{f' ({says.note})' if says.note else ''}" if told else ""
 
 
 def stability_lines(stability: Stability, language: Language) -> list[str]:

@@ -16,6 +16,7 @@ from optimize.io.run_store import text_cells
 from optimize.monthly.attribution import (
     Asked,
     ChangeExplained,
+    LedgerSays,
     PeriodPlan,
     PlanView,
     explain_change,
@@ -24,12 +25,13 @@ from optimize.monthly.attribution import (
     view_of_tables,
 )
 from optimize.monthly.change_files import write_reports
-from optimize.monthly.change_report import Report
-from optimize.monthly.decide import Plan, Question, subjects_in, subjects_under
-from optimize.monthly.inputs import INSTANCE, Inputs
-from optimize.monthly.ledger_states import fold
+from optimize.monthly.change_report import KINDS, Report
+from optimize.monthly.decide import Plan, Question, runs_by_programme, subjects_in, subjects_under
+from optimize.monthly.inputs import INSTANCE, LEDGER, Inputs
+from optimize.monthly.ledger import read_ledger
+from optimize.monthly.ledger_states import Key, ProjectRecord, fold
 from optimize.monthly.periods import Name, Period
-from optimize.monthly.revise import Revision, RevisionRules
+from optimize.monthly.revise import Revision, RevisionRules, holding_plan, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Subject
 from optimize.monthly.stability import CHANGES, Planned, Stability, trace_changes
 
@@ -47,7 +49,7 @@ class SubjectChange:
     objective : without what changes were fined.
     objective_before : of the plan in force as it was published; None: there was none.
     explained : None where there was no plan in force.
-    frozen : changes to projects that the ledger has as contracted (there must be none).
+    frozen : contracted projects that are not as the ledger has them (there must be none).
     stability : None where its price was not asked for, or no free plan was found in time.
     """
 
@@ -62,7 +64,7 @@ class SubjectChange:
 
     @property
     def num_changes(self) -> int:
-        return 0 if self.explained is None else len(self.explained.projects)
+        return 0 if self.explained is None else len(self.explained.changed)
 
     @property
     def num_forced(self) -> int:
@@ -72,7 +74,7 @@ class SubjectChange:
     def record(self) -> dict[str, Any]:
         """In short, for the period's manifest; the rest stands in the report."""
         counts = {} if self.explained is None else {
-            kind: self.explained.count(kind) for kind in ("added", "dropped", "moved", "resized")
+            kind: self.explained.count(kind) for kind in KINDS
         }  # fmt: skip
         stability = self.stability
         free = (
@@ -148,9 +150,10 @@ class _Work:
         then = _published_objective(in_force, subject.name)
         if plan.found.kept and not self._question.job.revising.price:
             return dataclasses.replace(change, objective_before=then)  # there is nothing to tell
-        before = PeriodPlan(str(in_force.name), in_force.folder / INSTANCE, view_of_run(before_run, then))
+        before = PeriodPlan(str(in_force.name), self._then(in_force), view_of_run(before_run, then))
         now = PeriodPlan(str(self._name), self._place / INSTANCE, view_of_run(run, value))
-        asked = Asked(goal, known.unit, known.maximise, self._revision.measured)
+        ledger = fold(self._read.ledger, self._name.month).projects
+        asked = Asked(goal, known.unit, known.maximise, self._revision.measured, _says(ledger))
         folder = self._scratch / subject.name
         folder.mkdir(parents=True)
         explained = explain_change(
@@ -160,13 +163,23 @@ class _Work:
         reports = self._place / REPORTS / subject.name
         reports.mkdir(parents=True)
         write_reports(Report(explained, stability), reports)
-        contracted = {
-            key for key, record in fold(self._read.ledger, self._name.month).projects.items() if record.frozen
-        }
-        frozen = sum((c.programme, c.table, c.project) in contracted for c in explained.projects)
+        contracted = {key for key, record in ledger.items() if record.frozen}
+        frozen = sum(
+            c.counted and (c.programme, c.table, c.project) in contracted for c in explained.projects
+        )
         return dataclasses.replace(
             change, objective_before=then, explained=explained, frozen=frozen, stability=stability
         )
+
+    def _then(self, in_force: Period) -> Path:
+        """The instance of the plan in force with that plan in it, and with what the ledger knew of it then."""
+        out = self._scratch / "then"
+        if not out.exists():
+            then = read_ledger(in_force.folder / LEDGER)
+            rules = self._question.job.revising.rules
+            holding = holding_plan(in_force.folder / INSTANCE, then, runs_by_programme(in_force), rules)
+            write_revised(in_force.folder / INSTANCE, holding, out)
+        return out
 
     def _solve_again(self, folder: Path, subject: Subject, plan: Plan) -> PlanView | None:
         """The plan of an instance with some inputs taken back."""
@@ -248,10 +261,19 @@ def _view(subject: Subject, found: Found) -> PlanView:
 
 def _planned(subject: Subject, found: Found, before: PlanView) -> Planned:
     view = _view(subject, found)
-    changes = find_changes(before, view, subject.inputs)
+    changes = find_changes(before, view)
     fined = view.objective != found.figures[found.options.goal[-1]]
     forced = sum(change.forced for change in changes)
-    return Planned(view.objective, None if fined else view.bound, len(changes), forced)
+    counted = sum(change.counted for change in changes)
+    return Planned(view.objective, None if fined else view.bound, counted + forced, forced)
+
+
+def _says(projects: Mapping[Key, ProjectRecord]) -> dict[Key, LedgerSays]:
+    """What the ledger has to say of each project."""
+    return {
+        key: LedgerSays(record.state, record.year if record.delayed else 0, record.note)
+        for key, record in projects.items()
+    }
 
 
 def _published_objective(period: Period, subject: str) -> float:

@@ -108,6 +108,24 @@ def revise(
     return Revision(work.overrides, tuple(work.changes), tuple(work.measured), tuple(work.words))
 
 
+def holding_plan(
+    folder: Path, ledger: Ledger, in_force: Mapping[str, Path], rules: RevisionRules
+) -> Revision:
+    """What makes the instance a plan was made from one that holds that plan, as the ledger knew it then.
+
+    Parameters
+    ----------
+    folder : the instance with the revision of its period laid over it.
+    ledger : as it was in that period.
+    """
+    work = _Work(fold(ledger))
+    for part in read_instance(folder, PROGRAMMES, list(in_force)).programmes:
+        work.hold(part.programme, in_force[part.programme.name], rules)
+    if work.faults:
+        raise InputFaults(work.faults)
+    return Revision(work.overrides, tuple(work.changes))
+
+
 class _Work:
     """A revision on its way; ``faults`` tell what cannot be."""
 
@@ -126,7 +144,13 @@ class _Work:
 
     def lay_over(self, part: LoadedProgramme, run: Path | None, period: str, rules: RevisionRules) -> None:
         """What one programme's projects are bound to."""
-        programme = part.programme
+        self.hold(part.programme, run, rules)
+        if run is not None:
+            self._open_years(part, period, rules)
+        self._lock(part)
+
+    def hold(self, programme: Programme, run: Path | None, rules: RevisionRules) -> None:
+        """The plan of a run in force, and what a change of it has to be worth."""
         own = self._standing.of(programme.name)
         planned: Projects = {} if run is None else projects_of(run, programme)
         rows, faults = in_force_rows(programme, planned, own)
@@ -136,9 +160,6 @@ class _Work:
         if rows:
             self.changes.append(TableChange(path, rows=rows))
             self._stay_near(programme, rules)
-        if run is not None:
-            self._open_years(part, period, rules)
-        self._lock(part)
 
     def _stay_near(self, programme: Programme, rules: RevisionRules) -> None:
         """The clause that counts changes: at most so many, or each at a price."""

@@ -83,11 +83,6 @@ class Subject(Protocol):
     def programmes(self) -> tuple[Programme, ...]: ...
 
     @property
-    def inputs(self) -> Mapping[str, InstanceData]:
-        """Validated tables by programme."""
-        ...
-
-    @property
     def resumes(self) -> bool: ...
 
     @property
@@ -131,10 +126,6 @@ class ProgrammeSubject:
     @property
     def programmes(self) -> tuple[Programme, ...]:
         return (self.programme,)
-
-    @property
-    def inputs(self) -> Mapping[str, InstanceData]:
-        return {self.name: self.data}
 
     @property
     def resumes(self) -> bool:
@@ -240,10 +231,6 @@ class CitySubject:
     @property
     def programmes(self) -> tuple[Programme, ...]:
         return tuple(part.programme for part in self.city.parts)
-
-    @property
-    def inputs(self) -> Mapping[str, InstanceData]:
-        return {part.programme.name: part.data for part in self.city.parts}
 
     @property
     def resumes(self) -> bool:

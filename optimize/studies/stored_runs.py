@@ -141,6 +141,7 @@ def listed_projects(cells: pd.DataFrame, table: ProjectTable) -> pd.DataFrame:
         columns[name] = cells[name].to_numpy(object) if name in cells else np.full(len(cells), "", object)
     columns["year"] = cells["year"].astype(np.int64).to_numpy()
     columns["decision"] = _joined(cells, table.decision, " · ")
+    columns["payer"] = cells["mix"].to_numpy(object) if "mix" in cells else np.full(len(cells), "", object)
     columns["capex_cny"] = _numbers(cells[table.capex]) if table.capex else np.full(len(cells), np.nan)
     for figure, (column, factor) in table.effects.items():
         columns[figure] = factor * _numbers(cells[column])

@@ -86,6 +86,16 @@ def _with(draft: InstanceDraft, **tables: pd.DataFrame) -> InstanceDraft:
     return replace(draft, tables={**draft.tables, **tables})
 
 
+def _in_force(plan: PlanView) -> pd.DataFrame:
+    rows = []
+    for row in plan.projects[NAME].to_dict("records"):
+        parts = str(row["decision"]).split(" · ")
+        rows.append(
+            {"site": row["id"], "configuration": parts[0], "year": int(row["year"]), "mix": parts[-1]}
+        )
+    return pd.DataFrame(rows)
+
+
 @pytest.fixture(scope="module")
 def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
     home = tmp_path_factory.mktemp("change")
@@ -93,6 +103,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
     before = _write(home / "before", draft)
     plan = _plan(before)
     assert plan is not None
+    _in_force(plan).to_csv(before / NAME / "plan_in_force.csv", index=False)
     sites, kinds, budgets = (draft.tables[name] for name in ("sites", "kinds", "budgets"))
     gone, measured = plan.projects[NAME]["id"].iloc[0], plan.projects[NAME]["id"].iloc[1]
     kept = sites[sites["site"] != gone]
@@ -107,6 +118,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Changed:
         sites=kept,
         kinds=kinds.assign(capex_cny_per_kw=kinds["capex_cny_per_kw"] * 0.9),
         budgets=budgets.assign(amount_cny=budgets["amount_cny"] * 0.6),
+        plan_in_force=_in_force(plan),
         **others,
     )
     now = _write(home / "now", draft)
@@ -218,16 +230,10 @@ def test_a_group_that_cannot_be_taken_back_says_so(changed: Changed, tmp_path: P
 def _revised(folder: Path, out: Path, plan: PlanView, clause: Mapping[str, Any]) -> Path:
     """The instance with the plan in force, and a clause on changes."""
     draft = _small()
-    rows = []
-    for row in plan.projects[NAME].to_dict("records"):
-        parts = str(row["decision"]).split(" · ")
-        rows.append(
-            {"site": row["id"], "configuration": parts[0], "year": int(row["year"]), "mix": parts[-1]}
-        )
     kinds = draft.tables["kinds"]
     draft = _with(
         draft,
-        plan_in_force=pd.DataFrame(rows),
+        plan_in_force=_in_force(plan),
         kinds=kinds.assign(capex_cny_per_kw=kinds["capex_cny_per_kw"] * 0.7),
     )
     return _write(out, replace(draft, targets={"CITY-REVISE": clause} if clause else {}))
@@ -266,7 +272,7 @@ def test_the_curve_of_value_against_changes_and_the_price_of_stability(
 def _report(name: str = "<b>Lin & Co</b>") -> Report:
     project = ProjectChange(
         NAME, "site", "=1+1", "学校", name, "@East", "moved", "roof · 2024 · own", "roof · 2025 · own",
-        1e6, math.nan, {"npv": -2.5e4, "energy": math.nan}, False, ("costs",),
+        1e6, math.nan, {"npv": -2.5e4, "energy": math.nan}, True, causes=("costs",),
     )  # fmt: skip
     change = ChangeExplained("2024-02", "2024-03", "npv", "CNY", True, 5e6, 5.1e6, None, (project,))
     curve = (CurvePoint(0, 5e6, None), CurvePoint(3, 5.2e6, 5.3e6))
