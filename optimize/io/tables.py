@@ -54,7 +54,8 @@ class RawTable:
     @classmethod
     def of_frame(cls, path: str, frame: pd.DataFrame, lines: NDArray[np.int64]) -> RawTable:
         """A table that is in memory already; ``frame`` has a RangeIndex."""
-        return cls(path, tuple(map(str, frame.columns)), lines, lambda position: frame.iloc[:, position])
+        columns = [column for _, column in frame.items()]
+        return cls(path, tuple(map(str, frame.columns)), lines, columns.__getitem__)
 
 
 def find_table(folder: Path, name: str) -> Path | None:
@@ -139,7 +140,7 @@ def _read_csv(text: str, shown_as: str) -> RawTable | Fault:
             shown_as, "(file)", "a last line with as many cells as the header", "fewer, and no line end", mend
         )
     lines = np.arange(len(frame), dtype=np.int64) + skipped + 2
-    columns = [pa.array(frame.iloc[:, position], from_pandas=True) for position in range(frame.shape[1])]
+    columns = [pa.array(column, from_pandas=True) for _, column in frame.items()]
     if any(cells.null_count for cells in columns):  # short rows
         frame = frame.fillna("")
     filled = _rows_with_a_cell(columns, len(frame))

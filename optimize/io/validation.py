@@ -32,6 +32,8 @@ _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _SUSPICIOUS_RATIO = 100.0
 # More faults of one column than this are counted, not listed.
 _LISTED_PER_COLUMN = 20
+# Up to so many rows Python's own sets find repeated keys sooner than pandas does.
+_COMPARED_AT_ONCE = 1000
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -54,7 +56,7 @@ def typed_table(table: Table, raw: RawTable | None) -> tuple[pd.DataFrame, list[
     placeholder.
     """
     if raw is None:
-        return _empty(table), [], []
+        return _empty(table).copy(deep=False), [], []
     frame, faults, warnings = _typed_kept(table, raw) if raw.is_kept else _typed(table, raw)
     # whoever changes columns of a frame changes his own
     return frame.copy(deep=False), [*faults], [*warnings]
@@ -216,7 +218,7 @@ def _booleans(column: Column, cells: pd.Series, raw: RawTable) -> tuple[np.ndarr
     return values, faults
 
 
-def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series, list[Fault]]:
+def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[Any, list[Fault]]:
     text = _texts(cells)
     is_empty = pc.equal(text, "")
     faults: list[Fault] = []
@@ -241,7 +243,7 @@ def _strings(column: Column, cells: pd.Series, raw: RawTable) -> tuple[pd.Series
             )
             for row in wrong[:_LISTED_PER_COLUMN]
         ]
-    return pd.Series(text.to_pandas(), dtype="str"), faults
+    return text.to_pandas().array, faults
 
 
 def _suspicious(raw: RawTable, column: Column, values: Any) -> list[Fault]:
@@ -298,6 +300,11 @@ def _duplicate_keys(table: Table, frame: pd.DataFrame, raw: RawTable) -> list[Fa
     if not table.key or frame.empty:
         return []
     keys = list(table.key)
+    of_numbers = any(table.column(key).kind == "float" for key in keys)  # to a set no NaN is another's like
+    if len(frame) <= _COMPARED_AT_ONCE and not of_numbers:
+        found = list(zip(*(frame[key].tolist() for key in keys), strict=True))
+        if len(set(found)) == len(found):
+            return []
     repeated = np.flatnonzero(frame.duplicated(keys).to_numpy())
     faults = []
     for row in repeated[:_LISTED_PER_COLUMN]:
@@ -537,6 +544,7 @@ def assemble(
     return data, faults, warnings
 
 
+@lru_cache(maxsize=NUM_KEPT)
 def _empty(table: Table) -> pd.DataFrame:
     return pd.DataFrame({column.name: _filled(column, 0) for column in table.columns})
 
@@ -549,7 +557,7 @@ def _filled(column: Column, rows: int) -> Any:
         return np.full(rows, 0 if default is None else int(default), dtype=np.int64)
     if column.kind == "bool":
         return np.full(rows, bool(default))
-    return pd.Series([default or ""] * rows, dtype="str")
+    return pd.array([default or ""] * rows, dtype="str")
 
 
 def expected_of(item: Column | Parameter) -> str:
