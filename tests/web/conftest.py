@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import socket
@@ -17,11 +19,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from optimize.city.example import example_city
+from optimize.cli import main
 from optimize.io.write import write_instance
 from optimize.names import CITY
 from optimize.registry import find_programme
 from optimize.web import instances, intake
 from optimize.web.app import create_app
+from optimize.web.jobs import Outcome, State, command_of
 from optimize.web.settings import Settings
 from tests.web.archives import folder_packed
 
@@ -109,6 +113,25 @@ def uploaded(client: TestClient, example: Callable[[str], Path]) -> str:
     answer = client.post("/api/v1/instances", files=upload)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
+
+
+@pytest.fixture(scope="session")
+def solved(client: TestClient) -> Callable[[str], str]:
+    """Solve an instance of the shared client as its worker would, in this process; the id of the run."""
+
+    def solve(instance: str) -> str:
+        asked = {"programme": "pv_siting", "time_limit_s": 30}
+        job_id = client.post(f"/api/v1/instances/{instance}/solves", json=asked).json()["id"]
+        space = client.app.state.workspace  # type: ignore[attr-defined]
+        job, said = space.queue.get(job_id), io.StringIO()
+        assert space.queue.begin(job_id)
+        with contextlib.chdir(space.jobs_folder / job_id), contextlib.redirect_stdout(said):
+            assert main(command_of(job)) == 0
+        result = json.loads(said.getvalue().splitlines()[-1])
+        space.queue.end(job_id, State.DONE, Outcome.SOLVED, result, "")
+        return str(job_id)
+
+    return solve
 
 
 def _intake_here(folder: Path, *arguments: str) -> dict[str, Any]:
