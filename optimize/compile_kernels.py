@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from optimize.datacenter import front
-from optimize.engine import choice_tree_search, network_bound, network_design, rounding_kernels
+from optimize.engine import (
+    choice_tree_search,
+    cut_set_kernels,
+    network_bound,
+    network_design,
+    rounding_kernels,
+    send_and_split,
+)
 from optimize.engine.choice import LagrangianBound, solve_by_choice
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_structure import find_structure
@@ -88,6 +95,8 @@ _PARTS = (
     _solve_a_choice_as_if_large,
     front.compile_kernels,
     rounding_kernels.compile_kernels,
+    cut_set_kernels.compile_kernels,
+    send_and_split.compile_kernels,
 )
 
 

@@ -224,18 +224,25 @@ class GrowingLp:
         milp = Milp(cost, empty, none, none, lower, upper, np.zeros(len(cost), np.bool_), False)
         _pass(self._solver, milp, integer=False)
 
-    def add_rows(self, matrix: sp.csr_array, lower: FloatArray) -> None:
-        """Rows ``matrix @ x >= lower``."""
+    def add_rows(self, matrix: sp.csr_array, lower: FloatArray, upper: FloatArray | None = None) -> None:
+        """Rows ``lower <= matrix @ x <= upper`` (None: no upper side)."""
+        most = np.full(matrix.shape[0], _INFINITY) if upper is None else _clipped(upper)
+        if not matrix.shape[0] == len(lower) == len(most):
+            raise SolverError("rows and sides differ in length")  # highspy would read past the end
         status = self._solver.addRows(
             matrix.shape[0],
-            lower,
-            np.full(matrix.shape[0], _INFINITY),
+            _clipped(lower),
+            most,
             matrix.nnz,
             matrix.indptr[:-1].astype(np.int32),
             matrix.indices.astype(np.int32),
             np.ascontiguousarray(matrix.data, dtype=np.float64),
         )
         _expect_ok(status, "addRows")
+
+    def drop_rows(self, rows: NDArray[np.int32]) -> None:
+        """Take rows away; those after them move up."""
+        _expect_ok(self._solver.deleteRows(len(rows), np.ascontiguousarray(rows, np.int32)), "deleteRows")
 
     def set_bounds(self, columns: NDArray[np.int32], lower: FloatArray, upper: FloatArray) -> None:
         if not len(columns) == len(lower) == len(upper):
@@ -260,7 +267,7 @@ class GrowingLp:
         )
 
     def row_duals(self, first: int, last: int) -> FloatArray:
-        """Duals (>= 0) of rows first..last-1 at the last optimal point."""
+        """Duals of rows first..last-1 at the last optimal point (>= 0 where there is no upper side)."""
         return np.array(self._solver.getSolution().row_dual[first:last], dtype=np.float64)
 
 

@@ -7,6 +7,9 @@
 3. The averaged-period relaxation, tightened by a Lagrangian, bounds every plan of the full model.
 4. A model over works near the plan improves it in the time that is left.
 
+Where one period, one quality and full service make the instance a network of one commodity, that is solved
+first (`fast_one_commodity`), mostly to the end.
+
 Of a list of goals the first is solved so; each later one starts from the plan of those before, keeps
 what they reached, and is improved by a model over works near it.
 """
@@ -24,12 +27,14 @@ from optimize.engine.goals import settled
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.result import Result
+from optimize.water import fast_one_commodity
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_integral import integral_bound, is_worth_branching
 from optimize.water.fast_layout import sign_of
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
+from optimize.water.fast_one_commodity import is_one_commodity, solve_as_network
 from optimize.water.fast_phased import (
     PhasedPlan,
     asked_first,
@@ -84,9 +89,9 @@ def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None
 
 
 def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
-    """Whether the instance is too large for the formulation to do better."""
+    """Whether the instance is too large for the formulation to do better, or of a kind that is closed apart."""
     flows = 2 * len(instance.corridors) * len(instance.qualities) * instance.parameters.periods
-    return flows > LARGE_NUM_FLOWS
+    return flows > LARGE_NUM_FLOWS or is_one_commodity(instance, options.goal[0])
 
 
 def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
@@ -98,6 +103,8 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     # Once per installation (`optimize.compile_kernels`); not charged to the time limit of the solve.
     network_design.compile_kernels()
     network_bound.compile_kernels()
+    if instance.parameters.periods == 1:
+        fast_one_commodity.compile_kernels()
     timings = {"compile": time.monotonic() - started}
     watch = Watch(options, maximise=options.goal[-1] not in MINIMISED)
     c = derive_coefficients(instance)
@@ -133,6 +140,9 @@ def solve_for_first(
     part = watch if len(goals) == 1 else _watch_of(goals[0], watch, FIRST_GOAL_SHARE * watch.remaining())
     solve = Solve(instance, c, locks, goals, (), part, timings)
     solve.offer_bound(gross_bound(c, weights_of(instance, c, goals[0])))
+    solve.timed("one_commodity", lambda: solve_as_network(solve))
+    if solve.done and solve.x is not None:
+        return solve
     bounding = _Bounding(solve)
     _find_plans(solve, bounding.begin)
     solve.timed("bound", bounding.finish)
