@@ -23,6 +23,7 @@ from optimize.water.fast_narrow import needed_besides, one_way_in, settle, witho
 from optimize.water.fast_network import derive_network
 from optimize.water.fast_policy import columns_of_project
 from optimize.water.fast_revision import in_force_part, with_change_prices
+from optimize.water.fast_trim import trimmed
 from optimize.water.fast_wishes import ask
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
@@ -254,6 +255,21 @@ def improve_by_model(solve: Solve, seconds: float) -> None:
     solve.keep(wider, outcome.x)
     if outcome.bound is not None and _is_complete(solve, part):
         solve.offer_bound(outcome.bound)
+    trim(solve)
+
+
+def trim(solve: Solve) -> None:
+    """Leave out pipes that carry nothing, and take narrower ones where they are enough."""
+    assert solve.model is not None and solve.x is not None
+    part = trimmed(solve.model, solve.x, solve.locks)
+    if part is None or solve.done:
+        return
+    model = solve.model_of(part)
+    lower = model.milp.lower.copy()
+    for columns in (model.pipe, model.module, model.connected):
+        lower[columns] = 1.0
+    fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
+    solve.keep(model, solve_milp(fixed, solve.watch.child(gap=1e-4)).x)
 
 
 def _is_complete(solve: Solve, part: Part) -> bool:
