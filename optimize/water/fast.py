@@ -33,7 +33,7 @@ from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_integral import integral_bound, is_worth_branching
 from optimize.water.fast_layout import sign_of
-from optimize.water.fast_locks import LockedDecisions, locked_decisions
+from optimize.water.fast_locks import LockedDecisions, earliest_stages, locked_decisions, without_dates
 from optimize.water.fast_one_commodity import is_one_commodity, solve_as_network
 from optimize.water.fast_phased import (
     PhasedPlan,
@@ -108,9 +108,9 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     timings = {"compile": time.monotonic() - started}
     watch = Watch(options, maximise=options.goal[-1] not in MINIMISED)
     c = derive_coefficients(instance)
-    locks = locked_decisions(instance, c)
     if instance.parameters.phased:
-        return _solve_phased(instance, c, locks, options, watch, timings)
+        return _solve_phased(instance, c, options, watch, timings)
+    locks = locked_decisions(instance, c)
     solve = solve_for_first(instance, c, locks, options.goal, watch, timings)
     for position in range(1, len(options.goal)):
         solve = _solve_next(solve, options.goal[position:], watch)
@@ -196,11 +196,12 @@ def improve_kept(solve: Solve, watch: Watch) -> None:
 
 
 def _solve_phased(
-    instance: Instance, c: Coefficients, locks: LockedDecisions, options: SolveOptions, watch: Watch,
-    timings: dict[str, float],
-) -> Result[Solution]:  # fmt: skip
+    dated: Instance, c: Coefficients, options: SolveOptions, watch: Watch, timings: dict[str, float]
+) -> Result[Solution]:
     """Search for the last stage's network, build it year by year; see `optimize.water.fast_phased`."""
     goal = options.goal[0]
+    earliest, instance = earliest_stages(dated, c), without_dates(dated)
+    locks = locked_decisions(instance, c)
     bounded, c_bound = view_for_bound(instance, c, goal)
     proof = Solve(bounded, c_bound, locks, options.goal, (), watch, timings)
     proof.offer_bound(gross_bound(c_bound, weights_of(bounded, c_bound, goal)))
@@ -212,7 +213,7 @@ def _solve_phased(
     def build() -> PhasedPlan | None:
         if unphased.x is None:
             return best
-        plan = build_in_phases(unphased, instance, c, asked_first(instance, unphased), watch)
+        plan = build_in_phases(unphased, instance, c, earliest, asked_first(instance, unphased), watch)
         if plan is not None:
             watch.offer_plan(sign_of(goal) * plan.value)
         return better(best, plan)

@@ -1,8 +1,9 @@
-"""Locks as lower and upper bounds of the yes/no decisions of an unphased instance."""
+"""Locks as lower and upper bounds of the yes/no decisions of an unphased instance, and as first stages of a phased one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,36 @@ def locked_decisions(instance: Instance, c: Coefficients) -> LockedDecisions:
         np.array(any_of["corridors"], np.int64), np.array(any_of["plants"], np.int64),
         np.array(any_of["users"], np.int64), tuple(pairs),
     )  # fmt: skip
+
+
+def earliest_stages(instance: Instance, c: Coefficients) -> Mapping[str, IntArray]:
+    """Stage before which a phased instance's locks keep each investment from being built, by kind; 0: nothing does."""
+    sizes = {
+        "pipe": len(c.pipes),
+        "module": len(c.modules),
+        "connection": len(c.connections),
+        "cascade": len(c.cascades),
+    }
+    lanes = (c.shape["E"], c.shape["G"], c.shape["D"])
+    first = {kind: np.zeros(size, np.int64) for kind, size in sizes.items()}
+    for lock in resolve_locks(instance):
+        if lock.kind != "earliest" or lock.stage is None:
+            continue
+        for name, at in _parts(lock.project, c):
+            kind = {"connected": "connection"}.get(name, name)
+            if kind in first:
+                own = first[kind].reshape(lanes) if kind == "pipe" else first[kind]
+                own[at] = np.maximum(own[at], lock.stage)
+    return first
+
+
+def without_dates(instance: Instance) -> Instance:
+    """What the last stage's network may have: all that may be built by then, nothing that may not."""
+    locks, p = instance.locks, instance.parameters
+    dated = locks["kind"] == "earliest"
+    never = dated & (locks["year"] >= p.base_year + p.num_years)
+    left = locks.assign(kind=locks["kind"].mask(never, "force_out"))[~dated | never]
+    return replace(instance, locks=left.reset_index(drop=True))
 
 
 def _take_contracts(c: Coefficients, must: dict[str, BoolArray], may: dict[str, BoolArray]) -> None:

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,8 +52,8 @@ def unsupported_when_phased(instance: Instance, goals: tuple[str, ...]) -> str |
     locks, targets = instance.locks, instance.targets
     if len(goals) > 1:
         return "phased building (water.phased) with a list of goals"
-    if locks["kind"].isin(["earliest", "latest"]).any() or (locks["year"] > 0).any():
-        return "phased building (water.phased) with locks that name a year"
+    if ((locks["kind"] == "latest") | ((locks["kind"] != "earliest") & (locks["year"] > 0))).any():
+        return "phased building (water.phased) with locks that name a last or only year"
     plan = instance.plan_in_force
     contracted = plan["state"].isin(FROZEN_STATES)
     if (contracted & ((plan["choice"] == TANKER) | plan["project"].str.startswith("zld:"))).any():
@@ -174,17 +174,21 @@ class PhasedPlan:
 
 
 def build_in_phases(
-    solve: Solve, instance: Instance, c: Coefficients, wanted_first: IntArray, watch: Watch
-) -> PhasedPlan | None:
+    solve: Solve, instance: Instance, c: Coefficients, earliest: Mapping[str, IntArray], wanted_first: IntArray,
+    watch: Watch,
+) -> PhasedPlan | None:  # fmt: skip
     """An unphased plan built year by year, with the best volumes of every stage; None where a clause fails.
 
     Parameters
     ----------
     solve : the solve of `view_for_search`, whose plan this is.
+    instance : `without_dates`.
+    earliest : `optimize.water.fast_locks.earliest_stages`.
     wanted_first : users served before all others (pilots have a deadline).
     """
     assert solve.model is not None and solve.x is not None
-    works = works_of(solve.c, solve.model, solve.x, weights_of(instance, solve.c, solve.goal), c.revision)
+    weights = weights_of(instance, solve.c, solve.goal)
+    works = works_of(solve.c, solve.model, solve.x, weights, c.revision, earliest)
     best = _built_in_turn(solve, instance, c, works, wanted_first, held_by_contract(works), watch)
     if not c.revision.is_empty:
         held = held_in_force(works)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class Works:
     paid_cny : (W, F) by source under the mix chosen, ``mix`` (W,).
     contracted : (W,) stage in which it stands by contract, `NO_STAGE` where there is none.
     in_force : (W,) stage in which it is in force and can stay, `NO_STAGE` where it is not.
+    earliest : (W,) stage before which a lock does not let it be built.
     of_user : works each piped user needs.
     value : (U,) yearly worth of a user's water at the plan's volumes, CNY/a; 0 if not served.
     """
@@ -38,16 +40,21 @@ class Works:
     mix: IntArray
     contracted: IntArray
     in_force: IntArray
+    earliest: IntArray
     of_user: dict[int, IntArray]
     value: FloatArray
 
 
-def works_of(c: Coefficients, model: FlowModel, x: FloatArray, weights: Weights, revision: Revision) -> Works:
+def works_of(
+    c: Coefficients, model: FlowModel, x: FloatArray, weights: Weights, revision: Revision,
+    earliest: Mapping[str, IntArray],
+) -> Works:  # fmt: skip
     """Works of an unphased plan; a user needs whatever water of its own qualities comes through.
 
     Parameters
     ----------
     revision : of the instance with all its stages.
+    earliest : by kind, the stage before which each investment may not be built.
     """
     shape = c.shape
     pipe, module, connected = (
@@ -94,8 +101,17 @@ def works_of(c: Coefficients, model: FlowModel, x: FloatArray, weights: Weights,
         np.concatenate([of(name, own) for name, own in zip(KINDS, rows, strict=True)])
         for of in (revision.frozen_stage, revision.own_stage)
     )
+    put_off = np.concatenate([earliest[name][own] for name, own in zip(KINDS, rows, strict=True)])
     return Works(
-        kind, np.concatenate(rows), paid, mix, contracted, in_force, of_user, value.astype(np.float64)
+        kind,
+        np.concatenate(rows),
+        paid,
+        mix,
+        contracted,
+        in_force,
+        put_off,
+        of_user,
+        value.astype(np.float64),
     )
 
 
@@ -258,7 +274,7 @@ def _build(
     what is left, (F,), and the users that still wait.
     """
     for work in alone:
-        if stage[work] == never and (works.paid_cny[work] <= left).all():
+        if stage[work] == never and works.earliest[work] <= now and (works.paid_cny[work] <= left).all():
             stage[work] = now
             left = left - works.paid_cny[work]
     still = []
@@ -267,7 +283,8 @@ def _build(
         new = own[stage[own] == never]
         money = works.paid_cny[new].sum(axis=0)
         stands_later = (stage[own] > now) & (stage[own] < never)
-        if (money <= left).all() and not stands_later.any():
+        put_off = (works.earliest[new] > now).any()
+        if (money <= left).all() and not stands_later.any() and not put_off:
             stage[new] = now
             left = left - money
         else:
@@ -290,10 +307,10 @@ def _begin_next(
     """
     for u in waiting:
         new = works.of_user[u][stage[works.of_user[u]] == never]
-        if (works.paid_cny[new].sum(axis=0) > left + later).any():
+        if (works.paid_cny[new].sum(axis=0) > left + later).any() or (works.earliest[new] > now + 1).any():
             continue
         for work in new[:-1]:
-            if (works.paid_cny[work] <= left).all():
+            if works.earliest[work] <= now and (works.paid_cny[work] <= left).all():
                 stage[work] = now
                 left = left - works.paid_cny[work]
         break

@@ -14,6 +14,7 @@ from optimize.water.fast import solve_fast, unsupported_by_fast
 from optimize.water.formulation import solve_formulation
 from optimize.water.generator import generate
 from optimize.water.instance import Instance, load
+from optimize.water.report import run_tables
 from optimize.water.schema import SCHEMA
 from tests.water.conftest import Town
 from tests.water.test_brute_force import random_town
@@ -114,12 +115,29 @@ def test_funding_mixes_are_kept_over_the_years(town: Town) -> None:
     assert len(funding) == len(result.solution.pipes)
 
 
+@pytest.mark.parametrize("late", ["P:lo", "PJ:lo", "A"])
+def test_what_is_late_is_built_when_it_may_be_and_the_rest_as_before(late: str, town: Town) -> None:
+    phase(town, 1e8)
+    before = solved(town.instance(), seconds=0.5)
+    town.lock("earliest", late, year=2023)
+    town.lock("earliest", "JB", year=2099)  # beyond the plan: never
+    result = solved(town.instance(), seconds=0.5)
+    exact = solve_formulation(town.instance(), options("npv"))
+    assert result.objective <= exact.objective * (1 + 1e-6) + 1.0 <= result.bound * (1 + 1e-6) + 2.0
+    assert result.objective < before.objective - 1.0
+    tables = run_tables(town.instance(), result.solution)
+    name, key = {"P:lo": ("plants", "plant"), "PJ:lo": ("pipes", "corridor"), "A": ("users", "user")}[late]
+    own = tables[name][tables[name][key] == late.partition(":")[0]]
+    assert len(own) and (own["year"].astype(int) >= 2023).all()
+    assert "JB" not in set(tables["pipes"]["corridor"])
+
+
 @pytest.mark.parametrize("limit", ["list", "year", "clause"])
 def test_what_phased_building_cannot_be_combined_with_is_named(limit: str, town: Town) -> None:
     phase(town, 1e8)
     goals = ("npv", "volume") if limit == "list" else ("npv",)
     if limit == "year":
-        town.lock("earliest", "P", year=2023)
+        town.lock("latest", "P", year=2023)
     if limit == "clause":
         town.aim("W-CASCADE", 10.0)
     reason = unsupported_by_fast(town.instance(), options(*goals))
