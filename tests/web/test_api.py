@@ -29,14 +29,17 @@ def there(client: TestClient, solved: Callable[[str], str], example: Example) ->
 
     instance, asked = upload(), {"programme": "pv_siting", "time_limit_s": 9}
     runs = [solved(instance), solved(instance)]
-    waiting = client.post(f"/api/v1/instances/{instance}/solves", json=asked).json()["id"]
+    waiting, over = (
+        client.post(f"/api/v1/instances/{instance}/solves", json=asked).json()["id"] for _ in range(2)
+    )
+    client.post(f"/api/v1/jobs/{over}/cancel")
     sites = client.get(f"/api/v1/instances/{instance}/tables/pv_siting.sites").json()
     return {
         "instances": instance,
         "DELETE instances": upload(),
         "jobs": runs[0],
         "POST jobs": waiting,
-        "DELETE jobs": waiting,
+        "DELETE jobs": over,
         "runs": runs[0],
         "compare": runs,
         "scenarios": [{"name": "less", "settings": "budgets.scale = 0.9"}],
