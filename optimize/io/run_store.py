@@ -25,6 +25,8 @@ from optimize.io.fingerprint import Content
 
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
+HYDRAULICS = "hydraulics.json"
+"""Of a plan that `optimize hydraulics` repaired: its simulation, and the pumping stations its tables do not know."""
 
 
 def save_run(

@@ -15,6 +15,7 @@ from optimize.i18n.words import Words
 from optimize.publish import charts
 from optimize.publish.charts import DISTRICTS, GROUP_NAMES, MUNICIPAL, OWNER, YearBar
 from optimize.publish.facts import PlanFacts, RunFacts
+from optimize.publish.hydraulics import hydraulics_words, stored_hydraulics
 from optimize.publish.map import Link
 from optimize.publish.plan_sections import PlanSection, plan_section
 from optimize.publish.study_files import Studies
@@ -100,7 +101,10 @@ def chapter_of(run: RunFacts, words: Words, studies: Studies, link: Link | None 
         largest_cny=float(run.money.groupby("year")["spent_cny"].sum().max()) if len(run.money) else 0.0,
         clauses=[(title, lines) for title, lines in clauses if lines],
         plans=[plan_section(part, words, studies.of_programme(part.name), link) for part in run.parts],
-        sure=how_sure(run, words),
+        sure=[
+            *how_sure(run, words),
+            *hydraulics_words([*studies.hydraulics, *stored_hydraulics(run.folder)], words),
+        ],
         proof=charts.proof_interval(run.summary, words),
         silos=silo_words(run, words) if several else (),
         split_pictures=_split_pictures(run, words),

@@ -1,4 +1,4 @@
-"""What other commands found about a run, as they print it with ``--json``: fronts, explanations, stress tests."""
+"""What other commands found about a run, as they print it with ``--json``: fronts, explanations, stress tests, hydraulics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Studies:
-    """Answers of ``optimize front``, ``explain`` and ``stress``, to be told beside a run.
+    """Answers of ``optimize front``, ``explain``, ``stress`` and ``hydraulics``, to be told beside a run.
 
     Attributes
     ----------
@@ -25,13 +25,15 @@ class Studies:
     fronts: tuple[Record, ...] = ()
     explanations: tuple[Record, ...] = field(default=())
     stress: tuple[Record, ...] = ()
+    hydraulics: tuple[Record, ...] = ()
 
     def of_programme(self, name: str) -> Studies:
-        """Fronts and stress tests of one programme; explanations name their projects themselves."""
+        """Fronts, stress tests and hydraulics of one programme; explanations name their projects themselves."""
         return Studies(
             tuple(r for r in self.fronts if r["programme"] == name),
             self.explanations,
             tuple(r for r in self.stress if r["programme"] == name),
+            tuple(r for r in self.hydraulics if r["programme"] == name),
         )
 
 
@@ -45,6 +47,7 @@ def read_studies(paths: Sequence[Path]) -> Studies:
     fronts: list[Record] = []
     explanations: list[Record] = []
     stress: list[Record] = []
+    hydraulics: list[Record] = []
     faults = []
     for path in paths:
         try:
@@ -57,17 +60,19 @@ def read_studies(paths: Sequence[Path]) -> Studies:
                 fronts.append(record)
             elif {"samples", "all_share", "goals"} <= record.keys():
                 stress.append(record)
+            elif {"hydraulics", "standards", "repaired", "programme"} <= record.keys():
+                hydraulics.append(record)
             elif {"id", "decision", "approx_value"} <= record.keys():
                 explanations.append(record)
             else:
                 keys = ", ".join(list(record)[:6])
                 faults.append(
-                    f"{path}: an object with {keys} is none of what `front`, `explain` and `stress` print with --json"
+                    f"{path}: an object with {keys} is none of what `front`, `explain`, `stress` and `hydraulics` print with --json"
                 )
                 break
     if faults:
         raise UsageError("; ".join(faults))
-    return Studies(tuple(fronts), tuple(explanations), tuple(stress))
+    return Studies(tuple(fronts), tuple(explanations), tuple(stress), tuple(hydraulics))
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import pandas as pd
 from optimize.checking import CheckReport
 from optimize.errors import UsageError
 from optimize.io.run_instance import read_instance_of
-from optimize.io.run_store import read_text_table
+from optimize.io.run_store import HYDRAULICS, read_text_table
 from optimize.programme import Programme
 from optimize.schema import InstanceData
 from optimize.studies.stored_runs import StoredRun
@@ -43,8 +43,6 @@ from optimize.water.investments import derive_stage_weights
 from optimize.water.recount import carriage_kwh_per_m3
 from optimize.water.solution import Solution
 
-HYDRAULICS = "hydraulics.json"
-"""File of a repaired plan's run with its pumping stations, which its tables do not know."""
 Told = Callable[[str], None]
 Verdict = Literal["clean", "repaired", "over its limits", "violations left"]
 

@@ -10,14 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from optimize.io.run_store import save_run
+from optimize.io.run_store import HYDRAULICS, save_run
 from optimize.programme import SolveOptions
 from optimize.report.stored import run_tables
 from optimize.report.summary import manifest_of, place_of_instance, plain_mapping, summarise_run
 from optimize.report.text import money
 from optimize.result import Result, StopReason
 from optimize.solve import Solved
-from optimize.studies.hydraulics import HYDRAULICS, Hydraulics, RepairedPlan
+from optimize.studies.hydraulics import Hydraulics, RepairedPlan
 from optimize.studies.hydraulics_report import hydraulics_json
 from optimize.water.hydraulics.epanet import write_inp
 

@@ -87,7 +87,7 @@ def _add_report(commands: Commands) -> None:
     )
     command.add_argument(
         "--with", dest="studies", type=Path, action="append", default=[], metavar="FILE.json",
-        help="what `front`, `explain` or `stress` printed with --json, to be told in the report; may be repeated",
+        help="what `front`, `explain`, `stress` or `hydraulics` printed with --json, to be told in the report; may be repeated",
     )  # fmt: skip
     _add_instance(command)
 
