@@ -405,10 +405,8 @@ def _load_days(instance: Instance, months: FloatArray, days: FloatArray) -> dict
     hours = [f"h{hour}" for hour in range(24)]
     loads = {}
     for name, rows in instance.load_profiles.groupby("type"):
-        by_month = {
-            (row.day_kind, row.month): np.array([getattr(row, hour) for hour in hours], dtype=np.float64)
-            for row in rows.itertuples()
-        }
+        keys = zip(rows["day_kind"], rows["month"], strict=True)
+        by_month = dict(zip(keys, rows[hours].to_numpy(np.float64), strict=True))
         weekday = np.stack([by_month["weekday", month] for month in months])
         weekend = np.stack([by_month["weekend", month] for month in months])
         total = float((days @ (weekday * 5.0 / 7.0 + weekend * 2.0 / 7.0)).sum())

@@ -35,11 +35,14 @@ def choice_programme(rng: np.random.Generator, maximise: bool) -> tuple[Milp, np
     return builder.build(), local
 
 
-def plans(milp: Milp) -> list[np.ndarray]:
-    """Every feasible point of an all-integer programme."""
+def plans(milp: Milp) -> np.ndarray:
+    """Every feasible point of an all-integer programme, shape (points, columns)."""
     ranges = [range(int(low), int(high) + 1) for low, high in zip(milp.lower, milp.upper, strict=True)]
-    points = (np.array(point, dtype=np.float64) for point in itertools.product(*ranges))
-    return [point for point in points if milp.violation(point) <= 1e-9]
+    points = np.array(list(itertools.product(*ranges)), dtype=np.float64)
+    values = np.asarray(points @ milp.matrix.T)
+    reaches = values >= milp.row_lower - 1e-9 * np.maximum(1.0, np.abs(milp.row_lower))
+    keeps = values <= milp.row_upper + 1e-9 * np.maximum(1.0, np.abs(milp.row_upper))
+    return np.asarray(points[(reaches & keeps).all(axis=1)])
 
 
 @pytest.mark.parametrize("maximise", [True, False])
