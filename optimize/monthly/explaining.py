@@ -31,7 +31,7 @@ from optimize.monthly.inputs import INSTANCE, LEDGER, Inputs
 from optimize.monthly.ledger import read_ledger
 from optimize.monthly.ledger_states import Key, ProjectRecord, fold
 from optimize.monthly.periods import Name, Period
-from optimize.monthly.revise import Revision, RevisionRules, holding_plan, write_revised
+from optimize.monthly.revise import Revision, holding_plan, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Subject
 from optimize.monthly.stability import CHANGES, Planned, Stability, trace_changes
 
@@ -244,7 +244,9 @@ class _Work:
         if self._free is None:
             in_force = self._question.in_force
             assert in_force is not None
-            rules = RevisionRules(amendment_months=self._question.job.revising.rules.amendment_months)
+            rules = dataclasses.replace(
+                self._question.job.revising.rules, penalty_cny_per_change=0.0, max_changes=None
+            )
             self._free = subjects_under(
                 self._question.job, self._read, in_force, self._name, rules, self._scratch / "free"
             )

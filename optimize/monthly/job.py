@@ -178,6 +178,7 @@ class _Reader:
                     amendment_months=tuple(value["revise.amendment_months"]),
                     penalty_cny_per_change=float(value["revise.penalty_cny_per_change"]),
                     max_changes=None if max_changes is None else int(max_changes),
+                    lapse=bool(value["revise.lapse"]),
                 ),
                 float(value["revise.min_gain"]),
                 bool(value["revise.price"]),

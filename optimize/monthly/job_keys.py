@@ -108,6 +108,8 @@ KEYS: tuple[Key, ...] = (
         example="ledger"),
     Key("revise.amendment_months", "wholes", "months in which this year's list may still change; none: all", (),
         minimum=1, maximum=12),
+    Key("revise.lapse", "flag", "a project that is not contracted by the end of its year starts in a later one (where the ledger has "
+        "any contract of its programme)", True),
     Key("revise.max_changes", "whole", "at most so many projects added, dropped, moved or resized", None, minimum=0,
         example=20),
     Key("revise.penalty_cny_per_change", "number", "what a change has to be worth", 100_000.0, unit="CNY", minimum=0),

@@ -36,7 +36,7 @@ from optimize.monthly.periods import (
     staging,
     sweep,
 )
-from optimize.monthly.revise import RevisionRules, revise, write_revised
+from optimize.monthly.revise import revise, write_revised
 from optimize.monthly.solving import Slices, Subject
 
 LOG = "log.jsonl"
@@ -178,15 +178,15 @@ class _Run:
         revision = revise(read.folder, read.ledger, runs, name.month, job.revising.rules)
         settings = {**job.solving.settings, **revision.overrides}
         write_revised(read.folder, dataclasses.replace(revision, overrides=settings), place / inputs.INSTANCE)
-        for words in revision.words:
-            log.tell("revised", words[1])
+        for _, english in revision.words:
+            log.tell("revised", english)
         inputs.share_unchanged(place / inputs.INSTANCE, read.folder)
         slices = Slices(job.solving.checkpoint_s, Checkpoints(job.home / record.CHECKPOINTS), log)
 
         @functools.cache
         def stand_still() -> Mapping[str, Subject]:
             assert in_force is not None
-            rules = RevisionRules(amendment_months=job.revising.rules.amendment_months, max_changes=0)
+            rules = dataclasses.replace(job.revising.rules, max_changes=0)
             return decide.subjects_under(job, read, in_force, name, rules, scratch / "still")
 
         question = decide.Question(job, self.interrupt, slices, in_force, stand_still)
@@ -203,7 +203,8 @@ class _Run:
         content = record.manifest(
             job, name, in_force, outcome, read, planned, runs_now, explained, self.now()
         )
-        lines = telling.period_lines(job, name, in_force, planned, explained, self.now())
+        revised = [english for _, english in revision.words]
+        lines = telling.period_lines(job, name, in_force, planned, explained, revised, self.now())
         for line in lines:
             log.tell("told", line.split("  ", 1)[-1])
         return outcome, content, lines

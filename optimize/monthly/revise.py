@@ -25,7 +25,7 @@ from optimize.io.validation import TOML, nearest
 from optimize.monthly.in_force import Projects, in_force_rows, projects_of
 from optimize.monthly.instance_files import SCHEMAS, lay_over_toml, replace_table, written_at_once
 from optimize.monthly.ledger_rows import Ledger
-from optimize.monthly.ledger_states import Standing, fold
+from optimize.monthly.ledger_states import Key, ProjectRecord, Standing, fold
 from optimize.monthly.sunk import less_sunk_money
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
@@ -34,6 +34,7 @@ from optimize.schema import Schema
 PLAN_IN_FORCE = "plan_in_force"
 FIRST_OPEN_YEAR = "revision.first_open_year"
 _LOCKS = "locks"
+_YEAR = "year"
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class RevisionRules:
         before next year.  (): all.
     penalty_cny_per_change : what a change against the plan in force has to be worth; 0: nothing.
     max_changes : at most so many; None: as many as are worth it.  Where it is given there is no penalty.
+    lapse : what was not contracted by the end of its year starts in a later one.
     """
 
     amendment_months: tuple[int, ...] = ()
     penalty_cny_per_change: float = 0.0
     max_changes: int | None = None
+    lapse: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def holding_plan(
     """
     work = _Work(fold(ledger))
     for part in read_instance(folder, PROGRAMMES, list(in_force)).programmes:
-        work.hold(part.programme, in_force[part.programme.name], rules)
+        work.hold(part.programme, projects_of(in_force[part.programme.name], part.programme), rules)
     if work.faults:
         raise InputFaults(work.faults)
     return Revision(work.overrides, tuple(work.changes))
@@ -144,15 +147,15 @@ class _Work:
 
     def lay_over(self, part: LoadedProgramme, run: Path | None, period: str, rules: RevisionRules) -> None:
         """What one programme's projects are bound to."""
-        self.hold(part.programme, run, rules)
+        planned: Projects = {} if run is None else projects_of(run, part.programme)
+        self.hold(part.programme, planned, rules)
         if run is not None:
             self._open_years(part, period, rules)
-        self._lock(part)
+        self._lock(part, self._lapsed(part, planned, period, rules))
 
-    def hold(self, programme: Programme, run: Path | None, rules: RevisionRules) -> None:
-        """The plan of a run in force, and what a change of it has to be worth."""
+    def hold(self, programme: Programme, planned: Projects, rules: RevisionRules) -> None:
+        """The plan in force, and what a change of it has to be worth."""
         own = self._standing.of(programme.name)
-        planned: Projects = {} if run is None else projects_of(run, programme)
         rows, faults = in_force_rows(programme, planned, own)
         self.faults += faults
         path = f"{programme.name}/{PLAN_IN_FORCE}"
@@ -178,38 +181,71 @@ class _Work:
         parameters = part.data.parameters
         if FIRST_OPEN_YEAR not in parameters:
             return
-        year, month = int(period[:4]), int(period[5:])
-        closed = bool(rules.amendment_months) and month not in rules.amendment_months
+        opened = _first_year(period, rules)
         first, behind = (
             int(parameters["base_year"]),
             int(parameters["base_year"]) + int(parameters["num_years"]),
         )
-        opened = min(year + closed, behind)
+        opened = min(opened, behind)
         self.overrides[FIRST_OPEN_YEAR] = opened if opened > first else 0
 
-    def _lock(self, part: LoadedProgramme) -> None:
-        """Projects that were given up stay out; what is late does not start earlier."""
+    def _lapsed(
+        self, part: LoadedProgramme, planned: Projects, period: str, rules: RevisionRules
+    ) -> dict[Key, int]:
+        """Projects whose year ended without a contract, with the first year they can start in now.
+
+        Only a ledger tells what was contracted; where it has no contract of the programme at all, the plan of past
+        years is taken as carried out.
+        """
+        opened, records = _first_year(period, rules), self._standing.of(part.programme.name)
+        kept = rules.lapse and any(record.frozen for record in records.values())
+        if not kept or not part.data.parameters.get("water.phased", True):
+            return {}
+        lapsed: dict[Key, int] = {}
+        for key, cells in planned.items():
+            record = records.get(key, ProjectRecord())
+            year = record.year or int(cells[_YEAR])
+            if year < int(period[:4]) and not record.frozen and not record.ended:
+                lapsed[key] = opened
+        if lapsed:
+            name, number = part.programme.name, len(lapsed)
+            self.words.append(
+                (
+                    f"{name}：{number} 个项目未在计划年份签约，最早 {opened} 年开工；往年未用资金除可结转部分外失效",
+                    f"{name}: {number} projects were not contracted in their year and start in {opened} at the earliest; "
+                    "what past years left unspent lapses but for what may be carried over",
+                )
+            )
+        return lapsed
+
+    def _lock(self, part: LoadedProgramme, lapsed: Mapping[Key, int]) -> None:
+        """Projects that were given up stay out; what is late, or missed its year, does not start earlier."""
         programme = part.programme
         ids = {str(name) for table, key in programme.lockable for name in part.data.tables[table][key]}
         locks = part.data.tables[_LOCKS]
         path, rows = f"{programme.name}/{_LOCKS}", []
         listed = {table.name: table for table in programme.project_tables}
-        for (_, table_name, project), record in self._standing.of(programme.name).items():
+        records = {**dict.fromkeys(lapsed, ProjectRecord()), **self._standing.of(programme.name)}
+        for key, record in records.items():
+            _, table_name, project = key
             name = listed[table_name].lock_name(project)
             if not {name, name.rpartition(":")[0]} & ids:
                 continue  # withdrawn from the tables, or no candidate that a lock may name
             there = locks[(locks["id"] == name) & (locks["other"] == "")]
             kinds = set(there["kind"])
-            note = f"{record.state or 'delayed'} {record.since} {record.note}".strip()
+            why = "not contracted" if key in lapsed else record.state or "delayed"
+            note = " ".join(filter(None, (why, record.since, record.note)))
             if record.ended:
                 if kinds - {"force_out"}:  # what was asked of it is void
                     self.changes.append(TableChange(path, where={"id": name}, drop=True))
                 if kinds != {"force_out"}:
                     rows.append({"kind": "force_out", "id": name, "note": note})
-            elif record.delayed and not record.frozen:
+            elif (record.delayed or key in lapsed) and not record.frozen:
                 if "earliest" in kinds:
                     self.changes.append(TableChange(path, where={"id": name, "kind": "earliest"}, drop=True))
-                rows.append({"kind": "earliest", "id": name, "year": str(record.year), "note": note})
+                rows.append(
+                    {"kind": "earliest", "id": name, "year": str(lapsed.get(key, record.year)), "note": note}
+                )
         if rows:
             self.changes.append(TableChange(path, rows=rows))
 
@@ -245,6 +281,12 @@ class _Work:
         self.changes += changes
         self.words += words
         self.faults += faults
+
+
+def _first_year(period: str, rules: RevisionRules) -> int:
+    """The first year whose list a period may still change."""
+    year, month = int(period[:4]), int(period[5:])
+    return year + (bool(rules.amendment_months) and month not in rules.amendment_months)
 
 
 def _typed_value(text: str) -> Any:

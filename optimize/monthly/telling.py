@@ -31,12 +31,13 @@ def period_lines(
     in_force: Period | None,
     planned: Sequence[Plan],
     explained: Explained,
+    revised: Sequence[str],
     now: datetime,
 ) -> tuple[str, ...]:
-    """What a period has brought, a line for its inputs and one for each plan."""
+    """What a period has brought: a line for its inputs, what the revision has to say, a line for each plan."""
     inputs = ", ".join(f"{number} {group}" for group, number in explained.inputs.items() if number)
     first = "the first plan" if in_force is None else f"inputs changed: {inputs or 'nothing'}"
-    lines = [f"period {name}  {first}"]
+    lines = [f"period {name}  {first}", *revised]
     several = len(planned) > 1
     for plan, change in zip(planned, explained.subjects, strict=True):
         prefix = f"{plan.subject.name}: " if several else ""

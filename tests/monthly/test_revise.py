@@ -127,6 +127,28 @@ def test_what_is_late_starts_no_earlier_and_its_delay_is_no_change(case: Case, t
     assert solved.check is not None and solved.check.figures["changes"] == 0
 
 
+def test_what_was_not_contracted_in_its_year_lapses_with_the_money_of_that_year(
+    case: Case, tmp_path: Path
+) -> None:
+    first, *_ = _years(case.folder)
+    plan = case.plan[case.plan["year"] == first]
+    signed, *others = plan["site"]
+    assert others
+    entries = [_entry("contracted", signed, f"{first}-11"), _entry("tendered", others[0], f"{first}-12")]
+    revision = case.revise(*entries, period=f"{first + 1}-01")
+    assert f"{len(others)} projects were not contracted" in revision.words[0][1]
+    solved = case.revised(tmp_path / "in", *entries, period=f"{first + 1}-01", penalty_cny_per_change=1e9)
+    projects = solved.result.solution.projects.set_index("site")
+    assert list(projects.index[projects["year"] == first]) == [signed]
+    assert solved.check is not None and solved.check.figures["changes"] == 0  # they had no choice
+    assert solved.check.figures["forced_changes"] == len(others)
+    locks = {r["id"]: (r["kind"], r["year"], r["note"]) for r in _table(tmp_path / "in", "locks")}
+    assert locks[others[0]] == ("earliest", str(first + 1), f"not contracted {first}-12")
+    # within the year the list stands; without a ledger nobody says that they were not carried out
+    assert not case.revise(*entries, period=f"{first}-12").words
+    assert not case.revise(period=f"{first + 1}-01").words
+
+
 @pytest.mark.parametrize(("month", "amendment", "behind"), [(3, (), 0), (3, (6, 9), 1), (6, (6, 9), 0)])
 def test_outside_amendment_months_nothing_new_starts_this_year(
     case: Case, month: int, amendment: tuple[int, ...], behind: int
@@ -311,10 +333,10 @@ def test_plans_of_data_centres_are_in_force_as_well(tmp_path: Path) -> None:
     tables = run_tables(centres, first)
     run = save_run(tmp_path / "results", "datacenter", "0", tables, {"programme": "datacenter"}, {})
     centre, cost = tables["projects"]["centre"].iloc[0], 1.05 * tables["projects"]["capex_cny"].iloc[0]
-    contract = Entry("2023-01", "datacenter", centre, "contracted", actual_cost_cny=cost)
+    contract = Entry("2022-10", "datacenter", centre, "contracted", actual_cost_cny=cost)
     rules = RevisionRules(penalty_cny_per_change=1e9)
     revision = revise(
-        tmp_path / "instance", Ledger((contract,), ("",)), {"datacenter": run}, "2023-02", rules
+        tmp_path / "instance", Ledger((contract,), ("",)), {"datacenter": run}, "2022-11", rules
     )
     write_revised(tmp_path / "instance", revision, tmp_path / "in")
     again = solved_in(tmp_path / "in")
