@@ -65,6 +65,7 @@ def change_page(report: Report, language: Language) -> str:
         look=Markup(look()),
         change=report.change,
         stability=report.stability,
+        unpriced=report.unpriced,
         headline=headline(report.change, language),
         counted=counted(report.change, language),
         figure=figure,

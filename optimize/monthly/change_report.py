@@ -37,11 +37,13 @@ class Report:
 
     Attributes
     ----------
-    stability : None where the price of stability was not asked for.
+    stability : None where the price of stability was not asked for, or is not known.
+    unpriced : it was asked for and is not known.
     """
 
     change: ChangeExplained
     stability: Stability | None = None
+    unpriced: bool = False
 
 
 # --- plain data -------------------------------------------------------------------------------------
@@ -113,6 +115,8 @@ def change_lines(report: Report, language: Language) -> list[str]:
             f"  {words['stability']}",
             *(f"    {line}" for line in stability_lines(report.stability, language)),
         ]
+    elif report.unpriced:
+        lines += [f"  {words['stability']}", f"    {words['price']}: {words['no_price']}"]
     return lines
 
 

@@ -81,6 +81,8 @@ def write_workbook(report: Report, language: Language, path: Path) -> None:
             for g in change.groups
         ],
     )  # fmt: skip
+    if report.unpriced:
+        _append(summary, [f"{words['price']}: {words['no_price']}"])
     if report.stability is not None:
         for line in ["", words["stability"], *stability_lines(report.stability, language)]:
             _append(summary, [line])

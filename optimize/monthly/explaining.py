@@ -162,7 +162,12 @@ class _Work:
         stability = self._stability(plan, before.plan)
         reports = self._place / REPORTS / subject.name
         reports.mkdir(parents=True)
-        write_reports(Report(explained, stability), reports)
+        unpriced = stability is None and self._priced
+        if unpriced:
+            self._question.slices.log.tell(
+                "no price", f"{subject.name}: no plan without any hold was found in time (solve.explain_s)"
+            )
+        write_reports(Report(explained, stability, unpriced), reports)
         contracted = {key for key, record in ledger.items() if record.frozen}
         frozen = sum(
             c.counted and (c.programme, c.table, c.project) in contracted for c in explained.projects
@@ -200,14 +205,20 @@ class _Work:
         found = subject.solve(asked, dataclasses.replace(self._question.slices, checkpoints=None))
         return found if found.status == "solved" else None
 
+    @property
+    def _priced(self) -> bool:
+        """Whether the price of stability is asked for, and anything holds the plan."""
+        rules = self._question.job.revising.rules
+        held = rules.max_changes is not None or rules.penalty_cny_per_change > 0
+        return self._question.job.revising.price and held
+
     # --- stability --------------------------------------------------------------------------------
 
     def _stability(self, plan: Plan, before: PlanView) -> Stability | None:
         """The plan without anything that holds it near the one in force, beside the one that is held."""
-        rules = self._question.job.revising.rules
-        held = rules.max_changes is not None or rules.penalty_cny_per_change > 0
-        if not self._question.job.revising.price or not held:
+        if not self._priced:
             return None
+        rules = self._question.job.revising.rules
         subject = self._free_subjects()[plan.subject.name]
         found = self._solve(subject, plan, self._question.job.solving.gap)
         if found is None:

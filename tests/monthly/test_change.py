@@ -318,6 +318,10 @@ def test_both_languages_have_all_words() -> None:
 
 def test_no_change_is_told_as_none(tmp_path: Path) -> None:
     report = _report()
-    nothing = Report(replace(report.change, projects=()))
+    nothing = Report(replace(report.change, projects=()), unpriced=True)
     assert words_of("en")["nothing"] in "\n".join(change_lines(nothing, "en"))
     write_reports(nothing, tmp_path)
+    for ending in ("txt", "html"):
+        assert "price of stability: not known" in (tmp_path / f"change.en.{ending}").read_text(
+            encoding="utf-8"
+        )
