@@ -12,11 +12,10 @@ import uvicorn
 from optimize.errors import ExitCode, UsageError
 from optimize.io.place import is_instance
 from optimize.web.app import create_app
-from optimize.web.settings import Settings
+from optimize.web.settings import LOCAL, Settings, read_named_tokens
 from optimize.web.workspace import Workspace
 
 _TOKEN = "OPTIMIZE_TOKEN"
-_OWNER = "local"
 
 
 def run_serve(call: argparse.Namespace) -> int:
@@ -30,6 +29,7 @@ def run_serve(call: argparse.Namespace) -> int:
         job_time_s=call.job_time,
         upload_mb=call.upload,
         token=_token(call.token_file),
+        named_tokens={} if call.users is None else read_named_tokens(call.users),
         identity_header=call.identity_header,
         proxies=tuple(call.proxy) or ("127.0.0.1", "::1"),
         hosts=tuple(call.allow_host),
@@ -65,12 +65,12 @@ def _begin_with(space: Workspace, folders: list[Path]) -> None:
         if source in known:
             continue
         if path.is_dir():
-            space.instances.adopt(path, source, _OWNER)
+            space.instances.adopt(path, source, LOCAL)
             continue
         with space.instances.being_received() as place:
             upload = place / "upload.xlsx"
             upload.write_bytes(path.read_bytes())
-            space.instances.receive(upload, source, _OWNER)
+            space.instances.receive(upload, source, LOCAL)
 
 
 def _refuse_taken(host: str, port: int) -> None:

@@ -105,15 +105,12 @@ def compare_section(runs: Sequence[RunFacts], words: Words) -> ComparisonSection
 
 
 def labels_of(runs: Sequence[RunFacts], words: Words) -> list[str]:
-    """Names that tell the runs apart: scenarios, what was set, or where they lie."""
-    labels = []
-    for run in runs:
-        settings = run.manifest.get("overrides") or {}
-        if run.scenario is None and settings:
-            labels.append(words.listed([f"{key} = {value}" for key, value in settings.items()]))
-        else:
-            labels.append(run.label(words))
-    return labels
+    """Names that tell the runs apart; where they lie, too, where two are called the same."""
+    labels = [run.label(words) for run in runs]
+    return [
+        label if labels.count(label) == 1 else f"{label} · {'/'.join(run.folder.parts[-2:])}"
+        for run, label in zip(runs, labels, strict=True)
+    ]
 
 
 def _verdicts(plans: Sequence[Proven], unit: str, maximise: bool, words: Words) -> list[str]:

@@ -228,12 +228,14 @@ class RunFacts:
         return words.either(str(self.summary["instance_zh"]), str(self.summary["instance_en"]))
 
     def label(self, words: Words) -> str:
-        """A short name to tell runs apart: the scenario's title, or where the run lies."""
+        """A short name: the scenario's title, or what was set, or that nothing was."""
         if self.scenario is not None:
             return words.either(str(self.scenario.get("zh", "")), str(self.scenario.get("en", ""))) or str(
                 self.scenario["name"]
             )
-        return "/".join(self.folder.parts[-2:])
+        settings = self.manifest.get("overrides") or {}
+        told = [f"{key} = {value}" for key, value in settings.items()]
+        return words.listed(told) if told else words.text("As it is")
 
     def part(self, programme: str) -> PlanFacts:
         return next(part for part in self.parts if part.name == programme)

@@ -116,6 +116,7 @@ class JobAnswer(BaseModel):
     kind: Kind
     state: str
     outcome: str
+    owner: str = Field(description="who asked; local or token where nobody is told apart")
     instance: str
     asked: dict[str, Any]
     created: str
@@ -374,6 +375,7 @@ def _job_answer(job: Job, space: Workspace) -> JobAnswer:
         kind=job.kind,
         state=job.state.value,
         outcome=job.outcome,
+        owner=job.owner,
         instance=job.instance,
         asked={key: value for key, value in job.spec.items() if key not in hidden},
         created=job.created,

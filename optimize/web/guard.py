@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -16,13 +15,12 @@ from optimize.i18n.faults import fault_text
 from optimize.i18n.words import Words
 from optimize.web.rendering import language_of
 from optimize.web.sessions import Failures, Signer
-from optimize.web.settings import Settings
+from optimize.web.settings import LOCAL, LONGEST_NAME, Settings
 
 SESSION_COOKIE = "optimize_session"
 # Nobody has to be known for these: the form that asks, what it looks like, and whether the server is there.
 _OPEN = ("/login", "/static/", "/health", "/language")
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_LONGEST_USER = 100
 _SMALL_BODY = 2 << 20
 _SHELL = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -112,40 +110,43 @@ class Guard:
     def _user(self, scope: Scope, headers: Headers) -> str | None:
         settings = self._settings
         if not settings.asks_who:
-            return "local"
+            return LOCAL
         if settings.identity_header:
             user = headers.get(settings.identity_header, "").strip()
             address = scope["client"][0] if scope.get("client") else ""
-            if user and address in settings.proxies and len(user) <= _LONGEST_USER and user.isprintable():
+            if user and address in settings.proxies and len(user) <= LONGEST_NAME and user.isprintable():
                 return user
-        if settings.token is not None and self._shows_token(scope, headers, settings.token):
-            return "token"
+        if settings.takes_tokens:
+            user = self._shows_token(scope, headers) or ""
+            if user:
+                return user
         is_open = any(
             scope["path"] == path or (path.endswith("/") and scope["path"].startswith(path)) for path in _OPEN
         )
         return "" if is_open else None
 
-    def _shows_token(self, scope: Scope, headers: Headers, token: str) -> bool:
+    def _shows_token(self, scope: Scope, headers: Headers) -> str | None:
+        """Whose token or session it is; None: nobody's."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             address = scope["client"][0] if scope.get("client") else ""
             if self._failures.too_many(address):
                 raise _Refused(429, "too many wrong tokens; wait a minute")
-            if hmac.compare_digest(given.strip().encode(), token.encode()):
-                return True
-            self._failures.note(address)
-            return False
+            owner = self._settings.owner_of(given.strip())
+            if owner is None:
+                self._failures.note(address)
+            return owner
         cookie = cookies_of(headers).get(SESSION_COOKIE, "")
-        return bool(cookie) and self._signer.is_session(cookie, token)
+        return self._signer.owner_of(cookie, self._settings.digests)
 
     async def _ask_who(self, scope: Scope, send: Send) -> None:
-        if self._settings.token is not None and not scope["path"].startswith("/api/"):
+        if self._settings.takes_tokens and not scope["path"].startswith("/api/"):
             await send({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]})
             await send({"type": "http.response.body", "body": b""})
             return
         words = (
             "show who you are: Authorization: Bearer TOKEN"
-            if self._settings.token
+            if self._settings.takes_tokens
             else "come through the proxy"
         )
         await _answer(scope, send, 401, words)

@@ -71,7 +71,7 @@ def district_name(folder: Path, district: str, words: Words) -> str:
 
 def table_name(table: Table, words: Words) -> str:
     """What a table of an instance is called."""
-    return words.either(table.zh, table.name.replace("_", " "))
+    return words.either(table.zh, table.name.replace("_", " ").capitalize())
 
 
 def job_programme(job: Job) -> str:

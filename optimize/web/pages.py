@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,19 +59,19 @@ def login_page(request: Request) -> Response:
 
 @router.post("/login")
 async def login(request: Request, space: Space, words: Reader, form: Form) -> Response:
-    token = space.settings.token
     address = request.client.host if request.client else ""
     failures = request.app.state.failures
     if failures.too_many(address):
         return page(request, "login.html", 429, wrong=words.text("Too many wrong tokens; wait a minute."))
-    if token is None or not hmac.compare_digest(field(form, "token").strip().encode(), token.encode()):
+    owner = space.settings.owner_of(field(form, "token").strip())
+    if owner is None:
         failures.note(address)
         await anyio.sleep(_WRONG_TOKEN_S)
         return page(request, "login.html", 401, wrong=words.text("This is not the token."))
     response = RedirectResponse("/", 303)
     response.set_cookie(
         SESSION_COOKIE,
-        request.app.state.signer.session(token),
+        request.app.state.signer.session(owner, space.settings.digests[owner]),
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",

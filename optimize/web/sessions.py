@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from pathlib import Path
 
 SESSION_S = 12 * 3600
@@ -29,16 +30,22 @@ class Signer:
     def _sign(self, purpose: str, value: str) -> str:
         return hmac.new(self._key, f"{purpose}:{value}".encode(), hashlib.sha256).hexdigest()
 
-    def session(self, token: str) -> str:
-        """A cookie for somebody who has shown ``token``; another token ends it."""
-        value = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(8)}"
-        return f"{value}.{self._sign('session', value + token)}"
+    def session(self, name: str, digest: str) -> str:
+        """A cookie for somebody who has shown the token with this digest; another token ends it."""
+        value = f"{int(time.time()) + SESSION_S}.{secrets.token_hex(8)}.{name.encode().hex()}"
+        return f"{value}.{self._sign('session', value + digest)}"
 
-    def is_session(self, cookie: str, token: str) -> bool:
+    def owner_of(self, cookie: str, digests: Mapping[str, str]) -> str | None:
+        """Whose session a cookie is, of those who have a token; None: nobody's, or it has ended."""
         value, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign("session", value + token).encode()):
-            return False
-        return int(value.split(".")[0]) > time.time()
+        try:
+            ends, _, name = value.split(".")
+            owner = bytes.fromhex(name).decode()
+            digest, is_over = digests[owner], int(ends) <= time.time()
+        except (ValueError, KeyError):
+            return None
+        right = hmac.compare_digest(signature.encode(), self._sign("session", value + digest).encode())
+        return owner if right and not is_over else None
 
     def form_token(self, cookie: str) -> str:
         """What a form of the page that set ``cookie`` carries."""

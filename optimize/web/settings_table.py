@@ -15,6 +15,7 @@ from optimize.errors import Fault, InputFaults, UsageError
 from optimize.i18n.words import Words
 from optimize.io.tables import decode
 from optimize.io.validation import TOML
+from optimize.io.workbook_headings import unit_words
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES
 from optimize.schema import COMMON_PARAMETERS, REQUIRED, Parameter
@@ -33,6 +34,7 @@ class Setting:
     Attributes
     ----------
     value : as text, "" where the file does not say; ``default`` is what holds then.
+    unit : in words; "" where there is none.
     kind : float, int, str or bool.
     """
 
@@ -144,7 +146,7 @@ def _settings(
         Setting(
             p.path,
             words.text(p.meaning),
-            p.unit,
+            "" if p.path.endswith("year") else unit_words(p.unit, words.language),  # a year counts nothing
             p.kind,
             given.get(p.path, _said(tree, p.path)),
             "" if p.default is REQUIRED or p.default is None else _shown(p.default),
@@ -175,7 +177,7 @@ def _target(
         Setting(
             f"{home}.{key}",
             key,
-            clause.unit if key == "required" else "",
+            words.unit(clause.unit) if key == "required" else "",
             kind,
             given.get(f"{home}.{key}", _said(tree, f"{home}.{key}")),
             default,

@@ -14,7 +14,9 @@ from optimize.errors import UsageError
 from optimize.web import pages, pages_compare, pages_editing, pages_instances, pages_jobs, pages_runs
 from optimize.web.app import create_app
 from optimize.web.rendering import own_form
-from optimize.web.settings import Settings
+from optimize.web.sessions import Signer
+from optimize.web.settings import Settings, digest, read_named_tokens
+from tests.web.archives import folder_packed
 from tests.web.conftest import TOKEN
 
 Make = Callable[..., TestClient]
@@ -145,6 +147,54 @@ def test_signing_in_and_out(make_client: Make) -> None:
     ):
         client.cookies.set("optimize_session", forged)
         assert client.get("/").status_code == 303
+
+
+def test_each_user_has_a_token_and_jobs_say_who_asked(
+    make_client: Make, tmp_path: Path, example: Callable[[str], Path]
+) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"# who may come in\nWang Li {digest(TOKEN)}\nanna {digest(TOKEN + '2').upper()}\n")
+    client = make_client(named_tokens=read_named_tokens(users))
+    assert (
+        client.get("/api/v1/jobs", headers={"authorization": "Bearer no-such-token-here"}).status_code == 401
+    )
+    anna = {"authorization": f"Bearer {TOKEN}2"}
+    upload = {"file": ("a.zip", folder_packed(example("pv_siting")))}
+    instance = client.post("/api/v1/instances", files=upload, headers=anna).json()["id"]
+    asked = client.post(f"/api/v1/instances/{instance}/solves", json={"programme": "pv_siting"}, headers=anna)
+    assert asked.json()["owner"] == "anna"
+
+    form = {"form_token": _form_token(client, "/login"), "token": TOKEN}
+    assert client.post("/login", data=form).status_code == 303
+    page = client.get("/jobs").text
+    assert "Wang Li" in page and ">anna</td>" in page and "Sign out" in page
+
+
+def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
+    signer, digests = Signer(tmp_path), {"Wang Li": digest(TOKEN), "anna": digest("another")}
+    cookie = signer.session("Wang Li", digests["Wang Li"])
+    assert signer.owner_of(cookie, digests) == "Wang Li"
+    assert signer.owner_of(cookie, digests | {"Wang Li": digest("a new one")}) is None
+    assert signer.owner_of(cookie, {"anna": digests["anna"]}) is None
+    ends, nonce, _, signature = cookie.split(".")
+    assert signer.owner_of(f"{ends}.{nonce}.{b'anna'.hex()}.{signature}", digests) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("anna secret", "expected a name and the SHA-256"),
+        ("0" * 64, "expected a name"),
+        (f"anna {'0' * 64}\nanna {'1' * 64}", "line 2: each name"),
+        (f"anna {'0' * 64}\nbert {'0' * 64}", "line 2: each name"),
+        (f"local {'0' * 64}", "line 1: each name"),
+        ("# nobody", "names nobody"),
+    ],
+)
+def test_a_file_of_users_that_is_none_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "users").write_text(text)
+    with pytest.raises(UsageError, match=said):
+        read_named_tokens(tmp_path / "users")
 
 
 def test_a_proxy_names_the_user_and_nobody_else_does(make_client: Make) -> None:

@@ -39,6 +39,12 @@ def add_parsers(commands: Commands) -> None:
         help="file with the token that callers have to know; or the variable OPTIMIZE_TOKEN",
     )  # fmt: skip
     command.add_argument(
+        "--users",
+        type=Path,
+        metavar="FILE",
+        help="file of names, each with the SHA-256 of a token of its own",
+    )
+    command.add_argument(
         "--identity-header", default="", metavar="NAME", help="header in which a reverse proxy names the user"
     )
     command.add_argument(
