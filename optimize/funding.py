@@ -15,9 +15,9 @@ SOURCE_CLASSES = ("municipal", "district", "owner")
 
 def mixes_of(funding: pd.DataFrame, project_kind: str) -> list[str]:
     """Names of the mixes open to ``project_kind`` (its own rows, or else those of ``*``)."""
-    own = funding.loc[funding["project_kind"] == project_kind, "mix"]
-    rows = own if len(own) else funding.loc[funding["project_kind"] == "*", "mix"]
-    return list(dict.fromkeys(rows))
+    kinds, mixes = funding["project_kind"].tolist(), funding["mix"].tolist()
+    asked = project_kind if project_kind in kinds else "*"
+    return list(dict.fromkeys(mix for kind, mix in zip(kinds, mixes, strict=True) if kind == asked))
 
 
 def split_capex(
@@ -35,13 +35,15 @@ def split_capex(
     source pays ``min(share * capex, ceiling)``; the source marked ``takes_rest`` (else `owner`)
     pays what is left.
     """
-    own = funding[(funding["project_kind"] == project_kind) & (funding["mix"] == mix)]
-    rows = own if len(own) else funding[(funding["project_kind"] == "*") & (funding["mix"] == mix)]
+    keys = list(zip(funding["project_kind"].tolist(), funding["mix"].tolist(), strict=True))
+    asked = (project_kind if (project_kind, mix) in keys else "*", mix)
+    sources = funding["source"].tolist()
+    shares, ceilings = funding["share"].to_numpy(np.float64), funding["ceiling_cny"].to_numpy(np.float64)
+    takes_rest = funding["takes_rest"].to_numpy(np.bool_)
     paid = np.zeros((len(capex_cny), len(SOURCE_CLASSES)))
     rest_to = SOURCE_CLASSES.index("owner")
-    for source, share, ceiling, rest in zip(
-        rows["source"], rows["share"], rows["ceiling_cny"], rows["takes_rest"], strict=True
-    ):
+    for row in (row for row, key in enumerate(keys) if key == asked):
+        source, share, ceiling, rest = sources[row], shares[row], ceilings[row], takes_rest[row]
         column = SOURCE_CLASSES.index(source)
         top = np.inf if np.isnan(ceiling) else ceiling
         paid[:, column] = np.minimum(share * capex_cny, top)

@@ -96,8 +96,11 @@ class Instance:
 
     @cached_property
     def site_codes(self) -> SiteCodes:
-        """What sites, offers and locks refer to, looked up once."""
-        names = ("sites", "districts", "feeders", "tariffs", "offers", "locks")
+        """What sites, offers, locks and configurations refer to, looked up once."""
+        names = (
+            "sites", "districts", "feeders", "tariffs", "offers", "locks", "configurations", "kinds", "storages",
+            "hot_water",
+        )  # fmt: skip
         return derive_site_codes({name: getattr(self, name) for name in names})
 
     @cached_property

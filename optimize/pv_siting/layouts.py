@@ -135,16 +135,10 @@ def _with_stated_kw(instance: Instance, layouts: Layouts) -> Layouts:
 
 def _of_configuration(instance: Instance, at: IntArray, position: int, must_fit: bool = True) -> Layouts:
     """Layouts of one configuration at those of the sites ``at`` where it fits (or at all of them)."""
-    row = instance.configurations.iloc[position]
-    sites = instance.sites
-    kind, storage, heat = (
-        int(positions(table[name], pd.Series([row[name]]))[0])
-        for name, table in (
-            ("kind", instance.kinds),
-            ("storage", instance.storages),
-            ("hot_water", instance.hot_water),
-        )
-    )
+    configurations, codes, sites = instance.configurations, instance.site_codes, instance.sites
+    kind = int(codes.configuration_kind[position])
+    storage = int(codes.configuration_storage[position])
+    heat = int(codes.configuration_hot_water[position])
     fits = np.ones(len(at), dtype=np.bool_)
     reserve = sites["structure_reserve_kg_per_m2"].to_numpy(np.float64)[at]
     heat_m2 = np.zeros(len(at))
@@ -154,23 +148,25 @@ def _of_configuration(instance: Instance, at: IntArray, position: int, must_fit:
         "parking": sites["parking_m2"],
     }
     if heat >= 0:
-        system = instance.hot_water.iloc[heat]
-        heat_kwh = sites["hot_water_kwh_per_a"].to_numpy(np.float64)[at] * system["share_served"]
-        heat_m2 = heat_kwh * system["roof_m2_per_kwh"]
+        share_served, m2_per_kwh, kg_per_m2 = _numbers(
+            instance.hot_water, heat, "share_served", "roof_m2_per_kwh", "kg_per_m2"
+        )
+        heat_kwh = sites["hot_water_kwh_per_a"].to_numpy(np.float64)[at] * share_served
+        heat_m2 = heat_kwh * m2_per_kwh
         roof = surface_m2["roof"].to_numpy(np.float64)[at]
-        fits &= (heat_kwh > 0) & (heat_m2 <= roof) & (system["kg_per_m2"] <= reserve)
+        fits &= (heat_kwh > 0) & (heat_m2 <= roof) & (kg_per_m2 <= reserve)
     kw = np.zeros(len(at))
     if kind >= 0:
-        pv = instance.kinds.iloc[kind]
-        free_m2 = surface_m2[pv["surface"]].to_numpy(np.float64)[at]
-        if pv["surface"] == "roof":
+        surface = str(instance.kinds["surface"].iloc[kind])
+        m2_per_kw, kg_per_m2, min_kw = _numbers(instance.kinds, kind, "m2_per_kw", "kg_per_m2", "min_kw")
+        fill_share, max_kw = _numbers(configurations, position, "fill_share", "max_kw")
+        free_m2 = surface_m2[surface].to_numpy(np.float64)[at]
+        if surface == "roof":
             free_m2 = free_m2 - heat_m2
-            fits &= pv["kg_per_m2"] <= reserve
-        largest = np.inf if np.isnan(row["max_kw"]) else float(row["max_kw"])
-        kw = _round_down(
-            np.minimum(row["fill_share"] * free_m2 / pv["m2_per_kw"], largest), instance.pv.kw_step
-        )
-        fits &= (kw >= pv["min_kw"]) & (kw > 0)
+            fits &= kg_per_m2 <= reserve
+        largest = np.inf if np.isnan(max_kw) else max_kw
+        kw = _round_down(np.minimum(fill_share * free_m2 / m2_per_kw, largest), instance.pv.kw_step)
+        fits &= (kw >= min_kw) & (kw > 0)
     fits |= not must_fit
     site = at[fits]
     return _assemble(
@@ -183,6 +179,11 @@ def _of_configuration(instance: Instance, at: IntArray, position: int, must_fit:
         hot_water=np.full(len(site), heat, dtype=np.int64),
         kw=kw[fits],
     )
+
+
+def _numbers(table: pd.DataFrame, row: int, *columns: str) -> tuple[float, ...]:
+    """Cells of one row; a row as a Series would be made of a copy of each column's cell as an object."""
+    return tuple(float(table[column].to_numpy(np.float64)[row]) for column in columns)
 
 
 def _round_down(kw: FloatArray, step: float) -> FloatArray:

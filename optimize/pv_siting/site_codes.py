@@ -34,6 +34,7 @@ class SiteCodes:
     municipal, offered : shape (sites,), True at the municipal level, True where there are offers.
     of_offer : shape (offers,), site of each offer.
     of_lock, of_lock_other : shape (locks,), first and second site of each lock.
+    configuration_kind, configuration_storage, configuration_hot_water : shape (configurations,).
     """
 
     type: CodeArray
@@ -45,11 +46,14 @@ class SiteCodes:
     of_offer: IntArray
     of_lock: IntArray
     of_lock_other: IntArray
+    configuration_kind: IntArray
+    configuration_storage: IntArray
+    configuration_hot_water: IntArray
 
 
 def derive_site_codes(tables: Mapping[str, pd.DataFrame]) -> SiteCodes:
-    """Codes of the ``sites``, ``offers`` and ``locks`` among the given tables."""
-    sites, locks = tables["sites"], tables["locks"]
+    """Codes of the ``sites``, ``offers``, ``locks`` and ``configurations`` among the given tables."""
+    sites, locks, configurations = tables["sites"], tables["locks"], tables["configurations"]
     of_offer = positions(sites["site"], tables["offers"]["site"])
     offered = np.zeros(len(sites), dtype=np.bool_)
     offered[of_offer] = True
@@ -63,4 +67,7 @@ def derive_site_codes(tables: Mapping[str, pd.DataFrame]) -> SiteCodes:
         of_offer=of_offer,
         of_lock=positions(sites["site"], locks["id"]),
         of_lock_other=positions(sites["site"], locks["other"]),
+        configuration_kind=positions(tables["kinds"]["kind"], configurations["kind"]),
+        configuration_storage=positions(tables["storages"]["storage"], configurations["storage"]),
+        configuration_hot_water=positions(tables["hot_water"]["hot_water"], configurations["hot_water"]),
     )
