@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 import shutil
 import subprocess
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from optimize.cli import _parser
+from optimize.errors import ExitCode
 
 DEPLOY = Path(__file__).resolve().parents[3] / "docs" / "deploy"
 _CALL = re.compile(r"optimize (?:monthly|status) /\S+(?: --[a-z-]+)*")
@@ -93,3 +98,51 @@ def test_airflow_loads_the_dag() -> None:
     models = pytest.importorskip("airflow.models", reason="Airflow is not installed")
     bag = models.DagBag(dag_folder=str(file), include_examples=False)
     assert not bag.import_errors and len(bag.dags) == 1
+
+
+class _Task:
+    """What Airflow makes of a function: something to be put in order, and run later."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function = function
+
+    def __call__(self) -> _Task:
+        return self
+
+    def __rshift__(self, other: _Task) -> _Task:
+        return other
+
+
+@pytest.mark.parametrize("code", [*ExitCode])
+def test_airflow_tries_again_only_what_may_go_better(code: ExitCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file itself is run, with stand-ins for the four names it takes from Airflow."""
+    again, at_once = (
+        type("AirflowException", (Exception,), {}),
+        type("AirflowFailException", (Exception,), {}),
+    )
+    tasks: dict[str, _Task] = {}
+
+    def task(function: Callable[[], None]) -> _Task:
+        return tasks.setdefault(function.__name__, _Task(function))
+
+    airflow = {
+        "airflow": {},
+        "airflow.decorators": {"dag": lambda **_: lambda function: function, "task": task},
+        "airflow.exceptions": {"AirflowException": again, "AirflowFailException": at_once},
+    }
+    for name, content in airflow.items():
+        module = types.ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    runpy.run_path(str(DEPLOY / "airflow_dag.py"))
+    ended = subprocess.CompletedProcess([], code)
+    monkeypatch.setattr(subprocess, "run", lambda call, **_: ended)
+    waits_for_a_person = {ExitCode.BAD_INPUT, ExitCode.INFEASIBLE, ExitCode.FAILED_CHECK, ExitCode.STALE}
+    if code == ExitCode.SOLVED:
+        tasks["plan"].function()
+        tasks["watch"].function()
+        return
+    with pytest.raises(at_once if code in waits_for_a_person else again):
+        tasks["plan"].function()
+    with pytest.raises(at_once):
+        tasks["watch"].function()
