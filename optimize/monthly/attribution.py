@@ -166,11 +166,11 @@ class PeriodPlan:
     Attributes
     ----------
     folder : its revised instance; of the plan in force, holding that plan, so that what the ledger says since is
-        what differs.
+        what differs.  None: it cannot be read any more, and no causes are looked for.
     """
 
     period: str
-    folder: Path
+    folder: Path | None
     plan: PlanView
 
 
@@ -201,11 +201,13 @@ def explain_change(
     solve_again : called once for each group that differs, with a folder below ``scratch``, as long as a project
         changed that had a choice; None: no causes are looked for.
     """
-    names = [name for name in now.plan.projects if name in before.plan.projects]
-    old, new = Inputs.read(before.folder, names), Inputs.read(now.folder, names)
-    differences = find_differences(old, new, asked.measured)
     projects = find_changes(before.plan, now.plan, asked.ledger)
-    groups = {name: [d for d in differences if d.group == name] for name in GROUPS}
+    names = [name for name in now.plan.projects if name in before.plan.projects]
+    groups: dict[str, list[Difference]] = {}
+    if before.folder is not None and now.folder is not None:
+        old, new = Inputs.read(before.folder, names), Inputs.read(now.folder, names)
+        differences = find_differences(old, new, asked.measured)
+        groups = {name: [d for d in differences if d.group == name] for name in GROUPS}
     effects = []
     decided = _decisions(before.plan)
     causes: dict[Key, list[str]] = {_key(project): [] for project in projects}

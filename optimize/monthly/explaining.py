@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from optimize.errors import InputFaults
 from optimize.io.run_store import text_cells
 from optimize.monthly.attribution import (
     Asked,
@@ -176,14 +177,23 @@ class _Work:
             change, objective_before=then, explained=explained, frozen=frozen, stability=stability
         )
 
-    def _then(self, in_force: Period) -> Path:
-        """The instance of the plan in force with that plan in it, and with what the ledger knew of it then."""
+    def _then(self, in_force: Period) -> Path | None:
+        """The instance of the plan in force with that plan in it, and with what the ledger knew of it then.
+
+        None: it was read by another version of ours, and this one asks for more.
+        """
         out = self._scratch / "then"
-        if not out.exists():
+        if out.exists():
+            return out
+        rules = self._question.job.revising.rules
+        try:
             then = read_ledger(in_force.folder / LEDGER)
-            rules = self._question.job.revising.rules
             holding = holding_plan(in_force.folder / INSTANCE, then, runs_by_programme(in_force), rules)
             write_revised(in_force.folder / INSTANCE, holding, out)
+        except InputFaults as error:
+            told = f"the inputs of {in_force.name} are none any more ({error.faults[0]}): no causes are looked for"
+            self._question.slices.log.tell("not compared", told)
+            return None
         return out
 
     def _solve_again(self, folder: Path, subject: Subject, plan: Plan) -> PlanView | None:

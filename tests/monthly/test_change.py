@@ -224,6 +224,20 @@ def test_a_group_that_cannot_be_taken_back_says_so(changed: Changed, tmp_path: P
     assert words_of("en")["together"] in "\n".join(change_lines(Report(told), "en"))
 
 
+def test_changes_are_told_without_causes_where_the_inputs_of_then_cannot_be_read(
+    changed: Changed, tmp_path: Path
+) -> None:
+    """Another version may have asked less of them; a job goes on over that."""
+    asked = Asked("npv", "CNY", True)
+    then, now = (
+        PeriodPlan("2024-02", None, changed.plan_before),
+        PeriodPlan("2024-03", changed.now, changed.plan_now),
+    )
+    told = explain_change(then, now, asked, lambda folder: None, tmp_path)
+    assert not told.groups and changed.gone in {project.project for project in told.projects}
+    assert words_of("en")["why"] not in change_lines(Report(told), "en")
+
+
 # --- stability ------------------------------------------------------------------------------------
 
 
