@@ -333,6 +333,10 @@ def _offer_money(
     ``actual_cny`` : what a contracted offer costs in fact, NaN: as offered; its payments go with it.
     """
     by_offer = (wide["offer"] != "").to_numpy()
+    if not by_offer.any():
+        none = np.zeros(len(wide))
+        nothing = instance.offer_payments.iloc[:0][["source", "year", "amount_cny"]]
+        return nothing.assign(site=nothing["source"]), none, none, none
     taken = wide.loc[by_offer, ["site", "offer"]].assign(life=life[by_offer], actual=actual_cny[by_offer])
     paid = instance.offer_payments.merge(taken, on="offer", how="inner")
     built = paid["year"].to_numpy(np.int64) - instance.base_year
