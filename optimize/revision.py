@@ -131,7 +131,9 @@ def find_changes(
             for name in decision.columns
         },
     }
-    return pd.DataFrame(found).reset_index(drop=True)
+    # what is in one of the plans only has no year in the other, which would make the others fractions
+    years = {f"{name}_{side}": "Int64" for name in decision.when for side in ("before", "after")}
+    return pd.DataFrame(found).astype(years).reset_index(drop=True)
 
 
 def contracted_ids(tables: Mapping[str, pd.DataFrame], id: str) -> Mapping[str, str]:
