@@ -275,8 +275,10 @@ class Words:
     def duration(self, seconds: float) -> str:
         """How long something took."""
         if seconds < 90:
-            return self.text("{n} s", n=self.number(seconds, digits=0 if seconds >= 10 else 1))
-        return self.text("{n} min", n=self.number(seconds / 60, digits=0 if seconds >= 600 else 1))
+            whole = seconds >= 10 or seconds == int(seconds)
+            return self.text("{n} s", n=self.number(seconds, digits=0 if whole else 1))
+        whole = seconds >= 600 or seconds % 60 == 0
+        return self.text("{n} min", n=self.number(seconds / 60, digits=0 if whole else 1))
 
     # --- within -----------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from optimize.web.settings import LOCAL, LONGEST_NAME, Settings
 
 SESSION_COOKIE = "optimize_session"
 # Nobody has to be known for these: the form that asks, what it looks like, and whether the server is there.
-_OPEN = ("/login", "/static/", "/health", "/language")
+_OPEN = ("/login", "/look.css", "/static/", "/health", "/language")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SMALL_BODY = 2 << 20
 _SHELL = (

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from fastapi.routing import APIRoute
 
 from optimize.errors import Fault
 from optimize.i18n.catalogue import chinese, texts_of
 from optimize.i18n.faults import ALSO, CATALOGUE, fault_text
 from optimize.i18n.words import Words
+from optimize.web import api
 from tests.i18n.drawn_texts import Drawn, drawn_texts
 
 ZH = Words("zh")
@@ -87,3 +89,9 @@ def test_what_is_filled_in_is_told_too(english: str, told: str) -> None:
 def test_a_fault_as_one_text_is_told(drawn: list[Drawn]) -> None:
     fault = Fault("pv_siting/sites.csv", "year", "a whole number", '"x"', "fill it in", line=5)
     assert not re.search("expected|found|row", fault_text(str(fault), ZH))
+
+
+def test_every_call_of_the_rest_api_is_told_in_chinese() -> None:
+    summaries = [route.summary for route in api.router.routes if isinstance(route, APIRoute)]
+    assert len(summaries) > 20
+    assert not [summary for summary in summaries if summary not in chinese()]

@@ -113,6 +113,9 @@ def test_with_a_token_nobody_comes_in_without(make_client: Make) -> None:
     assert client.get("/").headers["location"] == "/login"
     assert client.get("/api/openapi.json").status_code == 401
     assert client.get("/health").status_code == 200
+    asked = client.get("/login").text  # with what it looks like, which nobody has to be known for
+    for address in re.findall(r'(?:href|src)="(/[^"]+\.(?:css|js|svg))"', asked):
+        assert client.get(address).status_code == 200, address
     for wrong in ("", "x", TOKEN + "x", TOKEN[:-1]):
         assert client.get("/api/v1/jobs", headers={"authorization": f"Bearer {wrong}"}).status_code in (
             401,
