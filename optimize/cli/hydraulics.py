@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 
 from optimize.errors import ExitCode
 from optimize.registry import PROGRAMMES
@@ -29,16 +30,10 @@ _CODES: Mapping[Verdict, ExitCode] = {
 
 def run_hydraulics(call: argparse.Namespace) -> int:
     began = time.monotonic()
-    standards = Standards(
-        peak_hour_factor=call.peak_hour,
-        min_pressure_m=call.min_pressure,
-        max_pressure_m=call.max_pressure,
-        max_velocity_m_per_s=call.max_velocity,
-        roughness_c=call.roughness,
-        existing_roughness_c=call.existing_roughness,
-        booster_cny=call.station_cny,
-        booster_cny_per_kw=call.station_cny_per_kw,
-    )
+    asked = {
+        field.name: getattr(call, field.name) for field in fields(Standards) if hasattr(call, field.name)
+    }
+    standards = Standards(**asked)
     run = read_run(call.run_folder, PROGRAMMES)
     load_simulator()
     found = study_hydraulics(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -290,7 +291,17 @@ def _verdict(found: Hydraulics) -> str:
         assert found.repaired is not None
         broken = found.repaired.check.violations
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        return f"sound once repaired, but no longer within its limits: {'; '.join(str(v) for v in broken[:3])}{more}"
+        told = "; ".join(str(violation) for violation in broken[:3])
+        return f"sound once repaired, but no longer within its limits: {told}{more}{_way_out(found, found.repaired)}"
     if found.repaired is None:
         return "not sound as planned; leave out --no-repair to see what it takes"
     return "not sound: no diameter of the table, no more head and no pumping station repairs what is left"
+
+
+def _way_out(found: Hydraulics, repaired: RepairedPlan) -> str:
+    """Where only money is short: what leaves room for the repair."""
+    if any(violation.equation != "W12" for violation in repaired.check.violations):
+        return ""
+    share = found.check.figures["capex_cny"] / repaired.check.figures["capex_cny"]
+    scale = math.floor(100 * found.instance.parameters.budget_scale * share) / 100
+    return f"; a plan solved with --set budgets.scale={scale:g} leaves room for its repair"

@@ -186,6 +186,43 @@ def test_every_source_of_a_ring_gives_what_the_plan_has_it_give() -> None:
     assert look_at_layout(state.network, plan, town.instance()).num_rings == 1
 
 
+def test_shares_of_sources_hold_where_limits_do_not() -> None:
+    """Two plants far apart: the near one's pump would have to lift too high, which is told; each gives its share."""
+    town = _town(12_000.0)
+    town.add("plants", "Q", plant="Q", district="d", effluent_m3_per_d=2000.0)
+    town.add("corridors", "QB", corridor="QB", from_node="Q", to_node="B", length_m=100.0, district="d")
+    plan = _plan(
+        {"PJ": "L", "JA": "S", "JB": "S", "QB": "S"},
+        {"PJ": 400.0, "JA": 300.0, "JB": 100.0, "QB": 100.0},
+        {"P": 400.0, "Q": 100.0},
+        {"a": 300.0, "b": 200.0},
+    )
+    network = _network(town, plan, peak_hour_factor=2.0)
+    before = operate(network)
+    assert ("high_pressure", "P") in set(
+        zip(before.violations["kind"], before.violations["where"], strict=True)
+    )
+    flow = dict(zip(network.lines["corridor"], before.line_flow_m3_per_s[PEAK] * 86_400, strict=True))
+    assert flow["QB"] == pytest.approx(200.0, rel=1e-3)
+    assert _prices(town.instance(), network).state.violations.empty
+
+
+def test_a_ring_is_repaired_from_the_flows_that_its_pipes_make() -> None:
+    town = _town(8_000.0)
+    town.rows["corridors"]["JA"]["length_m"] = 3_000.0
+    town.rows["corridors"]["JB"]["length_m"] = 2_000.0
+    plan = _plan(
+        {"PJ": "L", "JA": "S", "JB": "S", "AB": "S"},
+        {"PJ": 500.0, "JA": 250.0, "JB": 250.0, "AB": -50.0},
+        {"P": 500.0},
+        {"a": 300.0, "b": 200.0},
+    )
+    network = _network(town, plan, peak_hour_factor=2.0, booster_cny=1e12)
+    assert len(operate(network).violations) > 0
+    repaired = _prices(town.instance(), network)
+    assert repaired.state.violations.empty and repaired.rounds >= 1
+
+
 def _prices(instance: Instance, network: Network) -> Repaired:
     prices = derive_prices(network, instance, derive_coefficients(instance), only_capex=True)
     return repair(operate(network), prices)

@@ -8,6 +8,7 @@ from pathlib import Path
 from optimize.cli.arguments import Commands, add_language_argument, count, positive, share
 from optimize.deferred import Deferred
 from optimize.names import CITY, PROGRAMME_NAMES
+from optimize.water.hydraulics.assumptions import ASSUMPTIONS, Standards
 
 
 def add_parsers(commands: Commands) -> None:
@@ -111,18 +112,25 @@ def _add_hydraulics(commands: Commands) -> None:
     command.set_defaults(run=Deferred("optimize.cli.hydraulics", "run_hydraulics"))
     command.add_argument("run_folder", type=Path, metavar="RUN")
     _add_instance(command)
-    for flag, default, metavar, meaning in (
-        ("--peak-hour", 1.4, "FACTOR", "largest hour over the mean of its day"),
-        ("--min-pressure", 10.0, "M", "head above ground at users whose row states none"),
-        ("--max-pressure", 100.0, "M", "head above ground anywhere"),
-        ("--max-velocity", 2.5, "M/S", "in the peak hour"),
-        ("--roughness", 120.0, "C", "Hazen-Williams C of new pipes whose row states none"),
-        ("--existing-roughness", 100.0, "C", "of pipes that lie already"),
-        ("--station-cny", 1.5e6, "CNY", "a pumping station on the way, without its power"),
-        ("--station-cny-per-kw", 8e3, "CNY", "its power, for each kW"),
+    for flag, name, metavar in (
+        ("--peak-hour", "peak_hour_factor", "FACTOR"),
+        ("--min-pressure", "min_pressure_m", "M"),
+        ("--max-pressure", "max_pressure_m", "M"),
+        ("--max-velocity", "max_velocity_m_per_s", "M/S"),
+        ("--roughness", "roughness_c", "C"),
+        ("--existing-roughness", "existing_roughness_c", "C"),
+        ("--station-cny", "booster_cny", "CNY"),
+        ("--station-cny-per-kw", "booster_cny_per_kw", "CNY"),
     ):
+        (assumed,) = (a for a in ASSUMPTIONS if a.name == name)
+        default = getattr(Standards, name)
         command.add_argument(
-            flag, type=positive, default=default, metavar=metavar, help=f"{meaning} ({default:g})"
+            flag,
+            dest=name,
+            type=positive,
+            default=default,
+            metavar=metavar,
+            help=f"{assumed.meaning} ({default:.10g})",
         )
     command.add_argument(
         "--no-repair",

@@ -67,7 +67,7 @@ ASSUMPTIONS = (
         "GB 50013-2018, 4.0.9: 1.2 to 1.6 for a city's water use as a whole where nothing was measured; the middle", "B",
     ),
     Assumption(
-        "min_pressure_m", "m", "pressure at a user's connection",
+        "min_pressure_m", "m", "pressure at a user's connection whose row states none",
         "GB 50013-2018, 3.0.10: least service head of a one-storey building 10 m; larger users have tanks of their own", "B",
     ),
     Assumption(
@@ -83,7 +83,7 @@ ASSUMPTIONS = (
         "least velocity against deposits in the same handbook; reclaimed water is filtered, so it is a remark", "C",
     ),
     Assumption(
-        "roughness_c", "1", "Hazen-Williams C of new pipes",
+        "roughness_c", "1", "Hazen-Williams C of diameters whose row states none",
         "GB 50013-2018, appendix A: 120 to 130 for iron or steel lined with cement mortar, 140 to 150 for plastics; "
         "the lowest, which leaves room for age and for bends and valves", "B",
     ),

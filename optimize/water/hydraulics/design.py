@@ -120,20 +120,23 @@ def operate(network: Network) -> State:
 
 
 def _designed(network: Network) -> Duty:
-    """Heads of the pumps: those of the worst-placed user, but nowhere above the largest pressure."""
+    """Heads of the pumps: those of the worst-placed user, as far as the largest pressure lets them."""
     nodes, at = network.nodes, network.sources["node"].to_numpy(int)
     if not len(nodes):
         return Duty(np.zeros((len(LOADS), 0)))
     found = simulate(undesigned_model(network, _anchors(network)), network)
     level, system = nodes["level_m"].to_numpy(float), nodes["system"].to_numpy(int)
     lift = np.full((len(LOADS), network.num_systems), -np.inf)
-    room = np.full((len(LOADS), network.num_systems), np.inf)
+    floor, room = lift.copy(), -lift
     for load in range(len(LOADS)):
+        head = found.head_m[load]
         served = network.use[load] > 0
         least = np.where(nodes["is_user"] & ~served, 0.0, nodes["least_m"])
-        np.maximum.at(lift[load], system, level + least - found.head_m[load])
-        np.minimum.at(room[load], system, level + network.standards.max_pressure_m - found.head_m[load])
-    shift = np.minimum(lift, room)[:, system[at]]
+        np.maximum.at(lift[load], system, level + least - head)
+        np.minimum.at(room[load], system, level + network.standards.max_pressure_m - head)
+        np.maximum.at(floor[load], system[at], level[at] - head[at])
+    # water leaves no well by itself, whatever the largest pressure
+    shift = np.maximum(np.minimum(lift, room), floor)[:, system[at]]
     return Duty(np.maximum(found.head_m[:, at] + shift - level[at], 0.0))
 
 

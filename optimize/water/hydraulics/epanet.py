@@ -59,33 +59,40 @@ class Simulated:
 
 
 class _Names:
-    """Ids as EPANET takes them: those of the tables with the quality, or numbers where these are too long."""
+    """Ids as EPANET takes them: those of the tables with the quality, or numbers where these do not fit or come twice."""
 
     def __init__(self, network: Network) -> None:
+        self._taken: set[str] = set()
         nodes, lines = network.nodes, network.lines
         pipes = network.pipes()
         line = lines.iloc[pipes["line"].to_numpy(int)]
         own = line["corridor"].astype(str) + "." + line["quality"].astype(str)
         own += np.where(pipes["is_new"], "", ".old")
-        self.node = _short("N", (nodes["node"].astype(str) + "." + nodes["quality"].astype(str)).tolist())
-        self.pipe = _short("L", own.tolist())
+        self.node = self._ids("N", (nodes["node"].astype(str) + "." + nodes["quality"].astype(str)).tolist())
+        self.pipe = self._ids("L", own.tolist())
         at = network.sources["node"].tolist()
         # a node may have two sources, a plant's own and a tank's
         kinds = [f"{kind}.{self.node[n]}" for n, kind in zip(at, network.sources["kind"], strict=True)]
-        self.pump = _short("P", kinds)
-        self.well = _short("W", [f"well.{name}" for name in kinds])
+        self.pump = self._ids("P", kinds)
+        self.well = self._ids("W", [f"well.{name}" for name in kinds])
 
+    def _ids(self, letter: str, names: Sequence[str]) -> list[str]:
+        return [self.id(letter, name) for name in names]
 
-def _short(letter: str, names: Sequence[str]) -> list[str]:
-    def fits(name: str) -> bool:
-        return (
+    def id(self, letter: str, name: str) -> str:
+        """An id that nothing else has."""
+        fits = (
             name.isascii()
             and name.isprintable()
-            and len(name) <= _LONGEST_ID
             and not set(name) & set(' ";[,')
+            and len(name) <= _LONGEST_ID
         )
-
-    return [name if fits(name) else f"{letter}{k + 1:06d}" for k, name in enumerate(names)]
+        number = 0
+        while not fits or name in self._taken:
+            number += 1
+            name, fits = f"{letter}{number:06d}", True
+        self._taken.add(name)
+        return name
 
 
 def load_simulator() -> Any:
@@ -121,7 +128,7 @@ def simulate(model: WaterNetworkModel, network: Network) -> Simulated:
             found = wntr.sim.EpanetSimulator(model).run_sim(
                 file_prefix=str(Path(place) / "plan"), convergence_error=True
             )
-        except wntr.epanet.exceptions.EpanetException as error:
+        except (wntr.epanet.exceptions.EpanetException, RuntimeError) as error:
             told = Path(place) / "plan.rpt"
             report = told.read_text(errors="replace") if told.is_file() else ""
             errors = [line.strip() for line in report.splitlines() if "Error" in line]
@@ -268,12 +275,12 @@ def _add_boosters(model: WaterNetworkModel, names: _Names, network: Network) -> 
     station = {}
     for k in np.flatnonzero(boost > 0).tolist():
         upstream = int(lines["start" if network.boosted[PEAK, k] >= 0 else "end"].iloc[k])
-        station[k] = f"boosted{k + 1}"
+        station[k] = names.id("B", f"boosted{k + 1}")
         model.add_junction(station[k], elevation=levels[upstream], coordinates=places[upstream])
         flow = np.maximum(np.abs(network.boosted[:, k]), _LEAST_FLOW_M3_PER_S)
         # it follows the pipe's resistance, so that its speed goes with the flow
         _add_pump(
-            model, f"booster{k + 1}", names.node[upstream], station[k], float(flow[PEAK]), float(boost[k]),
+            model, names.id("S", f"booster{k + 1}"), names.node[upstream], station[k], float(flow[PEAK]), float(boost[k]),
             [1.0, float(flow[MEAN] / flow[PEAK])],
         )  # fmt: skip
     return station

@@ -38,7 +38,10 @@ class Works:
         """A stage's network with these works."""
         lines = network.lines
         keys = list(zip(lines["corridor"], lines["quality"], strict=True))
-        diameter = [self.diameter.get(k, old) for k, old in zip(keys, lines["diameter"], strict=True)]
+        diameter = [
+            self.diameter.get(key, own) if own or self.year.get(key, network.year) <= network.year else own
+            for key, own in zip(keys, lines["diameter"], strict=True)
+        ]
         boost = np.array([self.booster_m.get(k, 0.0) for k in keys], dtype=np.float64)
         return network.with_works(diameter, boost, network.boosted)
 
