@@ -20,22 +20,27 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Groups and files of tests that take longest: begun first, so that no worker is left alone with one at the end.
 DEAREST = (
+    "served",
     "random PV instances",
     "drill",
-    "tests/monthly/test_twelve_months.py",
-    "tests/test_cli.py",
     "tests/published/test_water_cases.py",
-    "tests/datacenter/test_engines.py",
+    "tests/test_cli.py",
     "stored runs",
-    "tests/pv_siting/test_engines.py",
+    "tests/datacenter/test_engines.py",
     "tests/verification/test_run.py",
     "tests/water/test_behaviour.py",
     "tests/studies/test_fronts.py",
+    "tests/pv_siting/test_engines.py",
+    "tests/city/test_revision.py",
+    "publish",
+    "tests/monthly/test_twelve_months.py",
+    "tests/water/test_revision.py",
+    "stored cities",
     "tests/studies/test_robust.py",
     "tests/studies/test_batch.py",
     "tests/studies/test_cluster.py",
+    "tests/monthly/test_revise.py",
     "tests/city/test_joint.py",
-    "stored cities",
     "tests/bench/test_race.py",
 )
 
