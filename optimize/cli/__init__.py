@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputFaults as error:
         from optimize.cli.output import print_faults  # with its words comes half of the product
 
-        print_faults(error, as_json=getattr(call, "json", False))
+        print_faults(error, as_json=getattr(call, "json", False), undone=getattr(call, "undone", "solved"))
         return ExitCode.BAD_INPUT
     except OptimizeError as error:
         if getattr(call, "json", False):

@@ -30,10 +30,10 @@ def print_warnings(instance: LoadedInstance) -> None:
         print("\n".join(text.fault_lines(warnings, word="warning")))
 
 
-def print_faults(error: InputFaults, *, as_json: bool) -> None:
+def print_faults(error: InputFaults, *, as_json: bool, undone: str = "solved") -> None:
     if as_json:
         records = [fault.record() for fault in error.faults]
         print(json.dumps({"status": "bad input", "faults": records}, ensure_ascii=False))
         return
     head, *rows = text.fault_lines(error.faults)
-    print("\n".join([f"{head} — nothing was solved", *rows]), file=sys.stderr)
+    print("\n".join([f"{head} — nothing was {undone}", *rows]), file=sys.stderr)

@@ -184,7 +184,7 @@ def entry_faults(ledger: Ledger, entries: Sequence[Entry], shown: str = "ledger"
     for entry in ledger.entries:
         _step(state, entry)
     for position, entry in enumerate(entries):
-        line = entry.line or position + 2
+        line = entry.line or (position + 2 if len(entries) > 1 else None)
         found = [*_subject_faults(entry), *_content_faults(entry), *_order_faults(state, entry)]
         faults += [
             Fault(shown, column, expected, told, mend, line=line) for column, expected, told, mend in found

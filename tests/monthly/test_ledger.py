@@ -196,7 +196,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     lot.write_text("period,programme,project,event\n2024-13,pv_siting,school-1,spent\n", encoding="utf-8")
     assert main(["ledger", "add", path, "--from", str(lot)]) == 2
     told = capsys.readouterr().err
-    assert "2024-13" in told and "spent" in told
+    assert "2024-13" in told and "spent" in told and "nothing was written" in told
     assert main(["ledger", "show", path]) == 0
     shown = capsys.readouterr().out
     assert "pv_siting/projects/school-1  contracted  2024-03  2024  1.2 M CNY  30.00 万元" in shown

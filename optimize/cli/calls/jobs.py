@@ -53,7 +53,7 @@ def _add_ledger(commands: Commands) -> None:
         required=True, metavar="ACTION"
     )
     command = group.add_parser("add", help="append what happened; nothing that stands there is changed")
-    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_add"))
+    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_add"), undone="written")
     _add_job(command)
     command.add_argument("event", nargs="?", choices=EVENTS, metavar="EVENT", help=", ".join(EVENTS))
     command.add_argument("programme", nargs="?", metavar="PROGRAMME")
@@ -75,7 +75,7 @@ def _add_ledger(commands: Commands) -> None:
     command.add_argument("--note", default="", help="why")
 
     command = group.add_parser("begin", help="make an empty ledger, or one with the entries of another")
-    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_begin"))
+    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_begin"), undone="written")
     _add_job(command)
     command.add_argument(
         "--from",
@@ -89,7 +89,7 @@ def _add_ledger(commands: Commands) -> None:
     )
 
     command = group.add_parser("show", help="the state, costs and payments of each project")
-    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_show"))
+    command.set_defaults(run=Deferred("optimize.cli.ledger", "run_show"), undone="shown")
     _add_job(command)
     command.add_argument("--period", default="9999-12", metavar="YYYY-MM", help="as it was after this month")
     command.add_argument("--project", default="", help="all entries of one project")
