@@ -20,7 +20,7 @@ _HOSTILE_NAME = '<b>医院</b> & "=1+1"'
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Before each file is made a group of its own: a test of two groups would be in neither."""
     for item in items:
-        if "tests/publish" in item.nodeid:
+        if "tests/publish/" in item.nodeid:
             item.add_marker(pytest.mark.xdist_group("publish"))
 
 
