@@ -213,7 +213,7 @@ class _Study:
     def _repaired_by(
         self, programme: Programme, states: tuple[State, ...], c: Coefficients, *, only_capex: bool
     ) -> RepairedPlan:
-        works, rounds = self.standing, 0
+        works, rounds, final = self.standing, 0, states
         # what the last stage needs is there before; an earlier stage may run other ways besides
         for planned in reversed(states):
             state = planned if works is self.standing else operate(works.on(planned.network))
@@ -222,16 +222,20 @@ class _Study:
             prices = derive_prices(state.network, self.instance, c, only_capex=only_capex)
             repaired = repair(state, prices, self._tell_round)
             works, rounds = works.with_state(repaired.state), rounds + repaired.rounds
-        final = states if works is self.standing else _operated([s.network for s in states], works)
+            final = (repaired.state,)
+        if len(states) > 1:
+            final = _operated([state.network for state in states], works)
         solution = with_works(self.solution, self.instance, works)
+        check = self._check(programme, solution, final)
+        built = stations(final[-1], self.instance.parameters.pump_efficiency)
         return RepairedPlan(
             states=final,
             violations=_all_violations(final),
             solution=solution,
-            check=self._check(programme, solution, final),
-            plain_check=programme.check(self.instance, solution),
+            check=check,
+            plain_check=check if built.empty else programme.check(self.instance, solution),
             pipes=_changed_pipes(states[-1], final[-1], c),
-            stations=stations(final[-1], self.instance.parameters.pump_efficiency),
+            stations=built,
             objective="least CAPEX" if only_capex else "least cost over the years",
             rounds=rounds,
         )

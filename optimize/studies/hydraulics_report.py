@@ -45,7 +45,7 @@ def hydraulics_tables(found: Hydraulics) -> dict[str, pd.DataFrame]:
 
 def pipe_table(state: State) -> pd.DataFrame:
     """Every pipe: flow, velocity and loss under both loads."""
-    network, pipes = state.network, state.network.pipes()
+    network, pipes = state.network, state.network.pipes
     own = network.lines.iloc[pipes["line"].to_numpy(int)].reset_index(drop=True)
     return pd.DataFrame(
         {
@@ -88,7 +88,7 @@ def hydraulics_json(found: Hydraulics, run: str, stored: str | None) -> dict[str
             dataclasses.asdict(a) | {"value": getattr(found.standards, a.name)} for a in ASSUMPTIONS
         ],
         "network": {
-            "pipes": len(network.pipes()),
+            "pipes": len(network.pipes),
             "km": float(network.lines["length_m"].sum()) / 1000.0,
             "systems": network.num_systems,
             "sources": len(network.sources),
@@ -147,7 +147,7 @@ def hydraulics_lines(found: Hydraulics, run: str, stored: str | None) -> list[st
     daily = "peak day" if found.instance.parameters.peak_day else "users' peak days"
     lines = [
         f"{run}: pipes and pumps in the peak hour ({standards.peak_hour_factor:g} × the {daily}) and on the average day",
-        f"  network     {len(network.pipes())} pipes, {grouped(network.lines['length_m'].sum() / 1000.0, 1)} km · "
+        f"  network     {len(network.pipes)} pipes, {grouped(network.lines['length_m'].sum() / 1000.0, 1)} km · "
         f"{network.num_systems} systems, {found.layout.num_rings} rings · {len(network.sources)} pumped sources · "
         f"{grouped(network.use[PEAK].sum() * 3600)} m3/h in the peak hour, {grouped(network.use[MEAN].sum() * 3600)} in the mean",
         f"  limits      users {standards.min_pressure_m:g} m at least · nowhere above {standards.max_pressure_m:g} m · "

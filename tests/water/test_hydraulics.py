@@ -111,7 +111,7 @@ def test_pipes_side_by_side_share_the_water_by_what_they_can_carry() -> None:
         "existing_quality": "lo", "existing_m3_per_d": 400.0, "existing_diameter_mm": 120.0,
     }  # fmt: skip
     state = operate(_network(town, _both(), peak_hour_factor=1.0, existing_roughness_c=90.0))
-    pipes = state.network.pipes()
+    pipes = state.network.pipes
     on_main = pipes["line"].map(state.network.lines["corridor"]) == "PJ"
     old, new = (
         state.flow_m3_per_s[PEAK, np.flatnonzero(on_main & (pipes["is_new"] == is_new))[0]]

@@ -52,7 +52,7 @@ class State:
         """Shape (2, lines), from start to end."""
         total = np.zeros((len(LOADS), len(self.network.lines)))
         for load in range(len(LOADS)):
-            np.add.at(total[load], self.network.pipes()["line"].to_numpy(int), self.flow_m3_per_s[load])
+            np.add.at(total[load], self.network.pipes["line"].to_numpy(int), self.flow_m3_per_s[load])
         return total
 
     def pumps(self, efficiency: float) -> pd.DataFrame:
@@ -100,7 +100,7 @@ def operate(network: Network) -> State:
     """
     duty = _designed(network)
     found = simulate(designed_model(network, duty), network)
-    pipes = network.pipes()
+    pipes = network.pipes
     area = np.pi / 4 * pipes["diameter_m"].to_numpy(float) ** 2
     line = pipes["line"].to_numpy(int)
     start, end = (network.lines[c].to_numpy(int)[line] for c in ("start", "end"))
@@ -160,7 +160,7 @@ def _require_planned_supply(network: Network, found: Simulated) -> None:
     for load in range(len(LOADS)):
         balance = -network.use[load].copy()
         np.add.at(balance, at, network.supply[load])
-        line = network.pipes()["line"].to_numpy(int)
+        line = network.pipes["line"].to_numpy(int)
         np.add.at(balance, network.lines["end"].to_numpy(int)[line], found.flow_m3_per_s[load])
         np.subtract.at(balance, network.lines["start"].to_numpy(int)[line], found.flow_m3_per_s[load])
         scale = max(float(network.supply[load].max(initial=0.0)), 1e-6)

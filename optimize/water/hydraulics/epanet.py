@@ -64,7 +64,7 @@ class _Names:
     def __init__(self, network: Network) -> None:
         self._taken: set[str] = set()
         nodes, lines = network.nodes, network.lines
-        pipes = network.pipes()
+        pipes = network.pipes
         line = lines.iloc[pipes["line"].to_numpy(int)]
         own = line["corridor"].astype(str) + "." + line["quality"].astype(str)
         own += np.where(pipes["is_new"], "", ".old")
@@ -251,7 +251,7 @@ def _add_lines(model: WaterNetworkModel, names: _Names, network: Network) -> Non
     station = _add_boosters(model, names, network)
     ends = list(zip(lines["start"].tolist(), lines["end"].tolist(), strict=True))
     length, carries = lines["length_m"].tolist(), lines["carries"].tolist()
-    pipes = network.pipes()
+    pipes = network.pipes
     sizes = zip(names.pipe, pipes["line"], pipes["diameter_m"], pipes["roughness_c"], strict=True)
     for name, k, diameter_m, roughness_c in sizes:
         start, end = (names.node[n] for n in ends[k])

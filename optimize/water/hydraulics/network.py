@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -100,6 +101,7 @@ class Network:
         system = self.nodes["system"].to_numpy(int)
         return np.isin(system, system[self.sources["node"].to_numpy(int)])
 
+    @cached_property
     def pipes(self) -> pd.DataFrame:
         """One row for each pipe: line (row of ``lines``), is_new, diameter_m, roughness_c."""
         sizes = pd.DataFrame(
