@@ -55,7 +55,8 @@ def run_solve(call: argparse.Namespace) -> int:
             codes.append(_solve_programme(call, part, goals, scenario, interrupt))
     if not call.json and ExitCode.SOLVED in codes:
         print(
-            f"Next: optimize show {call.results}/…/RUN · optimize solve {call.path} --set budgets.scale=0.8"
+            f"Next: optimize report {call.results}/…/RUN · optimize serve --instance {call.path} · "
+            f"optimize solve {call.path} --set budgets.scale=0.8"
         )
     return gravest(codes)
 

@@ -60,6 +60,7 @@ class PlanSection:
     title: str
     answer: str
     maps: Sequence[Picture]
+    has_instance: bool
     effects: Sequence[Picture]
     months: Sequence[Markup]
     districts: Sequence[DistrictLine]
@@ -94,6 +95,7 @@ def plan_section(plan: PlanFacts, words: Words, studies: Studies, link: Link | N
         title=plan.title(words),
         answer=plan_answer(plan, words),
         maps=[Picture(title, svg) for title, svg in zip(captions, maps, strict=False)],
+        has_instance=plan.instance is not None,
         effects=_effect_pictures(plan, words),
         months=charts_water.water_periods(plan, words) if plan.name == "water" else (),
         districts=districts,

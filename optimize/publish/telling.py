@@ -119,11 +119,11 @@ def _water_answer(plan: PlanFacts, words: Words) -> str:
     if plan.table("plants").empty and plan.table("users").empty:
         return _nothing(words)
     return words.text(
-        "Upgrade {plants} plants, lay {pipes} of pipe and connect {users} users for {capex}: {volume} of reclaimed water "
+        "Upgrade {plants}, lay {pipes} of pipe and connect {users} for {capex}: {volume} of reclaimed water "
         "replaces fresh water, and {tn} of nitrogen stays out of the estuary.",
-        plants=words.number(plan.table("plants")["plant"].nunique()),
+        plants=words.plural("{n} plant", "{n} plants", plan.table("plants")["plant"].nunique()),
         pipes=words.number(float(plan.table("pipes")["length_m"].sum()) / 1000.0, "km", 0),
-        users=words.number(plan.table("users")["user"].nunique()), capex=words.money(figures["capex_cny"]),
+        users=words.plural("{n} user", "{n} users", plan.table("users")["user"].nunique()), capex=words.money(figures["capex_cny"]),
         volume=words.amount(figures["volume"], "m3/a"), tn=words.amount(figures["tn"], "kg/a"),
     )  # fmt: skip
 

@@ -35,6 +35,7 @@ from optimize.io.write import write_instance
 from optimize.monthly.instance_files import SCHEMAS
 from optimize.programme import Programme
 from optimize.registry import PROGRAMMES, find_programme
+from tests.repair_prompts import repair_reasons
 
 SITES, BUDGETS = "pv_siting.sites", "pv_siting.budgets"
 
@@ -143,6 +144,7 @@ def test_the_language_of_a_workbook_is_nothing_of_the_instance(tmp_path: Path) -
     for language in LANGUAGES:
         path = tmp_path / f"{language}.xlsx"
         write_instance_workbook(path, content_of_drafts([(programme.schema, programme.example())]), language)
+        assert repair_reasons(path) == []
         fingerprints.add(read_instance(path, PROGRAMMES).programmes[0].data.fingerprint)
     assert len(fingerprints) == 1
 
@@ -293,6 +295,7 @@ def test_a_marked_copy_shows_the_faults_and_can_be_mended(
     faults = faults_of(path, programme)
     number = write_marked_copy(path, faults, tmp_path / "marked.xlsx", "zh")
     opened = openpyxl.load_workbook(tmp_path / "marked.xlsx")
+    assert repair_reasons(tmp_path / "marked.xlsx") == []
     assert number == 10
     for fault in faults:
         if fault.cell:

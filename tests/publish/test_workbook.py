@@ -24,6 +24,7 @@ from optimize.publish.workbook import write_plan_workbook
 from optimize.registry import PROGRAMMES
 from optimize.studies.compare import compare_runs
 from optimize.studies.compare_sides import read_sides
+from tests.repair_prompts import repair_reasons
 
 _CENT = 0.005
 _ZH = Words("zh")
@@ -144,6 +145,7 @@ def test_plans_stand_side_by_side_as_compare_has_them(
 
 
 def test_a_joint_plan_stands_beside_its_fixed_shares(written: Callable[..., Path], city: RunFacts) -> None:
+    assert repair_reasons(written("city")) == []
     rows = _rows(written("city"), _ZH.text("Comparison"))
     _, plans = _table(rows, _ZH.text("Plan"))
     assert plans[0][2] * 1e4 == pytest.approx(city.summary["objective"], rel=1e-12)
@@ -182,6 +184,7 @@ def test_charts_are_native_and_provenance_tells_bound_check_and_versions(
     with zipfile.ZipFile(written("pv", "less_pv")) as archive:
         charts = [name for name in archive.namelist() if name.startswith("xl/charts/chart")]
     assert len(charts) >= 6
+    assert repair_reasons(written("pv", "less_pv")) == []
     told = {row[0]: row[1:] for row in _rows(written("pv", "less_pv"), _ZH.text("Provenance"))}
     assert told[_ZH.text("Fingerprint of the inputs")][0] == pv.manifest["fingerprint"]
     assert (
