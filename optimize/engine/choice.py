@@ -24,6 +24,7 @@ from optimize.engine import choice_kernels as kernels
 from optimize.engine.certificate import row_names
 from optimize.engine.choice_clusters import Clusters, cluster_blocks
 from optimize.engine.choice_mixture import Mixture
+from optimize.engine.choice_patterns import UNDECIDED_TURNS
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_search import Prices
 from optimize.engine.choice_structure import ChoiceStructure, find_structure
@@ -114,7 +115,10 @@ def solve_from_multipliers(
         return solve_relaxed(milp, watch, relaxed, None if start is None else polish.improved(start))
     quick = polish.quickly(polish.best(start, mended), relaxed.bound)
     if not is_enough(quick) and not watch.must_stop:
-        quick = polish.best(quick, polish.decided(relaxed.bound, quick))
+        quick = decided_plan(milp, bound, polish, watch, quick)
+        assert watch.bound is not None
+        relaxed = replace(relaxed, bound=watch.bound)
+        enough = structure.sign * watch.within_gap(relaxed.bound)
     if is_enough(quick):
         return solve_relaxed(milp, watch, relaxed, quick)
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.
@@ -128,6 +132,29 @@ def solve_from_multipliers(
     if not watch.must_stop:
         best = polish.improved(best)
     return solve_relaxed(milp, watch, relaxed, best)
+
+
+def decided_plan(
+    milp: Milp, bound: LagrangianBound, polish: Polish, watch: Watch, best: FloatArray | None
+) -> FloatArray | None:
+    """The best of ``best`` and a plan of what the multipliers leave undecided; None: not found.
+
+    Where the first look is not enough, clusters are solved whole for a better bound before the search goes on:
+    where changes of a plan are dear, it is the bound that is wide of the mark.  ``watch`` has a bound.
+    """
+    sign = bound.structure.sign
+
+    def is_enough(x: FloatArray | None) -> bool:
+        assert watch.bound is not None
+        return x is not None and sign * milp.value(x) >= sign * watch.within_gap(watch.bound)
+
+    assert watch.bound is not None
+    best = polish.decided(watch.bound, best, (0,))
+    if best is not None and not is_enough(best) and not watch.must_stop:
+        watch.offer_bound(bound.closed(polish, best))
+    if not is_enough(best) and not watch.must_stop:
+        best = polish.decided(watch.bound, best, range(1, UNDECIDED_TURNS))
+    return best
 
 
 @dataclass(frozen=True)
@@ -236,7 +263,8 @@ class LagrangianBound:
             solved = master.solve(watch.remaining())
             if solved is None or watch.must_stop:
                 break
-            point, model = solved[0][:m], solved[1]
+            # the solver's bounds hold but for rounding, and a multiplier of the wrong sign proves nothing
+            point, model = np.maximum(floor, solved[0][:m]), solved[1]
             if self.mixture is not None:
                 first = len(s.others)
                 self.mixture.weigh(master.row_duals(first, first + self.mixture.num_cuts))
@@ -277,6 +305,10 @@ class LagrangianBound:
             block_rows=s.local_rows,
             block_bounds=s.sign * self._upper[: len(s.local_rows)],
         )
+
+    def closed(self, polish: Polish, x: FloatArray) -> float:
+        """A bound at the multipliers of ``polish`` from clusters solved whole around the plan ``x``."""
+        return polish.closed(LagrangianBound(polish.structure).prices(polish.multipliers), x)
 
     def prices(self, multipliers: FloatArray) -> Prices:
         """Regrets of every choice column at ``multipliers``."""

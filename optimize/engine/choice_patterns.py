@@ -45,11 +45,13 @@ _GROWTH = 1.7
 _NODES = 150
 _FEWEST_SECONDS, _MOST_SECONDS, _SHARE_OF_TIME = 1.5, 6.0, 0.05
 _ROW_TOLERANCE = 1e-9
-# Blocks that the linear programme is nearly undecided about and nodes, of a first and of a second search;
-# patterns of each block, and shares of the time left and of the wanted gap.
-_NEARLY_UNDECIDED = (60, 400)
-_UNDECIDED_NODES = (20, 200)
-_SHARE_OF_UNDECIDED = (0.15, 0.3)
+# Blocks that the linear programme is nearly undecided about and nodes, search by search; patterns of each
+# block, and shares of the time left and of the wanted gap.  The first search is the root alone, without a restart:
+# that takes most of the time and brings next to nothing.
+_NEARLY_UNDECIDED = (60, 60, 400)
+_UNDECIDED_NODES = (1, 20, 200)
+_SHARE_OF_UNDECIDED = (0.15, 0.15, 0.3)
+UNDECIDED_TURNS = len(_UNDECIDED_NODES)
 _NEAR_PATTERNS = 10
 _SHARE_OF_GAP = 0.2
 _FRACTION = 1e-6
@@ -153,7 +155,7 @@ class PatternSearch:
         ----------
         chosen : a plan near the rounded programme; the blocks in which it differs are free too.
         enough : groups worth this end the search.
-        turn : 0, or 1 for more blocks and more time.
+        turn : from 0 to `UNDECIDED_TURNS` - 1: more blocks, more nodes and more time.
         """
         s, p, relaxed = self._s, self._patterns, self._relaxed
         if relaxed is None:
@@ -328,7 +330,7 @@ class PatternSearch:
         limits.maximise = True
         before = part.value(start)
         target = before + missing if np.isfinite(missing) else None
-        outcome = solve_milp(part, limits, start, target, max_nodes=nodes)
+        outcome = solve_milp(part, limits, start, target, max_nodes=nodes, restarts=nodes > 1)
         if outcome.x is None or part.value(outcome.x) <= before * (1 + 1e-9):
             return None
         picked = np.flatnonzero(outcome.x[: len(candidates)] > 0.5)

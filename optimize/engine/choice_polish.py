@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -10,8 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from optimize.engine import choice_search_kernels as kernels
+from optimize.engine.choice_closing import ClusterBound
 from optimize.engine.choice_clusters import Clusters, cluster_blocks
-from optimize.engine.choice_patterns import PatternSearch, first_patterns, more_patterns
+from optimize.engine.choice_patterns import UNDECIDED_TURNS, PatternSearch, first_patterns, more_patterns
 from optimize.engine.choice_projection import project
 from optimize.engine.choice_search import PlanSearch, Prices
 from optimize.engine.choice_structure import ChoiceStructure
@@ -62,6 +64,16 @@ class Polish:
             clusters = cluster_blocks(s, clusters.num_parts)
         self._s, self._others, self._prices, self._clusters = s, others, prices, clusters
         self._search = PlanSearch(s, prices, clusters, watch.options.seed)
+
+    @property
+    def structure(self) -> ChoiceStructure:
+        """What is searched: the choices, without columns that only help."""
+        return self._s
+
+    @property
+    def multipliers(self) -> FloatArray:
+        """Of the linking rows of `structure`."""
+        return self._prices.multipliers
 
     @cached_property
     def _patterns(self) -> PatternSearch:
@@ -149,26 +161,52 @@ class Polish:
         best = self.best(x, self.quick_plan())
         return None if best is None else self.exchanged_in_turns(best, self._watch.within_gap(bound))
 
-    def decided(self, bound: float, best: FloatArray | None = None) -> FloatArray | None:
+    def decided(
+        self, bound: float, best: FloatArray | None = None, turns: Sequence[int] = range(UNDECIDED_TURNS)
+    ) -> FloatArray | None:
         """A plan near the patterns' linear programme, where that is undecided by branch and cut, and exchanges.
 
         Where that is not enough, more blocks are decided, around the best plan (``best`` is one).  None: not found.
+
+        Parameters
+        ----------
+        turns : which of the searches of `PatternSearch.decided`; 0 begins near the linear programme.
         """
         s, enough = self._s, self._watch.within_gap(bound)
         rounded = self._patterns.rounded()
-        chosen = None if rounded is None else self._search.repaired(*rounded, self._shortly())
-        if rounded is None or chosen is None:
-            return None
-        for turn in range(2):
+        if rounded is None:
+            return best
+        begin = None if best is None else self._chosen_of(best)
+        if turns[0] == 0 or begin is None:
+            near = self._search.repaired(*rounded, self._shortly())
+            begin = begin if near is None else near
+        for turn in turns:
+            if begin is None:
+                break
             of_groups = s.sign * (enough - s.offset) - float(s.others_value @ rounded[1])
-            found = self._patterns.decided(chosen, of_groups, turn)
-            plan = self._offered(self._as_plan(chosen if found is None else found))
+            found = self._patterns.decided(begin, of_groups, turn)
+            plan = self._offered(self._as_plan(begin if found is None else found))
             if plan is not None:
                 best = self.best(best, self.exchanged_in_turns(plan, enough))
             if best is None or self._watch.must_stop or s.sign * self._milp.value(best) >= s.sign * enough:
                 break
-            chosen = self._chosen_of(best)
+            begin = self._chosen_of(best)
         return best
+
+    def closed(self, prices: Prices, x: FloatArray) -> float:
+        """A bound on the objective from clusters solved whole, around the plan ``x``; see `ClusterBound`.
+
+        Parameters
+        ----------
+        prices : of `structure`, exact at `multipliers`.
+        """
+        clusters = ClusterBound(self._s, prices, self._clusters, self._search.link, self._watch)
+        # With wide rows priced, exchanges soon find what a cluster by itself is worth, and few columns are left.
+        apart = self._search.exchanged(
+            self._chosen_of(x), x[self._s.others], self._watch, wide_priced=True, num_triples=0
+        )
+        value = self._milp.value(x)
+        return clusters.bound(apart, value + self._s.sign * self._watch.gap * abs(value))
 
     def exchanged(self, x: FloatArray) -> FloatArray:
         """A plan at least as good as the plan ``x``, by exchanges."""

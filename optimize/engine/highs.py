@@ -55,6 +55,7 @@ def solve_milp(
     start: FloatArray | None = None,
     target: float | None = None,
     max_nodes: int | None = None,
+    restarts: bool = True,
 ) -> MilpOutcome:
     """Branch and cut.
 
@@ -62,6 +63,7 @@ def solve_milp(
     ----------
     target : a plan this good ends the search.
     max_nodes : most branch-and-bound nodes; unlike seconds, the same on every machine.
+    restarts : presolve and the root's cuts may begin anew once columns are fixed there.
     start : shape (n,), a plan to begin from; dropped by the solver if it is not feasible.
 
     Raises
@@ -81,6 +83,8 @@ def solve_milp(
         _set(solver, "objective_target", target * scaled.cost_factor)
     if max_nodes is not None:
         _set(solver, "mip_max_nodes", max_nodes)
+    if not restarts:
+        _set(solver, "mip_allow_restart", False)
     _report_progress(solver, scaled, watch)
     _run(solver)
     status = solver.getModelStatus()

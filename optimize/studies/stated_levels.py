@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optimize.checking import CheckReport
-from optimize.engine.choice import LagrangianBound
+from optimize.engine.choice import LagrangianBound, decided_plan
 from optimize.engine.choice_polish import Polish
 from optimize.engine.choice_structure import find_structure
 from optimize.engine.core import solve_relaxed
@@ -233,7 +233,8 @@ def solve_around(
     """A large choice programme searched from a plan in hand; None where it has no structure.
 
     A level is a row that every choice stands in and that next to no choice keeps: repairing the multipliers'
-    choices, as the engine begins, takes it for ever there.  Exchanges and cores around the plan need no repair.
+    choices, as the engine begins, takes it for ever there.  The patterns' linear programme keeps it, and what that
+    leaves undecided is decided; exchanges and cores around the plan need no repair.
     """
     structure = find_structure(milp)
     if structure is None:
@@ -247,9 +248,16 @@ def solve_around(
     watch.offer_certificate(bound.certificate(milp, multipliers))
     bound.others = start[structure.others]
     polish = Polish(milp, structure, bound.prices(multipliers), bound.clusters, bound.others, watch)
-    relaxed = dataclasses.replace(bound.relaxation(milp, multipliers), improve=polish.exchanged)
     watch.offer_plan(milp.value(start))
-    outcome = solve_relaxed(milp, watch, relaxed, polish.exchanged(start))
+    relaxed = bound.relaxation(milp, multipliers)
+    best = polish.exchanged_in_turns(start, watch.within_gap(relaxed.bound))
+    if not watch.gap_reached and not watch.must_stop:
+        decided = decided_plan(milp, bound, polish, watch, best)
+        assert decided is not None and watch.bound is not None  # it is no worse than the plan it had
+        best, relaxed = decided, dataclasses.replace(relaxed, bound=watch.bound)
+    if not watch.gap_reached and not watch.must_stop:
+        best = polish.exchanged(best)
+    outcome = solve_relaxed(milp, watch, dataclasses.replace(relaxed, improve=polish.exchanged), best)
     return GoalsOutcome(
         outcome.stop, outcome.x, outcome.objective, watch.bound, tuple(watch.trace), {},
         certificate=watch.certificate,
