@@ -48,8 +48,9 @@ def payments(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Tamper:
 
 
 def carried(rows: list[tuple[str, int, float]]) -> Tamper:
+    """More rows of money kept; nothing else of the plan changes."""
     frame = pd.DataFrame(rows, columns=["source", "year", "amount_cny"])
-    return lambda plan: replace(plan, carried_over=frame)
+    return lambda plan: replace(plan, carried_over=pd.concat([plan.carried_over, frame], ignore_index=True))
 
 
 # What is done to the plan -> the equation that notices.
