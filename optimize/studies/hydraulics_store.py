@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import importlib.metadata
 import json
 import os
 import tempfile
@@ -53,6 +54,7 @@ def store_repaired(results: Path, found: Hydraulics, seconds: float) -> Path | N
     if "scenario" in summary:
         told["scenario"] = summary["scenario"]
     made = manifest_of(found.data, solved, options, place, manifest.get("overrides", {}), started) | kept
+    made["versions"] |= {"wntr": importlib.metadata.version("wntr")}
     made["repaired_from"] = os.path.relpath(run.folder.resolve(), home.resolve() / "run")
     files = {
         HYDRAULICS: _json_bytes(hydraulics_json(found, run.folder.as_posix(), None)),

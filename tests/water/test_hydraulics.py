@@ -276,6 +276,26 @@ def test_a_station_is_built_where_it_is_cheaper_than_pipes_and_counts_in_the_che
     assert more == pytest.approx(built["capex_cny"].sum())
 
 
+def test_an_old_pipe_gets_a_new_one_beside_it_that_is_paid() -> None:
+    town = _town(6_000.0)
+    town.rows["corridors"]["PJ"] |= {
+        "existing_quality": "lo", "existing_m3_per_d": 600.0, "existing_diameter_mm": 80.0,
+    }  # fmt: skip
+    for mix in ("one", "two"):
+        town.add("funding", mix, project_kind="pipe", mix=mix, source="municipal", share=1.0, takes_rest=True)
+    instance = town.instance()
+    plan = _both()
+    plan = replace(plan, pipes=plan.pipes[plan.pipes["corridor"] != "PJ"].reset_index(drop=True))
+    repaired = _prices(instance, build_network(instance, plan, YEAR, Standards(booster_cny=1e12)))
+    assert repaired.state.violations.empty
+    repaired_plan = with_works(plan, instance, NO_WORKS.with_state(repaired.state))
+    (row,) = repaired_plan.pipes[repaired_plan.pipes["corridor"] == "PJ"].itertuples(index=False)
+    assert (row.quality, row.year) == ("lo", YEAR) and row.diameter in _MM
+    assert ("pipe", f"PJ:lo:{row.diameter}", "one", YEAR) in set(
+        repaired_plan.funding.itertuples(index=False, name=None)
+    )
+
+
 def test_what_is_contracted_keeps_its_diameter() -> None:
     town = _town(12_000.0)
     contract = {"table": "pipes", "project": "PJ:lo", "choice": "L", "year": YEAR, "state": "contracted"}
