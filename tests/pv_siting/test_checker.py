@@ -74,7 +74,7 @@ TAMPERS: dict[str, tuple[Tamper, str]] = {
     "a payment moved to another purse": (payments(lambda p: p.assign(source="owner")), "P5"),
     "a payment moved to another year": (payments(lambda p: p.assign(year=2025)), "P5"),
     "money invented": (carried([("East", 2024, 5e6)]), "P5"),
-    "money invented in two rows": (carried([("East", 2024, 3e6), ("East", 2024, 2e6)]), "P5"),
+    "money invented in the first of two rows": (carried([("East", 2024, 5e6), ("East", 2024, 0.01)]), "P5"),
     "negative money kept": (carried([("East", 2024, -10.0)]), "P5"),
     "negative money made up for": (carried([("East", 2024, -10.0), ("East", 2024, 10.0)]), "P5"),
     "a locked site dropped": (projects(lambda p: p[p["site"] != "school-1"]), "lock"),
