@@ -46,7 +46,7 @@ def there(client: TestClient, solved: Callable[[str], str], example: Example) ->
         "upload": folder_packed(example("pv_siting")),
         "body": {
             "scenario": "", "project": "school-1", "table": "pv_siting.sites", "row": sites["rows"][0]["row"],
-            "column": "name_zh", "value": "一",
+            "column": "name_zh", "value": "一", "time_limit_s": 9,
         },
     }  # fmt: skip
 
