@@ -98,7 +98,7 @@ class FixedChargeNetwork:
         return not bool(tied)
 
     def cost(self, flow: FloatArray) -> float:
-        """Cost of a flow, each arc with flow paid for."""
+        """Cost of a flow, each arc with flow paid for; what a count or a group asks for besides is not."""
         return float(self.unit_cost @ flow + self.fixed_cost @ (flow > NEGLIGIBLE * self.total))
 
 

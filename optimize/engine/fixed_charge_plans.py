@@ -37,11 +37,7 @@ def plan_by_slopes(network: FixedChargeNetwork, watch: Watch) -> FloatArray | No
         return None
     n, most = network, network.widest
     per_unit = n.fixed_cost / np.maximum(most, NEGLIGIBLE * n.total)
-    milp = Milp(
-        cost=n.unit_cost + per_unit, matrix=incidence(n), row_lower=n.demand,
-        row_upper=np.where(n.demand < 0, 0.0, n.demand), lower=np.zeros(n.num_arcs), upper=most,
-        integral=np.zeros(n.num_arcs, np.bool_), maximise=False,
-    )  # fmt: skip
+    milp = flow_programme(n, n.unit_cost + per_unit, most)
     best: FloatArray | None = None
     for _ in range(_SLOPE_ROUNDS):
         flow = solve_lp(milp, watch).x
@@ -56,6 +52,20 @@ def plan_by_slopes(network: FixedChargeNetwork, watch: Watch) -> FloatArray | No
         per_unit = spread
         milp = replace(milp, cost=n.unit_cost + per_unit)
     return best
+
+
+def flow_programme(network: FixedChargeNetwork, unit_cost: FloatArray, most: FloatArray) -> Milp:
+    """The flows of a network at unit costs (A,), none above ``most`` (A,); no decision in it."""
+    return Milp(
+        cost=unit_cost,
+        matrix=incidence(network),
+        row_lower=network.demand,
+        row_upper=np.where(network.demand < 0, 0.0, network.demand),
+        lower=np.zeros(network.num_arcs),
+        upper=most,
+        integral=np.zeros(network.num_arcs, np.bool_),
+        maximise=False,
+    )
 
 
 def improve_among(

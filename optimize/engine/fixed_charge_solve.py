@@ -12,6 +12,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from optimize.engine.cut_rounds import Tightened, tighten
 from optimize.engine.cut_sets import CutSets
 from optimize.engine.fixed_charge import (
@@ -20,8 +22,8 @@ from optimize.engine.fixed_charge import (
     FloatArray,
     build_network_model,
 )
-from optimize.engine.fixed_charge_plans import Neighbourhoods, improve_among, plan_by_slopes
-from optimize.engine.highs import solve_milp
+from optimize.engine.fixed_charge_plans import Neighbourhoods, flow_programme, improve_among, plan_by_slopes
+from optimize.engine.highs import solve_lp, solve_milp
 from optimize.engine.location import location_of, solve_location
 from optimize.engine.send_and_split import is_few_terminals, solve_few_terminals
 from optimize.engine.stopping import Watch
@@ -30,6 +32,8 @@ from optimize.result import StopReason
 
 _ROOT_SHARE, _SUPPORT_SHARE, _SEARCH_SHARE = 0.35, 0.15, 0.3
 _SLOPE_SHARE = 0.1
+# What so many nodes do not close is searched for better plans before it is branched on to the end.
+_FIRST_SHARE, _FIRST_NODES = 0.2, 30
 # Values closer than this share of one another are equal.
 _EXACT = 1e-11
 
@@ -40,7 +44,6 @@ class NetworkOutcome:
 
     flow: FloatArray | None
     bound: float | None
-    proven_infeasible: bool = False
 
 
 def solve_fixed_charge(network: FixedChargeNetwork, watch: Watch) -> NetworkOutcome:
@@ -76,9 +79,7 @@ class _NetworkSolve:
             return self._outcome()
         self._search_support(tightened)
         if not self._done:
-            infeasible = self._close(tightened)
-            if infeasible and self._best is None:
-                return NetworkOutcome(None, None, proven_infeasible=True)
+            self._close(tightened)
         return self._outcome()
 
     @property
@@ -95,9 +96,13 @@ class _NetworkSolve:
         part = self._watch.child(seconds=_SUPPORT_SHARE * self._watch.remaining(), plans=True)
         self._keep(improve_among(tightened.milp, allowed, part, self._best))
 
-    def _close(self, tightened: Tightened) -> bool:
-        """Branch and cut on what is not fixed, beside or after a search; True where there is no plan at all."""
-        milp, watch = self._narrowed(tightened), self._watch
+    def _close(self, tightened: Tightened) -> None:
+        """Branch and cut on what is not fixed, beside or after a search."""
+        watch = self._watch
+        first = watch.child(seconds=_FIRST_SHARE * watch.remaining())
+        if self._branch(self._narrowed(tightened), first, _FIRST_NODES) or self._done:
+            return
+        milp = self._narrowed(tightened)
         search = Neighbourhoods(self._network, self._model, tightened.milp, watch.options.seed)
         searching = watch.child(plans=True)
         with ThreadPoolExecutor(1) as executor:
@@ -108,15 +113,14 @@ class _NetworkSolve:
                 share = watch.child(seconds=_SEARCH_SHARE * watch.remaining(), plans=True)
                 self._keep(search.improve(self._best, share))
                 milp = self._narrowed(tightened)
-            infeasible = self._branch(milp)
+            self._branch(milp, watch)
             if future is not None:
                 searching.end()
                 self._keep(future.result())
-        return infeasible
 
-    def _branch(self, milp: Milp) -> bool:
-        """Solve what is left; what was fixed holds no better plan than the one in hand."""
-        outcome = solve_milp(milp, self._watch.child(plans=True), self._best)
+    def _branch(self, milp: Milp, watch: Watch, max_nodes: int | None = None) -> bool:
+        """Solve what is left, True where that holds no plan; what was fixed holds none better than that in hand."""
+        outcome = solve_milp(milp, watch.child(plans=True), self._best, max_nodes=max_nodes)
         best = None if self._best is None else milp.value(self._best)
         if outcome.stop is StopReason.INFEASIBLE:
             if best is not None:
@@ -141,5 +145,14 @@ class _NetworkSolve:
             self._watch.offer_plan(milp.value(x))
 
     def _outcome(self) -> NetworkOutcome:
-        flow = None if self._best is None else self._best[self._model.flow]
+        flow = None if self._best is None else self._cheapest_flow(self._best)
         return NetworkOutcome(flow, self._watch.bound)
+
+    def _cheapest_flow(self, x: FloatArray) -> FloatArray:
+        """The flow of a plan without the traces that the solver's tolerances leave on arcs not in use."""
+        used = self._model.used_or_one(x) > 0.5
+        programme = flow_programme(
+            self._network, self._network.unit_cost, np.where(used, self._network.widest, 0.0)
+        )
+        flow = solve_lp(programme, Watch(self._watch.options, maximise=False)).x
+        return x[self._model.flow] if flow is None else np.maximum(flow, 0.0)

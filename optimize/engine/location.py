@@ -68,10 +68,18 @@ class Location:
         """Facilities that it takes to hold all demand."""
         return fewest(self.capacity, float(self.need.sum()))
 
+    def opened(self, x: FloatArray) -> BoolArray:
+        """Facilities that serve by shares (J, I), and the cheapest idle ones that the number asked for needs."""
+        is_open: BoolArray = np.asarray((x > NEGLIGIBLE).any(axis=0))
+        lacking = 0 if self.num_open is None else self.num_open - int(is_open.sum())
+        if lacking > 0:
+            idle = np.flatnonzero(~is_open)
+            is_open[idle[np.argsort(self.fixed[idle], kind="stable")[:lacking]]] = True
+        return is_open
+
     def cost(self, x: FloatArray) -> float:
-        """Cost of shares (J, I); a facility that serves is open."""
-        used = (x > NEGLIGIBLE).any(axis=0)
-        return float((np.where(x > 0, self.serve, 0.0) * x).sum() + self.fixed @ used)
+        """Cost of shares (J, I)."""
+        return float((np.where(x > 0, self.serve, 0.0) * x).sum() + self.fixed @ self.opened(x))
 
     def flow(self, x: FloatArray) -> FloatArray:
         """Flow on the arcs of the network, shape (A,)."""
@@ -258,9 +266,8 @@ class _Core:
         x = np.zeros(self.milp.num_columns)
         j, i = self._at.T
         x[self._share] = shares[j, self._facilities[i]]
-        x[self._open] = np.maximum(
-            (shares[:, self._facilities] > NEGLIGIBLE).any(axis=0), self.milp.lower[self._open]
-        )
+        is_open = self._p.opened(shares)[self._facilities]
+        x[self._open] = np.maximum(is_open, self.milp.lower[self._open])
         return x
 
     def shares(self, x: FloatArray) -> FloatArray:

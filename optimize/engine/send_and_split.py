@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 
 from optimize.engine.fixed_charge import NEGLIGIBLE, BoolArray, FixedChargeNetwork, FloatArray, IntArray
+from optimize.engine.fixed_charge_plans import flow_programme
+from optimize.engine.highs import solve_lp
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
@@ -60,7 +62,12 @@ def solve_few_terminals(network: FixedChargeNetwork, watch: Watch) -> FloatArray
     if not np.isfinite(cost[-1, root]):
         return None
     trace = _Trace(cost, net, others, negligible, (tail, head, fixed, unit))
-    return trace.flow(sets - 1, int(root))[: network.num_arcs]
+    flow = trace.flow(sets - 1, int(root))[: network.num_arcs]
+    if network.slack <= negligible:
+        return flow
+    # supply that is left over may have gone to another supply's node first, where that costs nothing
+    used = np.where(flow > negligible, network.total, 0.0)
+    return solve_lp(flow_programme(network, network.unit_cost, used), watch).x
 
 
 def _balanced(

@@ -17,6 +17,7 @@ from optimize.engine.fixed_charge import NEGLIGIBLE, FixedChargeNetwork
 from optimize.engine.fixed_charge_solve import solve_fixed_charge
 from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
+from optimize.result import relative_gap
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.fast_layout import FlowModel, Part, position_of
 from optimize.water.fast_locks import LockedDecisions, locked_decisions
@@ -29,6 +30,7 @@ CERTIFY_SECONDS = 60.0
 """A network's plan in hand is made a plan of the instance even where the time is up."""
 ROUNDING = 2e-10
 """Share of a sum by which a bound is taken wider than computed."""
+EXACT = 1e-9
 SMALL_SHARE = 0.1
 """Of the wanted gap, where what users bring stands against the cost: the sum may be small."""
 
@@ -64,6 +66,14 @@ def solve_as_network(solve: Solve) -> None:
     outcome = solve_fixed_charge(found.network, watch)
     if outcome.flow is not None:
         _certify(solve, model, found, outcome.flow)
+    if _is_same(solve.watch.bound, solve.watch.plan):
+        solve.offer_bound(solve.value)
+
+
+def _is_same(bound: float | None, plan: float | None) -> bool:
+    """Whether nothing but rounding lies between a bound and a plan."""
+    gap = relative_gap(plan, bound)
+    return gap is not None and gap <= EXACT
 
 
 def compile_kernels() -> None:

@@ -9,7 +9,6 @@ One year, one period, no discounting: the goal `cost` is the published objective
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -206,16 +205,16 @@ CLOSED = [
     ("fixed_charge_network", "g40x132"),
     ("fixed_charge_network", "k14x182"),
     ("fixed_charge_network", "p50x288"),
+    ("fixed_charge_network", "k16x240"),
 ]
-# k16x240 is not closed in 90 s, capa_8000 and capa_10000 not in 120 s on one thread.
-BRACKETED = [("fixed_charge_network", "k16x240")]
+# capa_8000 and capa_10000 take 25 to 40 s: tests/benchmarks/one_commodity.py
 
 
 def solved(kind: str, name: str, folder: Path, seconds: float, gap: float):
     """Write the case as an instance folder, read it back, solve it."""
     write_instance(folder / name, [(PROGRAMME.schema, CONVERTERS[kind](name))])
     data = read_instance(folder / name, [PROGRAMME]).programmes[0].data
-    options = SolveOptions(goal=("cost",), gap=gap, time_limit_s=seconds, engine="formulation")
+    options = SolveOptions(goal=("cost",), gap=gap, time_limit_s=seconds)
     return solve(PROGRAMME, data, options)
 
 
@@ -228,15 +227,3 @@ def test_published_optimum_is_reproduced(kind: str, name: str, tmp_path: Path) -
     assert outcome.check.figures["cost"] <= upper * (1 + 1e-6)
     assert outcome.check.figures["cost"] >= lower * (1 - 1e-6)
     assert outcome.result.bound == pytest.approx(lower, rel=1e-6)
-
-
-@pytest.mark.parametrize(("kind", "name"), BRACKETED)
-def test_published_optimum_lies_between_bound_and_plan(kind: str, name: str, tmp_path: Path) -> None:
-    outcome = solved(kind, name, tmp_path, seconds=10.0, gap=1e-7)
-    lower, upper = published(kind, name)
-    assert outcome.result.bound is not None
-    assert outcome.result.bound <= upper * (1 + 1e-6)
-    if outcome.check is not None:
-        assert outcome.check.passed, outcome.check.violations[:3]
-        assert outcome.check.figures["cost"] >= lower * (1 - 1e-6)
-    assert math.isfinite(outcome.result.bound)
