@@ -26,6 +26,7 @@ from optimize.water.calendar import derive_calendar
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.hydraulics.assumptions import Standards
 from optimize.water.hydraulics.design import State, operate
+from optimize.water.hydraulics.funding import refunded
 from optimize.water.hydraulics.layout import Layout, look_at_layout
 from optimize.water.hydraulics.network import Network, build_network
 from optimize.water.hydraulics.repair import repair
@@ -60,6 +61,7 @@ class RepairedPlan:
     pipes : corridor, quality, length_m, before, after (diameters), extra_capex_cny.
     stations : of `optimize.water.hydraulics.works.stations`.
     objective : what the works were chosen by.
+    num_refunded : works that another mix of sources pays, because a purse did not hold.
     rounds : of sizing and simulating.
     """
 
@@ -71,6 +73,7 @@ class RepairedPlan:
     pipes: pd.DataFrame
     stations: pd.DataFrame
     objective: str
+    num_refunded: int
     rounds: int
 
     @property
@@ -226,8 +229,13 @@ class _Study:
         if len(states) > 1:
             final = _operated([state.network for state in states], works)
         solution = with_works(self.solution, self.instance, works)
-        check = self._check(programme, solution, final)
         built = stations(final[-1], self.instance.parameters.pump_efficiency)
+        check, num_refunded = self._check(programme, solution, final), 0
+        if check.violations and all(violation.equation == "W12" for violation in check.violations):
+            other = refunded(with_stations(self.instance, solution, built), solution)
+            if other is not None:
+                num_refunded = int((other.funding["mix"] != solution.funding["mix"]).sum())
+                solution, check = other, self._check(programme, other, final)
         return RepairedPlan(
             states=final,
             violations=_all_violations(final),
@@ -237,6 +245,7 @@ class _Study:
             pipes=_changed_pipes(states[-1], final[-1], c),
             stations=built,
             objective="least CAPEX" if only_capex else "least cost over the years",
+            num_refunded=num_refunded,
             rounds=rounds,
         )
 

@@ -123,6 +123,7 @@ def _repaired_json(found: Hydraulics, repaired: RepairedPlan) -> dict[str, Any]:
     return {
         "objective": repaired.objective,
         "rounds": repaired.rounds,
+        "works_paid_by_another_mix": repaired.num_refunded,
         "violations_left": plain_records(repaired.violations),
         "pipes": plain_records(repaired.pipes),
         "stations": plain_records(repaired.stations),
@@ -227,6 +228,10 @@ def _repair_lines(found: Hydraulics, repaired: RepairedPlan) -> list[str]:
     ]  # fmt: skip
     if rows:
         lines += [f"  {line}" for line in aligned(["station", "head", "flow", "power", "CAPEX"], rows)]
+    if repaired.num_refunded:
+        lines.append(
+            f"  funding     {_count(repaired.num_refunded, 'work')} paid by another mix, so that every purse holds"
+        )
     extra = after["capex_cny"] - before["capex_cny"]
     lines.append(
         f"  cost        CAPEX {amount(before['capex_cny'], 'CNY')} → {amount(after['capex_cny'], 'CNY')} "

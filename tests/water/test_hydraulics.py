@@ -15,6 +15,7 @@ from optimize.water.coefficients import derive_coefficients
 from optimize.water.hydraulics.assumptions import ASSUMPTIONS, Standards
 from optimize.water.hydraulics.design import State, operate
 from optimize.water.hydraulics.epanet import designed_model, load_simulator, simulate, write_inp
+from optimize.water.hydraulics.funding import refunded
 from optimize.water.hydraulics.layout import look_at_layout
 from optimize.water.hydraulics.network import MEAN, PEAK, Network, build_network
 from optimize.water.hydraulics.repair import Repaired, repair
@@ -24,6 +25,7 @@ from optimize.water.instance import Instance
 from optimize.water.solution import (
     DELIVERY_COLUMNS,
     FLOW_COLUMNS,
+    FUNDING_COLUMNS,
     PIPE_COLUMNS,
     PRODUCTION_COLUMNS,
     Solution,
@@ -294,6 +296,29 @@ def test_an_old_pipe_gets_a_new_one_beside_it_that_is_paid() -> None:
     assert ("pipe", f"PJ:lo:{row.diameter}", "one", YEAR) in set(
         repaired_plan.funding.itertuples(index=False, name=None)
     )
+
+
+def test_a_purse_that_does_not_hold_is_relieved_by_the_fewest_other_mixes() -> None:
+    town = _town()
+    for mix, source in (("city", "municipal"), ("local", "district")):
+        town.add("funding", mix, project_kind="pipe", mix=mix, source=source, share=1.0, takes_rest=True)
+    capex = {"PJ": 500 * 500.0, "JA": 200 * 300.0, "JB": 300 * 300.0}
+    plan = _both()
+    diameters = dict(zip(plan.pipes["corridor"], plan.pipes["diameter"], strict=True))
+    paid = [("pipe", f"{corridor}:lo:{diameters[corridor]}", "city", YEAR) for corridor in capex]
+    plan = replace(plan, funding=pd.DataFrame(paid, columns=list(FUNDING_COLUMNS)))
+
+    def mixes(municipal: float, district: float) -> list[str] | None:
+        town.rows["budgets"] = {
+            source: {"source": source, "year": YEAR, "amount_cny": money}
+            for source, money in (("municipal", municipal), ("d", district))
+        }
+        found = refunded(town.instance(), plan)
+        return None if found is None else found.funding["mix"].tolist()
+
+    assert mixes(sum(capex.values()), 0.0) == ["city", "city", "city"]
+    assert mixes(320_000.0, 100_000.0) == ["city", "city", "local"]  # 400 000 less JB's 90 000
+    assert mixes(320_000.0, 60_000.0) is None  # JA alone does not relieve it enough
 
 
 def test_what_is_contracted_keeps_its_diameter() -> None:
