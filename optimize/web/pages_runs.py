@@ -24,7 +24,7 @@ from optimize.web.explanations import told
 from optimize.web.guard import REPORT_POLICY
 from optimize.web.jobs import Job, State
 from optimize.web.kept import Kept
-from optimize.web.naming import job_programme, job_state, programme_name, scenario_name
+from optimize.web.naming import instance_name, job_programme, job_state, programme_name, scenario_name
 from optimize.web.rendering import Form, Reader, Space, User, field, fragment, page
 from optimize.web.workspace import Workspace
 
@@ -50,6 +50,7 @@ def runs_page(request: Request, space: Space, words: Reader) -> Response:
         request,
         "runs.html",
         jobs=space.runs(),
+        instance_names={record.id: instance_name(record, words) for record in space.instances.listed()},
         programme_name=functools.partial(programme_name, words=words),
         scenario_name=functools.partial(scenario_name, words=words),
         job_state=functools.partial(job_state, words=words),
