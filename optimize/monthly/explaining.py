@@ -34,7 +34,7 @@ from optimize.monthly.ledger_states import Key, ProjectRecord, fold
 from optimize.monthly.periods import Name, Period
 from optimize.monthly.revise import Revision, holding_plan, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Subject
-from optimize.monthly.stability import CHANGES, Planned, Stability, trace_changes
+from optimize.monthly.stability import CHANGES, CurvePoint, Planned, Stability, trace_changes, undominated
 
 REPORTS = "report"
 # Of the period's gap: what a group of inputs does is smaller than the whole.
@@ -242,11 +242,14 @@ class _Work:
             free=_planned(subject, found, before),
             penalty_cny_per_change=rules.penalty_cny_per_change,
             max_changes=rules.max_changes,
-            curve=self._curve(subject, found),
+            curve=self._curve(subject, found, plan),
         )
 
-    def _curve(self, subject: Subject, found: Found) -> tuple[Any, ...]:
-        """The goal's value against the number of changes, where the job asks for it and there is time."""
+    def _curve(self, subject: Subject, found: Found, plan: Plan) -> tuple[CurvePoint, ...]:
+        """The goal's value against the number of changes, where the job asks for it and there is time.
+
+        The period's own plan and the free one are points like any other.
+        """
         points = self._question.job.revising.curve_points
         left = self._deadline - time.monotonic()
         counted = any(goal.name == CHANGES for goal in subject.goals)
@@ -258,7 +261,13 @@ class _Work:
                 "no curve", f"{subject.name}: built in phases, no curve of changes"
             )
             return ()
-        return trace_changes(subject.programme, subject.data, options.goal[-1], points, options)
+        traced = trace_changes(subject.programme, subject.data, options.goal[-1], points, options)
+        goal = next(g for g in subject.goals if g.name == options.goal[-1])
+        own = (
+            CurvePoint(known.figures[CHANGES], of.unfined(known), None)
+            for of, known in ((plan.subject, plan.found), (subject, found))
+        )
+        return undominated((*traced, *own), maximise=goal.maximise) if traced else ()
 
     def _free_subjects(self) -> dict[str, Subject]:
         """The instance without anything that holds the plan in force, but for what is contracted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from optimize.clauses import REVISE
@@ -76,6 +76,16 @@ class Stability:
         return least, None if self.free.bound is None else max(
             side * (self.free.bound - self.held.value), least
         )
+
+
+def undominated(points: Iterable[CurvePoint], *, maximise: bool) -> tuple[CurvePoint, ...]:
+    """The points that no other beats with as many changes or fewer, from few changes to many."""
+    side = 1.0 if maximise else -1.0
+    kept: list[CurvePoint] = []
+    for point in sorted(points, key=lambda point: (point.changes, -side * point.value)):
+        if not kept or side * (point.value - kept[-1].value) > 0:
+            kept.append(point)
+    return tuple(kept)
 
 
 def without_fines(goal: str, value: float, changes: float, data: InstanceData) -> float:

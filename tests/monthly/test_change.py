@@ -32,7 +32,14 @@ from optimize.monthly.change_files import write_reports
 from optimize.monthly.change_report import Report, change_lines
 from optimize.monthly.change_words import words_of
 from optimize.monthly.differences import Inputs, find_differences, write_without
-from optimize.monthly.stability import CurvePoint, Planned, Stability, trace_changes, without_fines
+from optimize.monthly.stability import (
+    CurvePoint,
+    Planned,
+    Stability,
+    trace_changes,
+    undominated,
+    without_fines,
+)
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.report.stored import run_tables
@@ -278,6 +285,17 @@ def test_the_curve_of_value_against_changes_and_the_price_of_stability(
     assert low == pytest.approx(best.value - value)
     with pytest.raises(UsageError, match="limits or fines"):
         trace_changes(PV, data, "npv", 3, options)
+
+
+def test_points_that_others_beat_with_fewer_changes_are_no_points_of_the_curve() -> None:
+    points = [
+        CurvePoint(26, 519.8, 552.3),
+        CurvePoint(17, 548.9, None),
+        CurvePoint(229, 548.6, 552.3),
+        CurvePoint(17, 548.0, 1.0),
+    ]
+    assert undominated(points, maximise=True) == (points[1],)
+    assert undominated(points, maximise=False) == (points[3], points[0])
 
 
 # --- how it is told -------------------------------------------------------------------------------
