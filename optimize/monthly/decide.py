@@ -8,26 +8,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from optimize.city.reading import read_city
+from optimize.clauses import REVISE
 from optimize.errors import ExitCode, UsageError, gravest
 from optimize.io.instance_folder import read_instance
 from optimize.io.run_store import read_text_table, text_cells
 from optimize.io.warm_starts import read_warm_start
+from optimize.monthly.in_force import PROJECT, TABLE
 from optimize.monthly.inputs import Inputs
 from optimize.monthly.job import Job
 from optimize.monthly.periods import Name, Period
-from optimize.monthly.revise import RevisionRules, revise, write_revised
+from optimize.monthly.revise import FIRST_OPEN_YEAR, PLAN_IN_FORCE, RevisionRules, revise, write_revised
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject, Slices, Subject
 from optimize.names import CITY
-from optimize.programme import SolveOptions
+from optimize.programme import Programme, SolveOptions
 from optimize.registry import PROGRAMMES
 from optimize.report import text
 from optimize.report.summary import STATUS_CODES
+from optimize.revision import FROZEN_STATES
+from optimize.schema import InstanceData
 
 # A figure of two plans that differs by less than this share is the same.
 _SAME = 1e-7
+_YEAR = "year"
+# Of the time of a joint plan, for one of its programmes by itself.
+_PART_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -119,11 +127,47 @@ class Question:
         if not subject.counts_changes:
             return subject.keep(fresh, tables_in(run))
         still = self.stand_still()[subject.name]
+        if isinstance(still, CitySubject) and isinstance(subject, CitySubject):
+            standing = self._standing_in_parts(subject, still, fresh, tables_in(run))
+            if standing is not None:
+                return standing
         options = dataclasses.replace(self.options(subject), warm_start=None)
         found = still.solve(options, dataclasses.replace(self.slices, checkpoints=None))
         if found.status != "solved":
             return None
         return subject.keep(fresh, {name: text_cells(frame) for name, frame in still.tables(found).items()})
+
+    def _standing_in_parts(
+        self, subject: CitySubject, still: CitySubject, fresh: Found, tables: Mapping[str, pd.DataFrame]
+    ) -> Found | None:
+        """A joint plan in force programme by programme, each with its share of the money; None where that is no plan.
+
+        The joint search begins from nothing and may end far below the plan in force.  What stands is valued anew
+        under the present inputs without a search, of the network only what the ledger says changes; a programme
+        that cannot stand as it is is planned by itself, near the plan in force as the job's rules have it.
+        """
+        own: dict[str, pd.DataFrame] = dict(tables)
+        now = {part.programme.name: part.data for part in subject.city.parts}
+        for part in still.city.parts:
+            name, programme = part.programme.name, part.programme
+            if not programme.resumes:
+                own |= carried_over(programme, part.data, tables)
+                continue
+            for data in (all_contracted(programme, part.data), now[name]):
+                alone = ProgrammeSubject(programme, with_share(data, name, tables["split"]))
+                found = alone.solve(
+                    self._part_options(subject), dataclasses.replace(self.slices, checkpoints=None)
+                )
+                if found.status == "solved":
+                    break
+            else:
+                return None
+            own |= {f"{name}.{table}": text_cells(frame) for table, frame in alone.tables(found).items()}
+        return subject.keep(fresh, own)
+
+    def _part_options(self, subject: CitySubject) -> SolveOptions:
+        limit_s = _PART_SHARE * self.job.solving.time_limit_s
+        return dataclasses.replace(self.options(subject), warm_start=None, time_limit_s=limit_s)
 
     def _worth(self, subject: Subject, fresh: Found, standing: Found) -> bool:
         """Whether the fresh plan is worth changing to: better in the first goal that differs, by enough in the last."""
@@ -166,6 +210,57 @@ def runs_by_programme(period: Period) -> dict[str, Path]:
     if CITY not in runs:
         return runs
     return dict.fromkeys(period.manifest["programmes"], runs[CITY])
+
+
+def all_contracted(programme: Programme, data: InstanceData) -> InstanceData:
+    """The tables as if all that is in force and still a candidate were contracted, and nothing else could start."""
+    rows = data.tables[PLAN_IN_FORCE]
+    (table,) = programme.project_tables
+    there = {str(name) for source, key in programme.lockable for name in data.tables[source][key]}
+    rows = rows[rows[list(table.id)].astype(str).agg(":".join, axis=1).isin(there)]
+    settled = rows.assign(state=rows["state"].where(rows["state"].isin(FROZEN_STATES), "contracted"))
+    behind = int(data.parameters["base_year"]) + int(data.parameters["num_years"])
+    return dataclasses.replace(
+        data,
+        tables={**data.tables, PLAN_IN_FORCE: settled.reset_index(drop=True)},
+        parameters={**data.parameters, FIRST_OPEN_YEAR: behind},
+        targets={clause: target for clause, target in data.targets.items() if clause != REVISE},
+    )
+
+
+def with_share(data: InstanceData, programme: str, split: pd.DataFrame) -> InstanceData:
+    """A programme's tables with its share of the city's money for its budgets."""
+    own = split[split["programme"] == programme]
+    scale = float(data.parameters["budgets.scale"])
+    shares = own["share_cny"].astype(float) / (scale if scale > 0 else 1.0)
+    budgets = data.tables["budgets"]
+    columns = {
+        "source": own["source"].to_numpy(object),
+        "year": own["year"].astype(np.int64),
+        "amount_cny": shares,
+    }
+    rows = pd.DataFrame(columns).reindex(columns=budgets.columns)
+    return dataclasses.replace(data, tables={**data.tables, "budgets": rows.reset_index(drop=True)})
+
+
+def carried_over(
+    programme: Programme, data: InstanceData, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """The network's tables in force, in the years the ledger has, without what is given up or withdrawn."""
+    found, rows = {}, data.tables[PLAN_IN_FORCE]
+    there = {str(name) for table, key in programme.lockable for name in data.tables[table][key]}
+    for table in programme.project_tables:
+        own = rows[rows[TABLE] == table.name]
+        years = dict(zip(own[PROJECT], own[_YEAR].astype(str), strict=True))
+        cells = tables[f"{programme.name}.{table.name}"]
+        ids = pd.Series(
+            [":".join(row) for row in cells[list(table.id)].to_numpy()], cells.index, dtype=object
+        )
+        names = ids.map(table.lock_name)
+        known = names.isin(there) | names.str.rpartition(":")[0].isin(there)
+        stays = ids.isin(years.keys()) & known
+        found[f"{programme.name}.{table.name}"] = cells.assign(year=ids.map(years))[stays]
+    return found
 
 
 def tables_in(run: Path) -> dict[str, pd.DataFrame]:

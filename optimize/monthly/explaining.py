@@ -149,10 +149,11 @@ class _Work:
         if in_force is None or before_run is None:
             return change
         then = _published_objective(in_force, subject.name)
-        if plan.found.kept and not self._question.job.revising.price:
+        held, planned = view_of_run(before_run, then), view_of_run(run, value)
+        if plan.found.kept and not self._question.job.revising.price and not find_changes(held, planned):
             return dataclasses.replace(change, objective_before=then)  # there is nothing to tell
-        before = PeriodPlan(str(in_force.name), self._then(in_force), view_of_run(before_run, then))
-        now = PeriodPlan(str(self._name), self._place / INSTANCE, view_of_run(run, value))
+        before = PeriodPlan(str(in_force.name), self._then(in_force), held)
+        now = PeriodPlan(str(self._name), self._place / INSTANCE, planned)
         ledger = fold(self._read.ledger, self._name.month).projects
         asked = Asked(goal, known.unit, known.maximise, self._revision.measured, _says(ledger))
         folder = self._scratch / subject.name
