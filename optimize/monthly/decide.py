@@ -80,7 +80,8 @@ class Question:
         log.tell(
             "solved",
             f"{subject.name}: {fresh.status} after {fresh.seconds:.0f} s · "
-            f"{options.goal[-1]} {text.amount(value, unit)} · gap {text.percent(fresh.solved.result.gap)}",
+            f"{options.goal[-1]} {'—' if value is None else text.amount(value, unit)} · "
+            f"gap {text.percent(fresh.solved.result.gap)}",
             slices=fresh.slices,
         )
         standing = self._standing(subject, fresh)
