@@ -128,6 +128,7 @@ class Workspace(NamedTuple):
     chosen: Ints  # (U,)
     order: Ints  # (U,)
     order_key: Floats  # (U,)
+    closed: Ints  # (1,) source nobody may be served from for now, -1 none
 
 
 def arcs_of(num_nodes: int, tail: Ints, head: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -223,4 +224,5 @@ def new_workspace(network: Network) -> Workspace:
         np.zeros(num_customers, np.int64),
         np.zeros(num_customers, np.int64),
         np.zeros(num_customers),
+        np.full(1, -1, np.int64),
     )

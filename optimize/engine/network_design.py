@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,11 +30,22 @@ from optimize.engine.network_data import (
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 FIRST_PRICES = (0.5, 1.0, 2.0, 4.0, 8.0)
 BINDING_SHARE = 0.9  # of a budget, spent at the first price: below it money is hardly short
 BOLDNESS = 1.0
+OTHER_STARTS = tuple((price, 0.6) for price in (0.25, 0.5, 0.75, 1.0, 1.5))
+"""Prices and boldness tried besides where the network is small enough for that to take no time."""
+MOST_CUSTOMERS_FOR_OTHERS = 500
 CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
+EPISODE_EVERY, EPISODE_ITERATIONS = 50, 30
+"""Iterations between two sources opened or closed, and those after it that make the best of it."""
+EPISODE_CUSTOMERS = (20, 80)  # rebuilt when a source is opened, the nearest to it
+CLOSE_SHARE = 0.4  # of the episodes at a source in use
+EPISODE_BOLDNESS = (0.2, 0.4, 0.7)
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
 
 
@@ -61,6 +74,9 @@ class DesignSearch:
         self._plan, self._saved, self._spare, self._best = (empty_assignment(network) for _ in range(4))
         self._best_value = np.array([np.inf, -np.inf])
         self.iterations = 0
+        self._everyone = np.arange(len(network.customer_node))
+        self._draw = np.random.default_rng(seed)
+        self._nearest: dict[int, Ints] = {}
         value = network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight)
         worth = np.bincount(network.customer_of, weights=value, minlength=len(network.customer_node))
         self._order = _with_asked_first(network, np.argsort(-worth, kind="stable").astype(np.int64))
@@ -76,20 +92,27 @@ class DesignSearch:
     def construct(self, watch: Watch, effect_share: float = 0.0) -> None:
         """First designs at rising prices of money until one fits the budgets, then shed customers.
 
-        Where the first price leaves money over, money without a price is tried, too.
+        Where the first price leaves money over, money without a price is tried, too; in small networks
+        fixed costs that count for less in the first insertions, as more customers will share them.
 
         Parameters
         ----------
         effect_share : price of what has to be reached, as a share of its penalty.
         """
         for price in FIRST_PRICES:
-            if self._design_at(price, effect_share, watch) or watch.must_stop:
+            if self._design_at(price, BOLDNESS, effect_share, watch) or watch.must_stop:
                 break  # dearer money reaches no more
         ample = (self.loads.spent < BINDING_SHARE * self.network.budget).all()
         if price == FIRST_PRICES[0] and ample and len(self.network.budget) and not watch.must_stop:
-            self._design_at(0.0, effect_share, watch)
+            self._design_at(0.0, BOLDNESS, effect_share, watch)
+        if len(self._order) <= MOST_CUSTOMERS_FOR_OTHERS and len(self.network.budget):
+            kept = self.prices.of_purse.copy()
+            for price, boldness in OTHER_STARTS:
+                if not watch.must_stop:
+                    self._design_at(price, boldness, effect_share, watch)
+            self.prices.of_purse[:] = kept
 
-    def _design_at(self, price: float, effect_share: float, watch: Watch) -> bool:
+    def _design_at(self, price: float, boldness: float, effect_share: float, watch: Watch) -> bool:
         """A design at one price of money, shed where it spends too much; kept if it is the best.
 
         Returns whether it fits the budgets as it is.
@@ -97,14 +120,14 @@ class DesignSearch:
         self._clear()
         self.prices.of_purse[:] = price
         self.prices.of_effect[:] = effect_share * self.network.effect_price
-        self._insert_all(watch)
+        self._insert_all(boldness, watch)
         fits = bool((self.loads.spent <= self.network.budget).all())
         if not fits:
             kernel.shed(self.network, self.loads, self.prices, self._plan, self._spare)
         self._keep()
         return fits
 
-    def _insert_all(self, watch: Watch) -> None:
+    def _insert_all(self, boldness: float, watch: Watch) -> None:
         """Every customer in turn, in slices so that the clock is seen, then tidied up."""
         slices = [
             self._order[first : first + CONSTRUCT_SLICE]
@@ -113,7 +136,7 @@ class DesignSearch:
         for part in slices:
             if watch.must_stop:
                 return
-            self._call(kernel.construct, self._work, self._plan, self._spare, part, BOLDNESS, 0)
+            self._call(kernel.construct, self._work, self._plan, self._spare, part, boldness, 0)
         for part in reversed(slices):
             if watch.must_stop:
                 return
@@ -158,16 +181,72 @@ class DesignSearch:
             before = self._best_value.copy()
             kernel.improve(
                 self.network, self.loads, self.prices, self._work, self._plan, self._saved, self._spare,
-                self._best, self._best_value, base, self.seed * 1_000_003 + self.iterations, count,
-                heat * high, heat * low, strict,
+                self._best, self._best_value, base, self._everyone,
+                self.seed * 1_000_003 + self.iterations, count, heat * high, heat * low, strict, True,
             )  # fmt: skip
             done += count
             self.iterations += count
+            if (
+                not strict
+                and done < iterations
+                and self.iterations % EPISODE_EVERY < count
+                and len(self.network.source_node)
+            ):
+                self._open_or_close(heat * high)
+                done += EPISODE_ITERATIONS
+                self.iterations += EPISODE_ITERATIONS
             improved = self._best_value[1] > before[1] or self._best_value[0] < before[0]
             if on_better is not None and improved and self.violation == 0.0:
                 on_better(self.net)
             if self.iterations % (20 * chunk) < chunk:
                 self._refresh()
+
+    def _open_or_close(self, heat: float) -> None:
+        """Open a source as if it cost nothing or close it, improve around it, and keep that if it is better.
+
+        Single moves hardly ever get there: the first customers of a source would pay for all of it.
+        """
+        network, plan, draw = self.network, self._plan, self._draw
+        state = (network, self.loads, self.prices)
+        delivered = (plan.grade >= 0) & (plan.served[network.customer_of] == 1)
+        source = int(draw.integers(len(network.source_node)))
+        own = network.customer_of[delivered & (plan.source == source)]
+        closes = len(own) > 0 and draw.random() < CLOSE_SHARE
+        near = self._near(source)[: draw.integers(*EPISODE_CUSTOMERS)]
+        if closes:
+            near = np.union1d(own, near[: EPISODE_CUSTOMERS[0]])
+        saved, before = copy_of(plan), kernel.score(*state, False)
+        kernel.rebuild(
+            *state, self._work, plan, self._spare, draw.permutation(near), -1 if closes else source,
+            source if closes else -1, float(draw.choice(EPISODE_BOLDNESS)),
+        )  # fmt: skip
+        kernel.improve(
+            *state, self._work, plan, self._saved, self._spare, self._best, self._best_value,
+            self.prices.of_purse, near, int(draw.integers(2**31)), EPISODE_ITERATIONS, heat, 0.3 * heat,
+            False, False,
+        )  # fmt: skip
+        if kernel.score(*state, False) < before:
+            kernel.restore(network, self.loads, plan, saved)
+
+    def _near(self, source: int) -> Ints:
+        """The customers nearest to a source by the cost of the smallest pipes, nearest first."""
+        if source not in self._nearest:
+            from scipy.sparse.csgraph import dijkstra  # a moment that small searches need not wait for
+
+            distance = dijkstra(self._graph, indices=self.network.source_node[source])
+            order = np.argsort(distance[self.network.customer_node], kind="stable")
+            self._nearest[source] = order[: EPISODE_CUSTOMERS[1]]
+        return self._nearest[source]
+
+    @cached_property
+    def _graph(self) -> csr_array:
+        """Corridors with the cost of their smallest pipe, both ways."""
+        from scipy.sparse import csr_array
+
+        network = self.network
+        num = len(network.first_arc) - 1
+        length = 1.0 + np.maximum(network.pipe_cost[network.arc_edge, 0, 1], 0.0)
+        return csr_array((length, network.arc_tip, network.first_arc), shape=(num, num))
 
     def _chunk(self) -> int:
         """Iterations between looks at the clock."""
@@ -235,6 +314,7 @@ def compile_kernels() -> None:
     watch = Watch(SolveOptions(time_limit_s=600.0), maximise=True)
     search.construct(watch)
     search.improve(watch, 2)
+    search._open_or_close(1.0)
 
 
 def loads_of(network: Network, assignment: Assignment) -> Loads:

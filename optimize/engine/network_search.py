@@ -5,6 +5,9 @@ back to any source, where an arc costs what the pipe on it has to grow (priced m
 the flow cost.  Improvement destroys customers of an area, a corridor or a source, inserts them anew
 in another order, and accepts by simulated annealing.  Money is priced: the price of each purse
 follows its overspending in the first phase; in the second only plans within the budgets count.
+`rebuild` makes the large moves: a source is opened as if it cost nothing, or closed.
+
+All of it is in one file because numba's cache on disk does not see changes in other files.
 """
 
 # ruff: noqa: NPY002 - inside compiled code only the legacy generator is quick; it is seeded on entry
@@ -33,11 +36,22 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
+def entry(function: Function) -> Function:
+    """Compile without reference counts: for functions that make no arrays of their own.
+
+    Each call with a `Network` would count the references of its 46 arrays up and down again, which
+    took nine tenths of the time of a search.  numba refuses to compile a function that allocates so.
+    """
+    decorate = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+    return cast(Function, decorate(function))
+
+
 def internal(function: Function) -> Function:
-    """Compile for calls from other compiled functions only: no wrapper, which halves the time."""
+    """As `entry`, for calls from other compiled functions only: no wrapper, which halves the time."""
     decorate = numba.njit(
-        cache=True, nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
+        cache=True, nogil=True, error_model="numpy", _nrt=False,
+        no_cpython_wrapper=True, no_cfunc_wrapper=True,
+    )  # fmt: skip
     return cast(Function, decorate(function))
 
 
@@ -149,7 +163,7 @@ def _connect(network: Network, loads: Loads, plan: Assignment, customer: int, si
     plan.served[customer] = 1 if sign > 0 else 0
 
 
-@compiled
+@entry
 def remove_customer(network: Network, loads: Loads, plan: Assignment, customer: int) -> None:
     """Take a customer off the network (its assignment stays readable)."""
     if plan.served[customer] == 0:
@@ -325,7 +339,7 @@ def _find_supply(
             if cost + base >= best:
                 break
             p = network.source_at[node]
-            if p >= 0:
+            if p >= 0 and p != work.closed[0]:
                 total = cost + base + _source_cost(network, loads, prices, q, p, g, volume, boldness)
                 if total < best:
                     best, source = total, p
@@ -436,7 +450,7 @@ def insert_customer(
     return True
 
 
-@compiled
+@entry
 def reprice(network: Network, prices: Prices) -> None:
     """Costs at the current prices of purses and effects."""
     # plain loops: array expressions take numba ten times as long to compile
@@ -479,7 +493,7 @@ def reprice(network: Network, prices: Prices) -> None:
                 prices.value[q, g] -= least
 
 
-@internal
+@entry
 def score(network: Network, loads: Loads, prices: Prices, strict: bool) -> float:
     """Present value less penalties: what acceptance looks at."""
     value = loads.net[0]
@@ -496,7 +510,7 @@ def score(network: Network, loads: Loads, prices: Prices, strict: bool) -> float
     return float(value)
 
 
-@compiled
+@entry
 def violation(network: Network, loads: Loads) -> float:
     """Sum of relative violations of budgets and hard needs; 0 for a feasible plan."""
     total = 0.0
@@ -544,7 +558,7 @@ def _try_again(
         put_customer(network, loads, plan, spare, customer)
 
 
-@compiled
+@entry
 def tidy(
     network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
     spare: Assignment, customers: Ints, count: int, strict: bool,
@@ -556,7 +570,7 @@ def tidy(
         _try_again(network, loads, prices, work, plan, spare, customers[k], strict)
 
 
-@compiled
+@entry
 def construct(
     network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
     spare: Assignment, order: Ints, boldness: float, passes: int,
@@ -567,6 +581,31 @@ def construct(
         insert_customer(network, loads, prices, work, plan, order[k], boldness)
     for _ in range(passes):
         tidy(network, loads, prices, work, plan, spare, order, len(order), False)
+
+
+@entry
+def rebuild(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
+    spare: Assignment, customers: Ints, opened: int, closed: int, boldness: float,
+) -> None:  # fmt: skip
+    """Destroy customers and insert them anew in their order, then tidy up at the true prices.
+
+    Parameters
+    ----------
+    opened, closed : a source whose steps cost nothing meanwhile, and one nobody is served from (-1: none).
+    """
+    for k in range(len(customers)):
+        remove_customer(network, loads, plan, customers[k])
+    if opened >= 0:
+        for g in range(prices.step.shape[1]):
+            for s in range(prices.step.shape[2]):
+                prices.step[opened, g, s] = 0.0
+    work.closed[0] = closed
+    for k in range(len(customers)):
+        insert_customer(network, loads, prices, work, plan, customers[k], boldness)
+    work.closed[0] = -1
+    reprice(network, prices)
+    tidy(network, loads, prices, work, plan, spare, customers, len(customers), False)
 
 
 @compiled
@@ -614,7 +653,7 @@ def _copy_plan(network: Network, source: Assignment, target: Assignment) -> None
         _copy_customer(network, source, target, j)
 
 
-@compiled
+@entry
 def restore(network: Network, loads: Loads, plan: Assignment, saved: Assignment) -> None:
     """Make ``saved`` the plan again, loads included."""
     for j in range(len(plan.served)):
@@ -623,7 +662,7 @@ def restore(network: Network, loads: Loads, plan: Assignment, saved: Assignment)
         put_customer(network, loads, plan, saved, j)
 
 
-@compiled
+@entry
 def keep_if_better(
     network: Network, loads: Loads, plan: Assignment, best: Assignment, best_value: Floats
 ) -> bool:
@@ -697,10 +736,10 @@ def _choose_users_of(
 
 
 @internal
-def _destroyed_set(network: Network, work: Workspace, plan: Assignment, strict: bool) -> int:
-    """Choose customers to destroy: an area, or the users of a corridor or a source."""
-    num = len(plan.served)
-    seed = np.random.randint(0, num)
+def _destroyed_set(network: Network, work: Workspace, plan: Assignment, pool: Ints, strict: bool) -> int:
+    """Choose customers to destroy: an area around one of the pool, or the users of its corridor or source."""
+    num = len(pool)
+    seed = pool[np.random.randint(0, num)]
     kind = np.random.random()
     count = 0
     if kind < 0.6:
@@ -710,7 +749,7 @@ def _destroyed_set(network: Network, work: Workspace, plan: Assignment, strict: 
         for _ in range(50):
             if plan.served[seed] == 1:
                 break
-            seed = np.random.randint(0, num)
+            seed = pool[np.random.randint(0, num)]
         count = _choose_area(network, work, seed, 0, 0)
         if plan.served[seed] == 1:
             count = _choose_users_of(network, work, plan, seed, kind > 0.93, 40, count)
@@ -725,7 +764,8 @@ def _destroyed_set(network: Network, work: Workspace, plan: Assignment, strict: 
                         work.chosen[count] = near
                         count += 1
     if strict and np.random.random() < 0.5:
-        count = _choose_area(network, work, np.random.randint(0, num), 2 + np.random.randint(0, 12), count)
+        seed = pool[np.random.randint(0, num)]
+        count = _choose_area(network, work, seed, 2 + np.random.randint(0, 12), count)
     return count
 
 
@@ -748,11 +788,11 @@ def _move_prices(network: Network, loads: Loads, prices: Prices) -> None:
             prices.of_effect[m] *= 0.95
 
 
-@compiled
+@entry
 def improve(
     network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment, saved: Assignment,
-    spare: Assignment, best: Assignment, best_value: Floats, base_price: Floats, seed: int,
-    iterations: int, heat: float, cooling: float, strict: bool,
+    spare: Assignment, best: Assignment, best_value: Floats, base_price: Floats, pool: Ints, seed: int,
+    iterations: int, heat: float, cooling: float, strict: bool, repricing: bool,
 ) -> int:  # fmt: skip
     """Large-neighbourhood search for a number of iterations.
 
@@ -760,8 +800,9 @@ def improve(
     ----------
     best_value : (2,) violation and worth of ``best``.
     base_price : (R,) prices of money around which the strict phase draws its own.
+    pool : customers around which others are destroyed.
     heat, cooling : temperature at the start, in present value, and what it falls to.
-    strict : only plans within the budgets count; else money is priced adaptively.
+    strict : only plans within the budgets count; else money is priced, adaptively where ``repricing``.
 
     Returns
     -------
@@ -776,10 +817,10 @@ def improve(
             for r in range(len(base_price)):
                 prices.of_purse[r] = base_price[r] * factor
             reprice(network, prices)
-        elif not strict and iteration % 20 == 0:
+        elif not strict and repricing and iteration % 20 == 0:
             _move_prices(network, loads, prices)
             reprice(network, prices)
-        count = _destroyed_set(network, work, plan, strict)
+        count = _destroyed_set(network, work, plan, pool, strict)
         before = score(network, loads, prices, strict)
         order = work.order
         for k in range(count):
