@@ -48,6 +48,10 @@ _PARTS_PER_ROW = 0.75
 _FEWEST_PARTS = 150
 _MOST_PARTS = 400
 _MAX_ROUNDS = 150
+# A round may take so many times as long as the longest before it, and so many seconds in any case: near the end the
+# simplex method sometimes goes round in circles, with multipliers in hand that are good enough.
+_LONGEST_ROUND = 30.0
+_LEAST_ROUND_S = 1.0
 # Half width of the first box by size of the multiplier: a stage leaves little to mend.
 _BOX, _BOX_AFTER_STAGE = 0.3, 0.02
 _ROUND_TOLERANCE = 1e-6
@@ -254,15 +258,19 @@ class LagrangianBound:
         width = (_BOX_AFTER_STAGE if staged else _BOX) * scale
         columns = np.arange(m, dtype=np.int32)
         tolerance = max(_ROUND_TOLERANCE, _SHARE_OF_GAP * watch.gap)
+        longest = np.inf
         for _ in range(_MAX_ROUNDS):
             if evaluation is not None:
                 self._add_cuts(master, evaluation)
             if (np.abs(best) + width > _LARGEST_MULTIPLIER).any():
                 break
             master.set_bounds(columns, np.maximum(floor, best - width), best + width)
-            solved = master.solve(watch.remaining())
+            began = watch.seconds()
+            solved = master.solve(min(watch.remaining(), longest))
             if solved is None or watch.must_stop:
                 break
+            times_so_long = _LONGEST_ROUND * (watch.seconds() - began)
+            longest = max(0.0 if np.isinf(longest) else longest, times_so_long, _LEAST_ROUND_S)
             # the solver's bounds hold but for rounding, and a multiplier of the wrong sign proves nothing
             point, model = np.maximum(floor, solved[0][:m]), solved[1]
             if self.mixture is not None:
