@@ -4,345 +4,66 @@ Each requirement and grade is a commodity of its own.  Conservation at the nodes
 raw amounts are dualised.  What is left falls apart: a corridor and grade buys, for each size, the
 most valuable commodities that fit (a continuous knapsack whose items are potential differences less
 the flow cost, each at most its demand), and takes the best size or none; a source does the same over
-its steps; a customer is connected if its requirements are worth the potentials at its node.  The
-value for any multipliers is a valid bound; the volume method (Barahona and Anbil, 2000) improves
-them.  Periods are averaged beforehand, which relaxes the problem.
+its steps; a customer is connected if its requirements are worth the potentials at its node.
+
+Water is also followed by its origin: from one source no pipe carries more than the source can make,
+so that pipes near sources are not bought by small shares of very large ones.  Both counts of a pipe's
+flow are equal, which costs no multiplier.  In a season with one period a pipe's water runs one way.
+
+The value for any multipliers is a valid bound; the volume method (Barahona and Anbil, 2000) improves
+them.  Seasons are means of periods, which relaxes the problem; the more seasons, the less.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from optimize.engine.network_data import Floats, Ints
-from optimize.engine.network_search import compiled, inlined
+from optimize.engine.network_bound_kernels import (
+    Chosen,
+    Fixed,
+    Lists,
+    Priced,
+    blended,
+    evaluate,
+    moved,
+    new_lists,
+    products,
+)
+from optimize.engine.network_data import Floats
+from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
 ROUNDING = 1e-9  # outward, relative to the gross sum of the terms
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.002, 0.1  # of the newest subgradient in the volume direction
-
-
-@dataclass(frozen=True)
-class AveragedNetwork:
-    """One-period network; flows per day, values per unit of daily flow over the whole horizon.
-
-    N nodes, E corridors, G grades, S sizes (index 0: none), P sources, K steps (index 0: none),
-    U customers, Q requirements sorted by customer, W commodities sorted by grade, R purses.
-    A decision that may not be taken costs inf.
-    """
-
-    tail: Ints  # (E,)
-    head: Ints  # (E,)
-    flow_cost: Floats  # (E, 2)
-    size_capacity: Floats  # (E, G, S+1) existing pipe included
-    pipe_cost: Floats  # (E, G, S+1)
-    pipe_spend: Floats  # (X, E, G, S+1, R) by funding mix
-    source_node: Ints  # (P,)
-    unit_cost: Floats  # (P, G), inf where it cannot be made
-    raw_available: Floats  # (P,)
-    raw_per_unit: Floats  # (P, G), inf where it cannot be made
-    step_capacity: Floats  # (P, G, K+1) existing included
-    step_cost: Floats  # (P, G, K+1)
-    step_spend: Floats  # (X, P, G, K+1, R)
-    customer_node: Ints  # (U,)
-    connect_cost: Floats  # (U,) -inf: must be connected, +inf: must not
-    connect_spend: Floats  # (X, U, R)
-    idle_cost: Floats  # (U,) of not serving a customer
-    haul_node: Ints  # (U,) where water for a delivery off the network is drawn, -1: none
-    haul_cost: Floats  # (U,)
-    haul_spend: Floats  # (X, U, R)
-    haul_unit_cost: Floats  # (Q,)
-    first_requirement: Ints  # (U+1,)
-    demand: Floats  # (Q,)
-    least_take: Floats  # (Q,)
-    unit_value: Floats  # (Q,)
-    grade_start: Ints  # (G+1,) commodities of each grade
-    requirement_of: Ints  # (W,)
-    first_commodity: Ints  # (Q+1,)
-    commodities_of: Ints  # commodities of each requirement, ragged
-    budget: Floats  # (R,)
-    effect_need: Floats  # (M,) totals that have to be reached
-    effect_delivered: Floats  # (Q, M) per unit of daily flow
-    effect_made: Floats  # (P, G, M)
-    constant: float = 0.0  # present value of what is decided already
-
-    @property
-    def num_multipliers(self) -> int:
-        nodes = 1 + max(
-            int(a.max(initial=0)) for a in (self.tail, self.head, self.customer_node, self.source_node)
-        )
-        return nodes * len(self.requirement_of)
-
-
-class _Fixed(NamedTuple):
-    """Arrays the kernel reads and that never change."""
-
-    tail: Ints
-    head: Ints
-    flow_cost: Floats
-    size_capacity: Floats
-    source_node: Ints
-    source_limit: Floats  # (P, G)
-    raw_per_unit: Floats
-    step_capacity: Floats
-    customer_node: Ints
-    idle_cost: Floats
-    haul_node: Ints
-    haul_unit_cost: Floats
-    first_requirement: Ints
-    demand: Floats
-    least_take: Floats
-    grade_start: Ints
-    requirement_of: Ints
-    first_commodity: Ints
-    commodities_of: Ints
-
-
-class _Priced(NamedTuple):
-    """Costs and values at the current prices of money, raw amounts and effects."""
-
-    pipe: Floats
-    step: Floats
-    connect: Floats
-    haul: Floats
-    unit: Floats
-    value: Floats
-
-
-class _Chosen(NamedTuple):
-    """What the subproblems choose."""
-
-    size: Ints
-    step: Ints
-    connected: Ints
-    hauled: Ints
-    made: Floats  # (P, G)
-    taken: Floats  # (Q,)
-
-
-@inlined
-def _fill(
-    items: Floats, amounts: Floats, order: Ints, count: int, capacity: Floats, cost: Floats, values: Floats
-) -> int:
-    """Worth of each capacity when filled with the best items first; returns the best option."""
-    best = 0
-    for s in range(len(capacity)):
-        left, worth = capacity[s], 0.0
-        if np.isfinite(cost[s]):
-            for i in range(count - 1, -1, -1):
-                k = order[i]
-                take = min(left, amounts[k])
-                worth += take * items[k]
-                left -= take
-                if left <= 0.0:
-                    break
-            values[s] = worth - cost[s]
-        else:
-            values[s] = -np.inf
-        if values[s] > values[best]:
-            best = s
-    return best
-
-
-@compiled
-def _evaluate(
-    potential: Floats, fixed: _Fixed, priced: _Priced, chosen: _Chosen, gradient: Floats
-) -> tuple[float, float]:
-    """Value of the subproblems, and the sum of the sizes of its terms (for outward rounding)."""
-    total, gross = 0.0, 0.0
-    gradient[:, :] = 0.0
-    num_grades = len(fixed.grade_start) - 1
-    width = potential.shape[1]
-    items, amounts = np.zeros(width), np.zeros(width)
-    values = np.zeros(max(priced.pipe.shape[2], priced.step.shape[2]))
-    for k in range(width):
-        amounts[k] = fixed.demand[fixed.requirement_of[k]]
-    for e in range(len(fixed.tail)):
-        u, v = fixed.tail[e], fixed.head[e]
-        along, against = fixed.flow_cost[e, 0], fixed.flow_cost[e, 1]
-        for g in range(num_grades):
-            first, last = fixed.grade_start[g], fixed.grade_start[g + 1]
-            everything, highest, count = 0.0, 0.0, 0
-            for k in range(first, last):
-                rise = potential[v, k] - potential[u, k]
-                worth = max(rise - along, -rise - against)
-                items[k] = worth
-                if worth > 0.0:
-                    count += 1
-                    everything += worth * amounts[k]
-                    highest = max(highest, worth)
-            capacity, cost = fixed.size_capacity[e, g], priced.pipe[e, g]
-            pays = not np.isfinite(cost[0]) or cost[0] < 0.0
-            for s in range(len(cost)):
-                pays = pays or min(everything, highest * capacity[s]) > cost[s]
-            chosen.size[e, g] = 0
-            if not pays:
-                continue
-            order = np.empty(count, np.int64)
-            keys = np.empty(count)
-            i = 0
-            for k in range(first, last):
-                if items[k] > 0.0:
-                    order[i], keys[i] = k, items[k]
-                    i += 1
-            order = order[np.argsort(keys)]
-            best = _fill(items, amounts, order, count, capacity, cost, values)
-            chosen.size[e, g] = best
-            total += values[best]
-            gross += abs(values[best]) + 2.0 * abs(cost[best])
-            left = capacity[best]
-            for i in range(count - 1, -1, -1):
-                k = order[i]
-                flow = min(left, amounts[k])
-                left -= flow
-                sign = flow if potential[v, k] > potential[u, k] else -flow
-                gradient[v, k] += sign
-                gradient[u, k] -= sign
-                if left <= 0.0:
-                    break
-    for p in range(len(fixed.source_node)):
-        node = fixed.source_node[p]
-        for g in range(num_grades):
-            chosen.step[p, g] = 0
-            chosen.made[p, g] = 0.0
-            if not np.isfinite(fixed.raw_per_unit[p, g]):
-                continue
-            first, last = fixed.grade_start[g], fixed.grade_start[g + 1]
-            count = 0
-            for k in range(first, last):
-                items[k] = potential[node, k] - priced.unit[p, g]
-                count += items[k] > 0.0
-            order = np.empty(count, np.int64)
-            keys = np.empty(count)
-            i = 0
-            for k in range(first, last):
-                if items[k] > 0.0:
-                    order[i], keys[i] = k, items[k]
-                    i += 1
-            order = order[np.argsort(keys)]
-            capacity = np.minimum(fixed.step_capacity[p, g], fixed.source_limit[p, g])
-            best = _fill(items, amounts, order, count, capacity, priced.step[p, g], values)
-            chosen.step[p, g] = best
-            total += values[best]
-            gross += abs(values[best]) + 2.0 * abs(priced.step[p, g, best])
-            left = capacity[best]
-            for i in range(count - 1, -1, -1):
-                k = order[i]
-                flow = min(left, amounts[k])
-                left -= flow
-                gradient[node, k] += flow
-                chosen.made[p, g] += flow
-                if left <= 0.0:
-                    break
-    for j in range(len(fixed.customer_node)):
-        by_pipe, by_haul = -priced.connect[j], -priced.haul[j]
-        first, last = fixed.first_requirement[j], fixed.first_requirement[j + 1]
-        for way in range(2):
-            node = fixed.customer_node[j] if way == 0 else fixed.haul_node[j]
-            if node < 0:
-                continue
-            for q in range(first, last):
-                least = np.inf
-                for i in range(fixed.first_commodity[q], fixed.first_commodity[q + 1]):
-                    least = min(least, potential[node, fixed.commodities_of[i]])
-                margin = priced.value[q] - least
-                if way == 0:
-                    margin_taken = margin * (fixed.demand[q] if margin > 0.0 else fixed.least_take[q])
-                    by_pipe += margin_taken if np.isfinite(least) else -1e300 * (fixed.least_take[q] > 0.0)
-                else:
-                    by_haul += max(0.0, margin - fixed.haul_unit_cost[q]) * fixed.demand[q]
-        chosen.connected[j] = 0
-        chosen.hauled[j] = 0
-        way, idle = -1, -fixed.idle_cost[j]
-        if priced.connect[j] == -np.inf or (
-            by_pipe > idle and (by_pipe >= by_haul or fixed.haul_node[j] < 0)
-        ):
-            way = 0
-        elif fixed.haul_node[j] >= 0 and by_haul > idle:
-            way = 1
-        for q in range(first, last):
-            chosen.taken[q] = 0.0
-        if way < 0:
-            total += idle
-            gross -= idle
-            continue
-        if way == 0:
-            chosen.connected[j] = 1
-        else:
-            chosen.hauled[j] = 1
-        node = fixed.customer_node[j] if way == 0 else fixed.haul_node[j]
-        if priced.connect[j] > -np.inf:
-            total -= priced.connect[j] if way == 0 else priced.haul[j]
-        for q in range(first, last):
-            best, least = -1, np.inf
-            for i in range(fixed.first_commodity[q], fixed.first_commodity[q + 1]):
-                if potential[node, fixed.commodities_of[i]] < least:
-                    best = fixed.commodities_of[i]
-                    least = potential[node, best]
-            if best < 0:
-                continue
-            margin = priced.value[q] - least - (fixed.haul_unit_cost[q] if way == 1 else 0.0)
-            amount = fixed.demand[q] if margin > 0.0 else (fixed.least_take[q] if way == 0 else 0.0)
-            total += margin * amount
-            gross += abs(margin * amount)
-            gradient[node, best] -= amount
-            chosen.taken[q] = amount
-    return total, gross
-
-
-@compiled
-def _step(centre: Floats, direction: Floats, scale: Floats, length: float, potential: Floats) -> None:
-    """potential = centre - length * scale * direction."""
-    for n in range(centre.shape[0]):
-        for k in range(centre.shape[1]):
-            potential[n, k] = centre[n, k] - length * scale[k] * direction[n, k]
-
-
-@compiled
-def _products(direction: Floats, gradient: Floats, scale: Floats) -> tuple[float, float, float]:
-    """Scaled products d.d, d.g and g.g."""
-    dd, dg, gg = 0.0, 0.0, 0.0
-    for n in range(direction.shape[0]):
-        for k in range(direction.shape[1]):
-            d, g = direction[n, k], gradient[n, k]
-            dd += d * d * scale[k]
-            dg += d * g * scale[k]
-            gg += g * g * scale[k]
-    return dd, dg, gg
-
-
-@compiled
-def _blend(direction: Floats, gradient: Floats, weight: float) -> None:
-    """direction = weight * gradient + (1 - weight) * direction."""
-    for n in range(direction.shape[0]):
-        for k in range(direction.shape[1]):
-            direction[n, k] += weight * (gradient[n, k] - direction[n, k])
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 0.1  # of the newest subgradient in the volume direction
+FIRST_LENGTH, LONGEST, SHORTEST, SHORTER = 0.3, 2.0, 1e-5, 0.7
+UNLUCKY = 10  # rounds without a better bound after which steps get shorter
+BIRTH_SCALE = 0.3  # of the origins' steps beside those of the commodities
 
 
 @dataclass
-class _Side:
-    """Multipliers of the global rows: purses, raw amounts, effects (all >= 0)."""
+class Prices:
+    """Multipliers of the global rows: purses (R,), raw amounts (T, P), effects (M,), all >= 0."""
 
     purse: Floats
     raw: Floats
     effect: Floats
 
-    def moved(self, direction: _Side, length: float, scale: _Side) -> _Side:
-        return _Side(*(
+    def moved(self, direction: Prices, length: float, scale: Prices) -> Prices:
+        return Prices(*(
             np.maximum(0.0, own - length * step * along)
             for own, along, step in zip(self._parts(), direction._parts(), scale._parts(), strict=True)
         ))  # fmt: skip
 
-    def blended(self, other: _Side, weight: float) -> _Side:
-        return _Side(*(
+    def blended(self, other: Prices, weight: float) -> Prices:
+        return Prices(*(
             weight * new + (1 - weight) * old
             for old, new in zip(self._parts(), other._parts(), strict=True)
         ))  # fmt: skip
 
-    def product(self, other: _Side, scale: _Side) -> float:
+    def product(self, other: Prices, scale: Prices) -> float:
         return float(sum(
             (a * b * s).sum() for a, b, s in zip(self._parts(), other._parts(), scale._parts(), strict=True)
         ))  # fmt: skip
@@ -351,155 +72,154 @@ class _Side:
         return self.purse, self.raw, self.effect
 
 
-class LagrangianBound:
-    """Multipliers and the best bound; ``run`` improves them until the watch says stop."""
+@dataclass
+class _Point:
+    """Multipliers, or a direction in their space."""
 
-    def __init__(
-        self,
-        network: AveragedNetwork,
-        start: Floats,
-        purse_price: Floats,
-        raw_price: Floats,
-        effect_price: Floats,
-    ) -> None:
-        """Multipliers to begin from; ``start`` (N, G) holds the potentials of nodes and grades."""
-        self.network = network
+    potential: Floats  # (T, N, W)
+    birth: Floats  # (T, N, P * G)
+    prices: Prices
+
+
+class LagrangianBound:
+    """Multipliers and the best bound; ``run`` goes on where it was until the watch says stop."""
+
+    def __init__(self, network: SeasonalNetwork, potential: Floats, prices: Prices) -> None:
+        """Begin from potentials of nodes and grades, (N, G), for the mean season, and from prices."""
+        share = np.full(network.num_seasons, 1.0 / network.num_seasons)
         grade = np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start))
-        self._potential = np.ascontiguousarray(start[:, grade])
-        self._level_dead_ends()
-        self._centre = self._potential.copy()
-        self._gradient = np.zeros_like(self._potential)
-        limit = np.where(
-            np.isfinite(network.raw_per_unit),
-            network.raw_available[:, None]
-            / np.where(np.isfinite(network.raw_per_unit), network.raw_per_unit, 1.0),
-            0.0,
-        )
-        self._fixed = _Fixed(
-            network.tail, network.head, network.flow_cost, network.size_capacity, network.source_node, limit,
-            network.raw_per_unit, network.step_capacity, network.customer_node, network.idle_cost, network.haul_node,
-            network.haul_unit_cost, network.first_requirement, network.demand, network.least_take,
-            network.grade_start, network.requirement_of, network.first_commodity, network.commodities_of,
-        )  # fmt: skip
+        by_commodity = np.ascontiguousarray(potential[:, grade])
+        _level_dead_ends(network, by_commodity)
+        birth = np.zeros((network.num_seasons, network.num_nodes, network.unit_cost[0].size))
+        self._begin(network, _Point(share[:, None, None] * by_commodity, birth, prices))
+
+    def _begin(self, network: SeasonalNetwork, point: _Point) -> None:
+        self.network = network
+        self._centre = point
+        self._fixed = _fixed(network)
         num_edges, num_grades = network.pipe_cost.shape[:2]
         num_sources, num_customers = len(network.source_node), len(network.customer_node)
-        self._chosen = _Chosen(
-            np.zeros((num_edges, num_grades), np.int64), np.zeros((num_sources, num_grades), np.int64),
+        seasons = network.num_seasons
+        self._chosen = Chosen(
+            np.zeros((num_edges, num_grades), np.int64), np.zeros((seasons, num_edges)), np.zeros((num_sources, num_grades), np.int64),
             np.zeros(num_customers, np.int64), np.zeros(num_customers, np.int64),
-            np.zeros((num_sources, num_grades)), np.zeros(len(network.demand)),
+            np.zeros((seasons, num_sources, num_grades)), np.zeros((seasons, network.demand.shape[1])),
         )  # fmt: skip
-        self._side = _Side(purse_price, raw_price, effect_price)
+        self._lists: Lists = new_lists(network)
+        self._slope = np.zeros_like(point.potential)
+        self._birth_slope = np.zeros_like(point.birth)
+        self._scale = 1.0 / np.maximum(network.demand[:, network.requirement_of], 1e-3)
+        limit = self._fixed.origin_limit.reshape(seasons, -1)
+        self._birth_scale = np.where(limit > 0.0, BIRTH_SCALE / np.maximum(limit, 1e-3), 0.0)
+        self._price_scale = _price_scale(network)
+        self._direction: _Point | None = None
+        self._length, self._unlucky, self._weight = FIRST_LENGTH, 0, LARGEST_WEIGHT
         self.iterations = 0
         self.best = np.inf
-        self._scale = 1.0 / np.maximum(network.demand[network.requirement_of], 1e-3)
 
-    def _level_dead_ends(self) -> None:
-        """At a dead end, potentials of others' commodities start equal to the neighbour's.
+    def refined(self, network: SeasonalNetwork, share: Floats, season_of: Floats) -> LagrangianBound:
+        """The bound over more seasons, from these multipliers.
 
-        The potential of a grade there is what its own customers would pay; nobody else's water gains
-        by going there.
+        ``share`` (T',) is the weight of each new season in the old one that it belongs to, ``season_of`` (T',).
         """
-        net = self.network
-        ends = np.concatenate([net.tail, net.head])
-        others = np.concatenate([net.head, net.tail])
-        degree = np.bincount(ends, minlength=len(self._potential))
-        customer_at = np.full(len(self._potential), -1)
-        customer_at[net.customer_node] = np.arange(len(net.customer_node))
-        owner = np.repeat(np.arange(len(net.customer_node)), np.diff(net.first_requirement))[
-            net.requirement_of
-        ]
-        rows = np.flatnonzero(
-            (degree[ends] == 1) & (customer_at[ends] >= 0) & ~np.isin(ends, net.source_node)
+        old = self._centre
+        finer = LagrangianBound.__new__(LagrangianBound)
+        point = _Point(
+            share[:, None, None] * old.potential[season_of],
+            share[:, None, None] * old.birth[season_of],
+            Prices(old.prices.purse, share[:, None] * old.prices.raw[season_of], old.prices.effect),
         )
-        for node, neighbour in zip(ends[rows], others[rows], strict=True):
-            foreign = owner != customer_at[node]
-            self._potential[node, foreign] = self._potential[neighbour, foreign]
+        finer._begin(network, point)
+        return finer
 
     def run(self, watch: Watch, target: float, most_iterations: int) -> float:
         """Volume method towards ``target`` (the best plan); returns the best bound."""
-        scale = self._side_scale()
-        value, gradient = self._value(self._potential, self._side)
-        if self.best == np.inf:
-            self.best, self._centre_side = value, self._side
-            self._direction, self._direction_side = self._gradient.copy(), gradient
-        theta, unlucky, most, checked = 0.3, 0, LARGEST_WEIGHT, self.best
-        for iteration in range(1, most_iterations + 1):
+        if self._direction is None:
+            self.best, slope = self._value(self._centre)
+            self._direction = _Point(self._slope.copy(), self._birth_slope.copy(), slope)
+            self._at_last_check = self.best
+        trial = _Point(np.empty_like(self._slope), np.empty_like(self._birth_slope), self._centre.prices)
+        for _ in range(most_iterations):
             if watch.must_stop or self.best <= target:
                 break
-            dd, _, _ = _products(self._direction, self._gradient, self._scale)
-            dd += self._direction_side.product(self._direction_side, scale)
-            length = theta * (self.best - target) / max(dd, 1e-300)
-            _step(self._centre, self._direction, self._scale, length, self._potential)
-            side = self._centre_side.moved(self._direction_side, length, scale)
-            value, gradient = self._value(self._potential, side)
-            dd, dg, gg = _products(self._direction, self._gradient, self._scale)
-            dd += self._direction_side.product(self._direction_side, scale)
-            dg += self._direction_side.product(gradient, scale)
-            gg += gradient.product(gradient, scale)
-            apart = gg - 2 * dg + dd
-            weight = (dd - dg) / apart if apart > 1e-300 else most
-            weight = min(most, max(most / 10, weight))
-            _blend(self._direction, self._gradient, weight)
-            self._direction_side = self._direction_side.blended(gradient, weight)
-            if value < self.best - 1e-9 * abs(self.best):
-                self.best = value
-                self._centre, self._potential = self._potential, self._centre
-                self._centre_side = side
-                theta = min(2.0, theta * 1.1) if dg >= 0 else theta
-                unlucky = 0
-            else:
-                unlucky += 1
-                if unlucky >= 10:
-                    theta, unlucky = max(1e-5, theta * 0.7), 0
-            if iteration % 100 == 0:
-                if checked - self.best < 0.003 * abs(self.best - target):
-                    most = max(SMALLEST_WEIGHT * 5, most * 0.7)
-                checked = self.best
-            self.iterations += 1
+            trial = self._iterate(trial, target)
         return self.best
 
-    def _side_scale(self) -> _Side:
-        """Step sizes of the global rows beside 1 / demand for the potentials.
-
-        A row violated by its whole side moves its price by as large a share of a typical price as an
-        unmet demand moves a potential.
-        """
-        net = self.network
-        potential = max(float(np.abs(net.unit_value).mean()) if len(net.unit_value) else 1.0, 1e-9)
-        budget = np.maximum(net.budget, 0.01 * net.budget.mean() + 1.0) if len(net.budget) else net.budget
-        return _Side(
-            0.3 / (budget * potential),
-            0.1 / np.maximum(net.raw_available, 1.0),
-            net.demand.sum() / np.maximum(net.effect_need, 1e-9) ** 2,
+    def _iterate(self, trial: _Point, target: float) -> _Point:
+        """One step from the centre; returns the arrays that may be written to next."""
+        direction, centre = self._direction, self._centre
+        assert direction is not None
+        dd = (
+            products(direction.potential, direction.potential, self._scale)[0]
+            + products(direction.birth, direction.birth, self._birth_scale)[0]
+            + direction.prices.product(direction.prices, self._price_scale)
         )
+        length = self._length * (self.best - target) / max(dd, 1e-300)
+        moved(centre.potential, direction.potential, self._scale, length, trial.potential)
+        moved(centre.birth, direction.birth, self._birth_scale, length, trial.birth)
+        trial.prices = centre.prices.moved(direction.prices, length, self._price_scale)
+        value, slope = self._value(trial)
+        _, dg, gg = np.add(
+            products(direction.potential, self._slope, self._scale),
+            products(direction.birth, self._birth_slope, self._birth_scale),
+        )
+        dg += direction.prices.product(slope, self._price_scale)
+        gg += slope.product(slope, self._price_scale)
+        apart = gg - 2 * dg + dd
+        weight = (dd - dg) / apart if apart > 1e-300 else self._weight
+        weight = min(self._weight, max(self._weight / 10, weight))
+        blended(direction.potential, self._slope, weight)
+        blended(direction.birth, self._birth_slope, weight)
+        direction.prices = direction.prices.blended(slope, weight)
+        self.iterations += 1
+        if value < self.best - 1e-9 * abs(self.best):
+            self.best, self._centre, trial = value, trial, centre
+            self._length = min(LONGEST, self._length * 1.1) if dg >= 0 else self._length
+            self._unlucky = 0
+        else:
+            self._unlucky += 1
+            if self._unlucky >= UNLUCKY:
+                self._length, self._unlucky = max(SHORTEST, self._length * SHORTER), 0
+        if self.iterations % 100 == 0:
+            if self._at_last_check - self.best < 0.003 * abs(self.best - target):
+                self._weight = max(SMALLEST_WEIGHT, self._weight * 0.7)
+            self._at_last_check = self.best
+        return trial
 
-    def _value(self, potential: Floats, side: _Side) -> tuple[float, _Side]:
+    def _value(self, point: _Point) -> tuple[float, Prices]:
         """Bound at these multipliers, rounded outward, and the subgradient of the global rows."""
-        net, chosen = self.network, self._chosen
+        net, chosen, prices = self.network, self._chosen, point.prices
         raw = np.where(np.isfinite(net.raw_per_unit), net.raw_per_unit, 0.0)
         unit = np.where(np.isfinite(net.unit_cost), net.unit_cost, 0.0)
-        priced = _Priced(
-            net.pipe_cost + (net.pipe_spend @ side.purse).min(axis=0),
-            net.step_cost + (net.step_spend @ side.purse).min(axis=0),
-            net.connect_cost + (net.connect_spend @ side.purse).min(axis=0),
-            net.haul_cost + (net.haul_spend @ side.purse).min(axis=0),
-            unit + raw * side.raw[:, None] - net.effect_made @ side.effect,
-            net.unit_value + net.effect_delivered @ side.effect,
+        priced = Priced(
+            net.flow_cost - (net.effect_carried @ prices.effect)[:, :, None],
+            net.pipe_cost + (net.pipe_spend @ prices.purse).min(axis=0),
+            net.step_cost + (net.step_spend @ prices.purse).min(axis=0),
+            net.connect_cost + (net.connect_spend @ prices.purse).min(axis=0),
+            net.haul_cost + (net.haul_spend @ prices.purse).min(axis=0),
+            unit + raw * prices.raw[:, :, None] - net.effect_made @ prices.effect,
+            net.unit_value + net.effect_delivered @ prices.effect,
         )
-        total, gross = _evaluate(potential, self._fixed, priced, chosen, self._gradient)
+        shape = (*point.birth.shape[:2], *net.raw_per_unit.shape)
+        total, gross = evaluate(
+            point.potential, point.birth.reshape(shape), self._fixed, priced, chosen, self._slope,
+            self._birth_slope.reshape(shape), self._lists,
+        )  # fmt: skip
         constant = float(
-            side.purse @ net.budget + side.raw @ net.raw_available - side.effect @ net.effect_need
+            prices.purse @ net.budget
+            + (prices.raw * net.raw_available).sum()
+            - prices.effect @ net.effect_need
         )
-        value = total + constant + net.constant + ROUNDING * (gross + abs(constant))
-        spent = self._spent(side.purse)
-        gradient = _Side(
-            net.budget - spent,
-            net.raw_available - (raw * chosen.made).sum(axis=1),
-            (net.effect_delivered * chosen.taken[:, None]).sum(axis=0)
-            + (net.effect_made * chosen.made[:, :, None]).sum(axis=(0, 1))
+        value = total + constant + ROUNDING * (gross + abs(constant))
+        slope = Prices(
+            net.budget - self._spent(prices.purse),
+            net.raw_available - (raw * chosen.made).sum(axis=2),
+            (net.effect_delivered * chosen.taken[:, :, None]).sum(axis=(0, 1))
+            + (net.effect_made * chosen.made[:, :, :, None]).sum(axis=(0, 1, 2))
+            + (net.effect_carried * chosen.carried[:, :, None]).sum(axis=(0, 1))
             - net.effect_need,
         )
-        return value, gradient
+        return value, slope
 
     def _spent(self, price: Floats) -> Floats:
         """Money of the chosen works from each purse, each by its cheapest mix."""
@@ -518,20 +238,96 @@ class LagrangianBound:
         return spent
 
 
+def _fixed(network: SeasonalNetwork) -> Fixed:
+    can = np.isfinite(network.raw_per_unit)
+    by_raw = network.raw_available[:, :, None] / np.where(can, network.raw_per_unit, 1.0)
+    largest = np.where(np.isfinite(network.step_cost), network.step_capacity, 0.0).max(axis=2)
+    return Fixed(
+        network.tail, network.head, network.one_way, network.size_capacity,
+        network.source_node, np.where(can, by_raw, np.inf), np.where(can, np.minimum(by_raw, largest), 0.0),
+        network.step_capacity, network.customer_node, network.idle_cost, network.haul_node,
+        network.haul_unit_cost, network.first_requirement, network.demand, network.least_take,
+        network.grade_start,
+        np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start)),
+        network.requirement_of, network.first_commodity, network.commodities_of,
+    )  # fmt: skip
+
+
+def _level_dead_ends(network: SeasonalNetwork, potential: Floats) -> None:
+    """On a branch without a source, potentials of others' commodities start equal to those at its root.
+
+    The potential of a grade there is what the branch's own customers would pay; nobody else's water
+    gains by going there.
+    """
+    owner = np.repeat(np.arange(len(network.customer_node)), np.diff(network.first_requirement))
+    node_of = network.customer_node[owner[network.requirement_of]]
+    for node, neighbour, inside in _branches(network):
+        foreign = ~np.isin(node_of, inside)
+        potential[node, foreign] = potential[neighbour, foreign]
+
+
+def _branches(network: SeasonalNetwork) -> list[tuple[int, int, list[int]]]:
+    """Nodes of branches without a source, from the roots outward: node, the next to the root, nodes behind."""
+    around: list[list[int]] = [[] for _ in range(network.num_nodes)]
+    for u, v in zip(network.tail.tolist(), network.head.tolist(), strict=True):
+        around[u].append(v)
+        around[v].append(u)
+    source = set(network.source_node.tolist())
+    behind: dict[int, list[int]] = {}
+    peeled: list[tuple[int, int, list[int]]] = []
+    leaves = [n for n in range(network.num_nodes) if len(around[n]) == 1 and n not in source]
+    while leaves:
+        node = leaves.pop()
+        if len(around[node]) != 1:
+            continue
+        neighbour = around[node].pop()
+        around[neighbour].remove(node)
+        inside = [node, *behind.pop(node, [])]
+        behind.setdefault(neighbour, []).extend(inside)
+        peeled.append((node, neighbour, inside))
+        if len(around[neighbour]) == 1 and neighbour not in source:
+            leaves.append(neighbour)
+    return peeled[::-1]
+
+
+def _price_scale(network: SeasonalNetwork) -> Prices:
+    """Step sizes of the global rows beside 1 / demand for the potentials.
+
+    A row violated by its whole side moves its price by as large a share of a typical price as an
+    unmet demand moves a potential.
+    """
+    value = network.unit_value.sum(axis=0)
+    potential = max(float(np.abs(value).mean()) if len(value) else 1.0, 1e-9)
+    total = np.where(
+        network.effect_need != 0.0,
+        np.abs(network.effect_need),
+        (network.effect_delivered * network.demand[:, :, None]).sum(axis=(0, 1)),
+    )
+    budget = network.budget
+    if len(budget):
+        budget = np.maximum(budget, 0.01 * budget.mean() + 1.0)
+    return Prices(
+        0.3 / (budget * potential),
+        0.1 / np.maximum(network.raw_available, 1.0),
+        network.demand.mean(axis=0).sum() / np.maximum(total, 1e-9) ** 2,
+    )
+
+
 def compile_kernels() -> None:
     """Compile (or load from the cache on disk) the kernels of the bound, on a network of one pipe."""
-    one, whole = np.ones(1), np.zeros(1, np.int64)
+    one, whole, row = np.ones(1), np.zeros(1, np.int64), np.ones((1, 1))
     steps = np.array([[[0.0, 2.0]]])
-    network = AveragedNetwork(
-        tail=whole, head=whole + 1, flow_cost=np.zeros((1, 2)), size_capacity=steps, pipe_cost=steps,
-        pipe_spend=np.zeros((1, 1, 1, 2, 1)), source_node=whole, unit_cost=np.zeros((1, 1)),
-        raw_available=9 * one, raw_per_unit=np.ones((1, 1)), step_capacity=steps, step_cost=steps,
+    network = SeasonalNetwork(
+        tail=whole, head=whole + 1, flow_cost=np.zeros((1, 1, 2)), one_way=False, size_capacity=steps,
+        pipe_cost=steps, pipe_spend=np.zeros((1, 1, 1, 2, 1)), source_node=whole, unit_cost=np.zeros((1, 1, 1)),
+        raw_available=9 * row, raw_per_unit=row, step_capacity=steps, step_cost=steps,
         step_spend=np.zeros((1, 1, 1, 2, 1)), customer_node=whole + 1, connect_cost=one,
         connect_spend=np.zeros((1, 1, 1)), idle_cost=np.zeros(1), haul_node=whole - 1, haul_cost=one,
-        haul_spend=np.zeros((1, 1, 1)), haul_unit_cost=one, first_requirement=np.array([0, 1]), demand=one,
-        least_take=np.zeros(1), unit_value=9 * one, grade_start=np.array([0, 1]), requirement_of=whole,
+        haul_spend=np.zeros((1, 1, 1)), haul_unit_cost=row, first_requirement=np.array([0, 1]), demand=row,
+        least_take=np.zeros((1, 1)), unit_value=9 * row, grade_start=np.array([0, 1]), requirement_of=whole,
         first_commodity=np.array([0, 1]), commodities_of=whole, budget=9 * one, effect_need=np.zeros(0),
-        effect_delivered=np.zeros((1, 0)), effect_made=np.zeros((1, 1, 0)),
+        effect_delivered=np.zeros((1, 1, 0)), effect_made=np.zeros((1, 1, 1, 0)), effect_carried=np.zeros((1, 1, 0)),
     )  # fmt: skip
-    bound = LagrangianBound(network, np.zeros((2, 1)), np.zeros(1), np.zeros(1), np.zeros(0))
+    prices = Prices(np.zeros(1), np.zeros((1, 1)), np.zeros(0))
+    bound = LagrangianBound(network, np.zeros((2, 1)), prices)
     bound.run(Watch(SolveOptions(time_limit_s=600.0), maximise=True), 0.0, 2)

@@ -62,7 +62,7 @@ LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
 LINEAR_SHARE, INTEGRAL_SHARE = 0.3, 0.5
-BOUND_ITERATIONS, BOUND_SLICE = 4_000, 50
+BOUND_ITERATIONS, BOUND_SLICE = 20_000, 50
 REVISION_SHARE = 0.8
 FIRST_GOAL_SHARE = 0.7
 """Share of the time of a list of goals that the first may use."""
@@ -285,7 +285,7 @@ class _Bounding:
             self._solve.watch.offer_certificate(self._bound.certificate)
 
     def _tighten(self) -> None:
-        """Branch and cut on the averaged year, then the Lagrangian: either may prove more."""
+        """Branch and cut on the averaged year where it may close the gap, then the Lagrangian."""
         solve, left = self._solve, BOUND_ITERATIONS
         if is_worth_branching(solve.c) and not solve.done:
             watch = solve.watch.child(seconds=INTEGRAL_SHARE * solve.watch.remaining(), maximise=True)

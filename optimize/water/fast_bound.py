@@ -15,7 +15,8 @@ import numpy as np
 
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.highs import solve_lp
-from optimize.engine.network_bound import AveragedNetwork, LagrangianBound
+from optimize.engine.network_bound import LagrangianBound, Prices
+from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.result import Certificate, KeptGoal, StopReason
 from optimize.water.coefficients import Coefficients
@@ -31,7 +32,11 @@ from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.stated import state_relaxation
 
 MOST_MULTIPLIERS = 60_000_000
-"""Above this the Lagrangian takes too much memory (four arrays of this size)."""
+"""Above this the Lagrangian takes too much memory (five arrays of this size)."""
+QUICK_MULTIPLIERS = 6_000_000
+"""Up to this a bound over more seasons is worth the time of its rounds."""
+SETTLED_SHARE = 0.01
+"""Share of the open gap that a slice has to close, or the bound goes on to more seasons."""
 
 
 def gross_bound(c: Coefficients, weights: Weights) -> float:
@@ -51,6 +56,9 @@ def gross_bound(c: Coefficients, weights: Weights) -> float:
 class WaterBound:
     """The bound of one goal, improved in slices of time; goals to be minimised count negatively.
 
+    The Lagrangian begins with the mean of all periods; where it hardly gains any more, and there is
+    no storage that shifts water between periods, every period becomes a season of its own.
+
     Parameters
     ----------
     kept : earlier goals of a list and what they reached; only the linear relaxation knows them.
@@ -62,9 +70,11 @@ class WaterBound:
     ) -> None:  # fmt: skip
         self._instance = instance
         self._goal, self._kept = goal, kept
+        self._all = c
         self._c = averaged(c, [np.flatnonzero(c.days > 0)])
         self._locks = locks
         self._lagrangian: LagrangianBound | None = None
+        self._best = np.inf
         self.certificate: Certificate | None = None
 
     def start(self, watch: Watch) -> float | None:
@@ -75,24 +85,26 @@ class WaterBound:
         outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
         if outcome.row_duals is not None:
             self.certificate = self._certificate(model, outcome.row_duals)
-        budget = c.budgets.amount_cny[:, 0]
-        finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
-        weights = weights_of(instance, c, self._goal)
-        network = averaged_network(instance, c, self._locks, purses, weights)
+        network = self._network(c, one_way=len(self._all.days) == 1)
         potentials = np.zeros((len(c.node_ids), len(c.quality_ids)))
-        price, raw = np.zeros(len(purses)), np.zeros(len(network.source_node))
+        price, raw = np.zeros(len(network.budget)), np.zeros(network.raw_available.shape)
         effect = np.zeros(len(network.effect_need))
         if outcome.stop is StopReason.OPTIMAL and outcome.row_duals is not None:
             duals = outcome.row_duals
+            budget = c.budgets.amount_cny[:, 0]
+            finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
             potentials = -_duals(model, duals, "water_conserved").reshape(potentials.shape)
             price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
-            raw[: len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
-            effect = np.array([
-                max(-_duals(model, duals, clause).sum(), 0.0) for clause in _steered(instance)
-            ])  # fmt: skip
-        if len(c.node_ids) * len(network.requirement_of) <= MOST_MULTIPLIERS:
-            self._lagrangian = LagrangianBound(network, potentials, price, raw, effect)
+            raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
+            effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
+        if network.num_nodes * len(network.requirement_of) <= MOST_MULTIPLIERS:
+            self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect))
         return outcome.objective if outcome.stop is StopReason.OPTIMAL else None
+
+    def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:
+        purses = purses_of(c, c.budgets.amount_cny[:, 0])
+        weights = weights_of(self._instance, c, self._goal)
+        return seasonal_network(self._instance, c, self._locks, purses, weights, one_way=one_way)
 
     def _certificate(self, model: FlowModel, row_duals: FloatArray) -> Certificate:
         """The relaxation's multipliers in the goal's own sense, on arrays that anyone can state again."""
@@ -109,7 +121,28 @@ class WaterBound:
         """Volume method towards the best plan; the best bound so far."""
         if self._lagrangian is None:
             return None
-        return self._lagrangian.run(watch, target, most_iterations)
+        before = self._lagrangian.best
+        best = self._lagrangian.run(watch, target, most_iterations)
+        self._best = min(self._best, best)
+        if before - best < SETTLED_SHARE * abs(best - target) and self._may_refine():
+            self._refine()
+        return self._best
+
+    def _may_refine(self) -> bool:
+        assert self._lagrangian is not None
+        network = self._lagrangian.network
+        periods = int(np.count_nonzero(self._all.days > 0))
+        size = network.num_nodes * len(network.requirement_of) * periods
+        return network.num_seasons < periods and len(self._all.storage) == 0 and size <= QUICK_MULTIPLIERS
+
+    def _refine(self) -> None:
+        """Every period a season."""
+        assert self._lagrangian is not None
+        periods = np.flatnonzero(self._all.days > 0)
+        seasons = averaged(self._all, [np.array([period]) for period in periods])
+        share = seasons.days / seasons.days.sum()
+        network = self._network(seasons, one_way=True)
+        self._lagrangian = self._lagrangian.refined(network, share, np.zeros(len(periods), np.int64))
 
 
 def _duals(model: FlowModel, duals: FloatArray, block: str) -> FloatArray:
@@ -131,19 +164,22 @@ def _spend_by_mix(investments: Investments, c: Coefficients, purses: IntArray, n
     return spend[:, :, : len(purses)]
 
 
-def averaged_network(
-    instance: Instance, c: Coefficients, locks: LockedDecisions, purses: IntArray, weights: Weights
-) -> AveragedNetwork:
-    """Arrays of the Lagrangian relaxation from averaged coefficients."""
+def seasonal_network(
+    instance: Instance, c: Coefficients, locks: LockedDecisions, purses: IntArray, weights: Weights, *,
+    one_way: bool,
+) -> SeasonalNetwork:  # fmt: skip
+    """Arrays of the Lagrangian relaxation; every period of the coefficients is a season."""
     shape = c.shape
     num_edges, num_grades, num_sizes = shape["E"], shape["G"], shape["D"]
-    money, days = weights.money, float(c.days[0])
+    money = weights.money
 
     def worth(rates: FlowRates, *, delivers: bool = False) -> FloatArray:
-        return days * weights.per_m3(rates, delivers=delivers)
+        """By season first."""
+        per_m3 = weights.per_m3(rates, delivers=delivers)
+        return np.multiply.outer(c.days, per_m3)
 
     q = np.argsort(c.demand_user, kind="stable")
-    demand = c.demand_m3_per_d[0][q, 0]
+    demand = np.ascontiguousarray(c.demand_m3_per_d[0][q].T)
     made = np.asarray(Part.whole(c).pipe.any(axis=(0, 2)))
     requirement, grade = np.nonzero(c.accepts[q] & made[None, :])
     by_grade = np.argsort(grade, kind="stable")
@@ -169,11 +205,13 @@ def averaged_network(
     idle = money * _idle_cost(instance, c)
     sources = _source_arrays(c, locks, weights, purses, num_mixes)
     effects = _effects(instance, c, q, len(sources["source_node"]))
-    return AveragedNetwork(
+    carriage = worth(c.carriage)
+    return SeasonalNetwork(
         tail=c.corridor_from.astype(np.int64), head=c.corridor_to.astype(np.int64),
         flow_cost=np.ascontiguousarray(
-            np.stack([-worth(c.carriage)[0], np.where(c.directed, 1e15, -worth(c.carriage)[1])], axis=1)
+            np.stack([-carriage[:, 0], np.where(c.directed, 1e15, -carriage[:, 1])], axis=2)
         ),
+        one_way=one_way,
         size_capacity=np.ascontiguousarray(capacity),
         pipe_cost=pipe_cost, pipe_spend=pipe_spend,
         **sources,
@@ -184,14 +222,14 @@ def averaged_network(
             locks.tanker_may & (c.tanker_plant >= 0) & (idle == 0.0), c.plant_node[np.maximum(c.tanker_plant, 0)], -1
         ).astype(np.int64) if shape["P"] else np.full(shape["U"], -1, np.int64),
         haul_cost=money * c.tankers.present_cost_cny[0], haul_spend=_spend_by_mix(c.tankers, c, purses, num_mixes),
-        haul_unit_cost=np.ascontiguousarray(-worth(c.haulage)[q]),
+        haul_unit_cost=np.ascontiguousarray(-worth(c.haulage)[:, q]),
         first_requirement=np.searchsorted(c.demand_user[q], np.arange(shape["U"] + 1)).astype(np.int64),
-        demand=np.ascontiguousarray(demand), least_take=np.ascontiguousarray(demand * c.min_take_share[q]),
-        unit_value=np.ascontiguousarray(worth(c.delivery, delivers=True)[q]),
+        demand=demand, least_take=demand * c.min_take_share[q],
+        unit_value=np.ascontiguousarray(worth(c.delivery, delivers=True)[:, q]),
         grade_start=np.searchsorted(grade[by_grade], np.arange(num_grades + 1)).astype(np.int64),
         requirement_of=requirement[by_grade].astype(np.int64),
         first_commodity=np.searchsorted(
-            requirement[by_grade][by_requirement], np.arange(len(demand) + 1)
+            requirement[by_grade][by_requirement], np.arange(len(q) + 1)
         ).astype(np.int64),
         commodities_of=by_requirement.astype(np.int64),
         budget=c.budgets.amount_cny[purses, 0],
@@ -203,7 +241,7 @@ def _source_arrays(
     c: Coefficients, locks: LockedDecisions, weights: Weights, purses: IntArray, num_mixes: int
 ) -> dict[str, Any]:
     """Plants first, then every cascade."""
-    days, money = float(c.days[0]), weights.money
+    money = weights.money
     shape = c.shape
     num_plants, num_grades, num_cascades = shape["P"], shape["G"], len(c.cascades)
     num = num_plants + num_cascades
@@ -227,23 +265,28 @@ def _source_arrays(
             cost[(*at, 0)] = np.inf
         spend[(slice(None), *at, s)] = module_spend[:, k]
     capacity[:num_plants] += c.existing_treatment_m3_per_d[:, :, None]
+    num_seasons = len(c.days)
     per_unit = np.full((num, num_grades), np.inf)
     per_unit[:num_plants] = np.where(c.can_treat, 1.0 / c.recovery, np.inf)
-    unit = np.full((num, num_grades), np.inf)
-    unit[:num_plants] = np.where(c.can_treat, -days * weights.per_m3(c.production), np.inf)
+    unit = np.full((num_seasons, num, num_grades), np.inf)
+    made = np.multiply.outer(c.days, weights.per_m3(c.production))
+    unit[:, :num_plants] = np.where(c.can_treat, -made, np.inf)
     cascade_spend = _spend_by_mix(c.cascades, c, purses, num_mixes)
-    reuse = -days * weights.per_m3(c.reuse)
+    reuse = -np.multiply.outer(c.days, weights.per_m3(c.reuse))
     for i in range(num_cascades):
         at = (num_plants + i, c.cascade_quality[i])
-        per_unit[at], unit[at] = 1.0, reuse[i]
-        capacity[(*at, 1)] = c.cascade_limit_m3_per_d[0, i, 0]
+        per_unit[at] = 1.0
+        unit[(slice(None), *at)] = reuse[:, i]
+        capacity[(*at, 1)] = c.cascade_limit_m3_per_d[0, i].max()
         if locks.cascade_may[i]:
             cost[(*at, 1)] = money * c.cascades.present_cost_cny[0, i]
         spend[(slice(None), *at, 1)] = cascade_spend[:, i]
     return {
         "source_node": np.concatenate([c.plant_node, c.user_node[c.cascade_user]]).astype(np.int64),
         "unit_cost": unit,
-        "raw_available": np.concatenate([c.available_m3_per_d[:, 0], c.cascade_limit_m3_per_d[0, :, 0]]),
+        "raw_available": np.ascontiguousarray(
+            np.concatenate([c.available_m3_per_d, c.cascade_limit_m3_per_d[0]]).T
+        ),
         "raw_per_unit": per_unit, "step_capacity": capacity, "step_cost": cost, "step_spend": spend,
     }  # fmt: skip
 
@@ -251,7 +294,7 @@ def _source_arrays(
 def _steered(instance: Instance) -> list[str]:
     """Hard clauses the Lagrangian prices."""
     targets = instance.targets
-    return [clause for clause in ("W-VOLUME", "W-TN") if clause in targets and targets[clause].hard]
+    return [clause for clause in ("W-VOLUME", "W-TN", "W-NEAR") if clause in targets and targets[clause].hard]
 
 
 def _idle_cost(instance: Instance, c: Coefficients) -> FloatArray:
@@ -266,28 +309,30 @@ def _idle_cost(instance: Instance, c: Coefficients) -> FloatArray:
 
 
 def _effects(instance: Instance, c: Coefficients, q: IntArray, num_sources: int) -> dict[str, Any]:
-    """Hard [W-VOLUME] and [W-TN]: totals by unit of daily flow."""
-    targets, days = instance.targets, float(c.days[0])
-    need, delivered, made = [], [], []
-    num_grades = len(c.quality_ids)
-    volume = targets.get("W-VOLUME")
-    if volume is not None and volume.hard:
-        need.append(volume.required)
-        delivered.append(np.full(len(q), days))
-        made.append(np.zeros((num_sources, num_grades)))
-    nitrogen = targets.get("W-TN")
-    if nitrogen is not None and nitrogen.hard:
-        per_source = np.zeros((num_sources, num_grades))
-        per_source[: len(c.plant_ids)] = np.where(c.can_treat, c.production.tn_kg, 0.0) * days
-        for i in range(len(c.cascades)):
-            per_source[len(c.plant_ids) + i, c.cascade_quality[i]] = c.reuse.tn_kg[i] * days
-        need.append(nitrogen.required)
-        delivered.append(np.zeros(len(q)))
-        made.append(per_source)
+    """Hard [W-VOLUME], [W-TN] and [W-NEAR]: totals by unit of daily flow.
+
+    The mean distance counts what pipes deliver; here water off the network may count as well, which
+    only allows more.
+    """
+    num_grades, num_edges = len(c.quality_ids), len(c.corridor_ids)
+    clauses = _steered(instance)
+    need = np.zeros(len(clauses))
+    delivered = np.zeros((len(q), len(clauses)))
+    made = np.zeros((num_sources, num_grades, len(clauses)))
+    carried = np.zeros((num_edges, len(clauses)))
+    for k, clause in enumerate(clauses):
+        required = instance.targets[clause].required
+        if clause == "W-VOLUME":
+            need[k], delivered[:, k] = required, 1.0
+        elif clause == "W-TN":
+            need[k] = required
+            made[: len(c.plant_ids), :, k] = np.where(c.can_treat, c.production.tn_kg, 0.0)
+            made[len(c.plant_ids) + np.arange(len(c.cascades)), c.cascade_quality, k] = c.reuse.tn_kg
+        else:
+            delivered[:, k], carried[:, k] = required, -c.length_km
     return {
-        "effect_need": np.array(need, float),
-        "effect_delivered": np.array(delivered, float).reshape(len(need), len(q)).T.copy(),
-        "effect_made": np.moveaxis(
-            np.array(made, float).reshape(len(need), num_sources, num_grades), 0, 2
-        ).copy(),
+        "effect_need": need,
+        "effect_delivered": np.multiply.outer(c.days, delivered),
+        "effect_made": np.multiply.outer(c.days, made),
+        "effect_carried": np.multiply.outer(c.days, carried),
     }

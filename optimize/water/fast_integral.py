@@ -18,8 +18,8 @@ from optimize.water.fast_layout import Part
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.instance import Instance
 
-MOST_PIPES = 60_000
-"""Corridors x qualities x diameters above which the solver does not get past its first relaxation."""
+MOST_PIPES = 3_000
+"""Corridors x qualities x diameters above which the Lagrangian proves more in the same time."""
 
 
 def is_worth_branching(c: Coefficients) -> bool:

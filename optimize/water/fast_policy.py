@@ -90,6 +90,7 @@ def _add_mean_distance(d: Draft, m: FlowModel) -> None:
     c, required = d.c, d.instance.targets["W-NEAR"].required
     length = np.broadcast_to((c.length_km[m.lane_at[:, 0], None] * c.days)[None], m.flow.shape)
     taken = np.broadcast_to(-required * c.days, m.delivered.shape)
+    d.rows_of["W-NEAR"] = (d.b.num_rows, d.b.num_rows + 1)
     row = _plain_row(d, "W-NEAR", [(m.flow, length), (m.delivered, taken)], -np.inf, 0.0)
     whole = max(float((c.demand_m3_per_d[0] @ c.days).sum()), 1.0)
     d.elastic.append(ElasticRows("W-NEAR", "per m3 of all demand", "km", row, required, whole, is_cap=True))
