@@ -41,7 +41,7 @@ OTHER_STARTS = tuple((price, 0.6) for price in (0.25, 0.5, 0.75, 1.0, 1.5))
 MOST_CUSTOMERS_FOR_OTHERS = 500
 CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
-EPISODE_EVERY, EPISODE_ITERATIONS = 50, 30
+EPISODE_EVERY, EPISODE_ITERATIONS = 200, 30
 """Iterations between two sources opened or closed, and those after it that make the best of it."""
 EPISODE_CUSTOMERS = (20, 80)  # rebuilt when a source is opened, the nearest to it
 CLOSE_SHARE = 0.4  # of the episodes at a source in use
@@ -149,6 +149,30 @@ class DesignSearch:
         easy = iterations // 2
         self._anneal(watch, easy, 1.0, 0.5, False, on_better)
         self._anneal(watch, iterations - easy, 0.25, 0.0, True, on_better)
+
+    def improve_in_rounds(self, watch: Watch, iterations: int, rounds: int) -> None:
+        """Improve several times from the design at hand, each with its own chance; the best of all is kept.
+
+        Small networks end in one of few basins, which a longer run does not leave but another finds.
+        """
+        first, first_value = copy_of(self._best), self._best_value.copy()
+        first_price = self.prices.of_purse.copy()
+        champion, champion_value = first, first_value
+        for _ in range(rounds):
+            if watch.must_stop:
+                return
+            self._take(first, first_value)
+            self.prices.of_purse[:] = first_price
+            self.improve(watch, iterations)
+            if (self._best_value[0], -self._best_value[1]) < (champion_value[0], -champion_value[1]):
+                champion, champion_value = copy_of(self._best), self._best_value.copy()
+            else:
+                self._take(champion, champion_value)
+
+    def _take(self, best: Assignment, value: Floats) -> None:
+        """Make a saved plan the best."""
+        self._best = copy_of(best)
+        self._best_value[:] = value
 
     def design(self) -> Design:
         """The best design so far; the search can go on from it."""

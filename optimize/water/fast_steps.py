@@ -38,8 +38,10 @@ CERTIFY_ATTEMPTS = 3
 IN_FORCE_SHARE = 0.15
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
-ITERATIONS_PER_USER = 50.0
-LEAST_ITERATIONS, MOST_ITERATIONS = 15_000, 50_000
+SEARCH_ROUNDS = 3
+ITERATIONS_PER_USER, MOST_ITERATIONS = 15.0, 20_000
+"""Of each round of the search; a small network takes the most, a few seconds."""
+SMALL_NUM_USERS = 150
 FIRST_PLAN_GRACE_S = 1.5
 """A first plan in hand must be made certain even where the search used up the time."""
 FIRST_EFFECT_SHARE = 0.06
@@ -180,8 +182,11 @@ def _certify_after_repair(solve: Solve, search: DesignSearch, watch: Watch, *, w
 
 def improve_by_search(solve: Solve, search: DesignSearch) -> None:
     """Large-neighbourhood search in its share of the time, and the plan it ends with."""
-    num = int(np.clip(ITERATIONS_PER_USER * len(solve.c.user_ids), LEAST_ITERATIONS, MOST_ITERATIONS))
-    search.improve(solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining()), num)
+    num_users = len(solve.c.user_ids)
+    small = num_users <= SMALL_NUM_USERS
+    num = MOST_ITERATIONS if small else min(int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
+    watch = solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining())
+    search.improve_in_rounds(watch, num, SEARCH_ROUNDS)
 
 
 def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:

@@ -199,6 +199,20 @@ def test_two_flows_that_cancel_out_do_not_hide_an_overload() -> None:
     assert (loads.size < len(network.size_capacity) - 1).all()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_rounds_keep_the_best_of_all_and_repeat(seed: int) -> None:
+    network = random_network(seed, budget=60.0)
+    values = []
+    for rounds in (1, 3, 3):
+        search = DesignSearch(network, 0)
+        search.construct(watch())
+        search.improve_in_rounds(watch(), 400, rounds)
+        design = search.design()
+        assert worth(network, design) == pytest.approx(design.net, abs=1e-6)
+        values.append(design.net)
+    assert values[0] <= values[1] == values[2]
+
+
 def test_stops_when_told() -> None:
     search = DesignSearch(random_network(0), 0)
     search.construct(watch(0.0))
