@@ -77,6 +77,11 @@ class WaterBound:
         self._best = np.inf
         self.certificate: Certificate | None = None
 
+    @property
+    def num_seasons(self) -> int:
+        """Into how many seasons the year is split by now; 0 without a Lagrangian."""
+        return 0 if self._lagrangian is None else self._lagrangian.network.num_seasons
+
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
         instance, c = self._instance, self._c
