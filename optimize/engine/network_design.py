@@ -43,6 +43,8 @@ CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
 EPISODE_EVERY, EPISODE_ITERATIONS = 200, 30
 """Iterations between two sources opened or closed, and those after it that make the best of it."""
+EPISODE_FROM_CUSTOMERS = 150
+"""In small networks single moves get there as well, and episodes led into worse basins."""
 EPISODE_CUSTOMERS = (20, 80)  # rebuilt when a source is opened, the nearest to it
 CLOSE_SHARE = 0.4  # of the episodes at a source in use
 EPISODE_BOLDNESS = (0.2, 0.4, 0.7)
@@ -210,12 +212,8 @@ class DesignSearch:
             )  # fmt: skip
             done += count
             self.iterations += count
-            if (
-                not strict
-                and done < iterations
-                and self.iterations % EPISODE_EVERY < count
-                and len(self.network.source_node)
-            ):
+            due = self.iterations % EPISODE_EVERY < count and done < iterations
+            if due and not strict and self._has_episodes:
                 self._open_or_close(heat * high)
                 done += EPISODE_ITERATIONS
                 self.iterations += EPISODE_ITERATIONS
@@ -251,6 +249,10 @@ class DesignSearch:
         )  # fmt: skip
         if kernel.score(*state, False) < before:
             kernel.restore(network, self.loads, plan, saved)
+
+    @property
+    def _has_episodes(self) -> bool:
+        return len(self._order) >= EPISODE_FROM_CUSTOMERS and len(self.network.source_node) > 0
 
     def _near(self, source: int) -> Ints:
         """The customers nearest to a source by the cost of the smallest pipes, nearest first."""
