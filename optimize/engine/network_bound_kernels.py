@@ -112,7 +112,7 @@ def _put_in_order(order: NDArray[np.int32], rise: Floats) -> None:
         order[j + 1] = k
 
 
-@compiled
+@inlined
 def _merge(lists: Lists, t: int, d: int, cost: float) -> None:
     """Break points of the best worth of a flow, up to where one more unit no longer pays."""
     n, m = lists.num_commodities[t, d], lists.num_origins[t, d]
@@ -154,7 +154,7 @@ def _worth_at(lists: Lists, t: int, d: int, capacity: float) -> float:
     return worth
 
 
-@compiled
+@inlined
 def _share_both_ways(lists: Lists, t: int, capacity: float) -> tuple[float, float, float]:
     """Flow each way that together are worth most within a capacity, and that worth."""
     at = np.zeros(2, np.int64)
