@@ -121,8 +121,8 @@ def solve_from_multipliers(
     if not is_enough(quick) and not watch.must_stop:
         quick = decided_plan(milp, bound, polish, watch, quick)
         assert watch.bound is not None
-        relaxed = replace(relaxed, bound=watch.bound)
-        enough = structure.sign * watch.within_gap(relaxed.bound)
+        # regrets count from the relaxation's own bound, which stays with them
+        enough = structure.sign * watch.within_gap(watch.bound)
     if is_enough(quick):
         return solve_relaxed(milp, watch, relaxed, quick)
     # A core solved by branch and cut, then exchanges, gives better plans here than exchanges alone.

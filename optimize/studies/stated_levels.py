@@ -253,8 +253,8 @@ def solve_around(
     best = polish.exchanged_in_turns(start, watch.within_gap(relaxed.bound))
     if not watch.gap_reached and not watch.must_stop:
         decided = decided_plan(milp, bound, polish, watch, best)
-        assert decided is not None and watch.bound is not None  # it is no worse than the plan it had
-        best, relaxed = decided, dataclasses.replace(relaxed, bound=watch.bound)
+        assert decided is not None  # it is no worse than the plan it had
+        best = decided
     if not watch.gap_reached and not watch.must_stop:
         best = polish.exchanged(best)
     outcome = solve_relaxed(milp, watch, dataclasses.replace(relaxed, improve=polish.exchanged), best)
