@@ -37,6 +37,7 @@ class SolveOptions:
     interrupt : set by the caller to stop; the engine returns the best plan so far.
     write_model : write the formulation as .mps or .lp before solving.
     warm_start : plan and multipliers of a similar case to begin from; engines that cannot use it do not.
+    without : ingredients of the fast engine (`Programme.ingredients`) left out, to measure what they bring.
     """
 
     goal: tuple[str, ...] = ("npv",)
@@ -49,6 +50,7 @@ class SolveOptions:
     interrupt: threading.Event = field(default_factory=threading.Event)
     write_model: Path | None = None
     warm_start: WarmStart | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,8 @@ class Programme:
     for many instances that differ in budgets and targets only (None: every instance is stated anew).
     ``restate_options`` values the options under other figures; ``recount_projects`` counts a plan's
     projects one by one as the checker does (None: the arrays hold no single projects).  ``resumes``: its
-    search goes on from a warm start.
+    search goes on from a warm start.  ``ingredients``: steps of its fast engine that can be left out to see what
+    they bring, by name with a sentence each.
     """
 
     name: str
@@ -304,6 +307,7 @@ class Programme:
     restate_options: Callable[[Any, tuple[str, ...]], RestatedOptions] | None = None
     recount_projects: Callable[[Any, Any], ProjectFigures] | None = None
     resumes: bool = False
+    ingredients: Mapping[str, str] = field(default_factory=dict)
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

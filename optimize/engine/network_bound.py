@@ -81,11 +81,27 @@ class _Point:
     prices: Prices
 
 
+@dataclass(frozen=True)
+class BoundSettings:
+    """What a bound does besides the plainest, to be left out where what it brings is measured.
+
+    Parameters
+    ----------
+    origins : water is told apart by the source it comes from.
+    """
+
+    origins: bool = True
+
+
 class LagrangianBound:
     """Multipliers and the best bound; ``run`` goes on where it was until the watch says stop."""
 
-    def __init__(self, network: SeasonalNetwork, potential: Floats, prices: Prices) -> None:
+    def __init__(
+        self, network: SeasonalNetwork, potential: Floats, prices: Prices,
+        settings: BoundSettings = BoundSettings(),
+    ) -> None:  # fmt: skip
         """Begin from potentials of nodes and grades, (N, G), for the mean season, and from prices."""
+        self.settings = settings
         share = np.full(network.num_seasons, 1.0 / network.num_seasons)
         grade = np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start))
         by_commodity = np.ascontiguousarray(potential[:, grade])
@@ -111,6 +127,8 @@ class LagrangianBound:
         self._scale = 1.0 / np.maximum(network.demand[:, network.requirement_of], 1e-3)
         limit = self._fixed.origin_limit.reshape(seasons, -1)
         self._birth_scale = np.where(limit > 0.0, BIRTH_SCALE / np.maximum(limit, 1e-3), 0.0)
+        if not self.settings.origins:
+            self._birth_scale[...] = 0.0  # their multipliers stay where they begin, at nothing
         self._price_scale = _price_scale(network)
         self._direction: _Point | None = None
         self._length, self._unlucky, self._weight = FIRST_LENGTH, 0, LARGEST_WEIGHT
@@ -124,6 +142,7 @@ class LagrangianBound:
         """
         old = self._centre
         finer = LagrangianBound.__new__(LagrangianBound)
+        finer.settings = self.settings
         point = _Point(
             share[:, None, None] * old.potential[season_of],
             share[:, None, None] * old.birth[season_of],

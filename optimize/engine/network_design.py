@@ -64,12 +64,27 @@ class Design:
     iterations: int
 
 
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search does besides the plainest, to be left out where what it brings is measured.
+
+    Parameters
+    ----------
+    starts : first designs of small networks at `OTHER_STARTS` as well.
+    episodes : sources opened and closed as a whole.
+    """
+
+    starts: bool = True
+    episodes: bool = True
+
+
 class DesignSearch:
     """State of a search; ``construct`` gives the first design, ``improve`` betters it."""
 
-    def __init__(self, network: Network, seed: int) -> None:
+    def __init__(self, network: Network, seed: int, settings: SearchSettings = SearchSettings()) -> None:
         self.network = network
         self.seed = seed
+        self.settings = settings
         self.loads = empty_loads(network)
         self.prices = new_prices(network)
         self._work = new_workspace(network)
@@ -107,7 +122,8 @@ class DesignSearch:
         ample = (self.loads.spent < BINDING_SHARE * self.network.budget).all()
         if price == FIRST_PRICES[0] and ample and len(self.network.budget) and not watch.must_stop:
             self._design_at(0.0, BOLDNESS, effect_share, watch)
-        if len(self._order) <= MOST_CUSTOMERS_FOR_OTHERS and len(self.network.budget):
+        small = len(self._order) <= MOST_CUSTOMERS_FOR_OTHERS
+        if self.settings.starts and small and len(self.network.budget):
             kept = self.prices.of_purse.copy()
             for price, boldness in OTHER_STARTS:
                 if not watch.must_stop:
@@ -252,7 +268,8 @@ class DesignSearch:
 
     @property
     def _has_episodes(self) -> bool:
-        return len(self._order) >= EPISODE_FROM_CUSTOMERS and len(self.network.source_node) > 0
+        large = len(self._order) >= EPISODE_FROM_CUSTOMERS
+        return self.settings.episodes and large and len(self.network.source_node) > 0
 
     def _near(self, source: int) -> Ints:
         """The customers nearest to a source by the cost of the smallest pipes, nearest first."""

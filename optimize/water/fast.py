@@ -140,7 +140,8 @@ def solve_for_first(
     part = watch if len(goals) == 1 else _watch_of(goals[0], watch, FIRST_GOAL_SHARE * watch.remaining())
     solve = Solve(instance, c, locks, goals, (), part, timings)
     solve.offer_bound(gross_bound(c, weights_of(instance, c, goals[0])))
-    solve.timed("one_commodity", lambda: solve_as_network(solve))
+    if solve.ingredients.one_commodity:
+        solve.timed("one_commodity", lambda: solve_as_network(solve))
     if solve.done and solve.x is not None:
         return solve
     bounding = _Bounding(solve)
@@ -250,7 +251,9 @@ class _Bounding:
 
     def __init__(self, solve: Solve) -> None:
         self._solve = solve
-        self._bound = WaterBound(solve.instance, solve.c, solve.locks, solve.goal, solve.kept)
+        self._bound = WaterBound(
+            solve.instance, solve.c, solve.locks, solve.goal, solve.kept, solve.ingredients
+        )
         self._executor = ThreadPoolExecutor(1) if solve.watch.options.threads > 1 else None
         self._future: Future[None] | None = None
 
@@ -287,7 +290,7 @@ class _Bounding:
     def _tighten(self) -> None:
         """Branch and cut on the averaged year where it may close the gap, then the Lagrangian."""
         solve, left = self._solve, BOUND_ITERATIONS
-        if is_worth_branching(solve.c) and not solve.done:
+        if solve.ingredients.integral and is_worth_branching(solve.c) and not solve.done:
             watch = solve.watch.child(seconds=INTEGRAL_SHARE * solve.watch.remaining(), maximise=True)
             integral = integral_bound(solve.instance, solve.c, solve.goal, solve.kept, watch)
             if integral is not None:

@@ -8,19 +8,20 @@ cascades, existing works, every funding mix.  Storage cannot help over one avera
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.highs import solve_lp
-from optimize.engine.network_bound import LagrangianBound, Prices
+from optimize.engine.network_bound import BoundSettings, LagrangianBound, Prices
 from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.result import Certificate, KeptGoal, StopReason
 from optimize.water.coefficients import Coefficients
 from optimize.water.fast_goal import Kept, Weights, weights_of
+from optimize.water.fast_ingredients import ALL, Ingredients
 from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import averaged, build_flow_model
@@ -53,6 +54,15 @@ def gross_bound(c: Coefficients, weights: Weights) -> float:
     return float((c.demand_m3_per_d[0] @ c.days) @ margin)
 
 
+@dataclass(frozen=True)
+class _Relaxed:
+    """The linear relaxation solved: its model, value and multipliers."""
+
+    model: FlowModel
+    value: float
+    row_duals: FloatArray | None
+
+
 class WaterBound:
     """The bound of one goal, improved in slices of time; goals to be minimised count negatively.
 
@@ -66,9 +76,10 @@ class WaterBound:
 
     def __init__(
         self, instance: Instance, c: Coefficients, locks: LockedDecisions, goal: str = "npv",
-        kept: Sequence[Kept] = (),
+        kept: Sequence[Kept] = (), ingredients: Ingredients = ALL,
     ) -> None:  # fmt: skip
         self._instance = instance
+        self._ingredients = ingredients
         self._goal, self._kept = goal, kept
         self._all = c
         self._c = averaged(c, [np.flatnonzero(c.days > 0)])
@@ -84,18 +95,31 @@ class WaterBound:
 
     def start(self, watch: Watch) -> float | None:
         """Linear relaxation; its multipliers start the Lagrangian.  None where time runs out."""
-        instance, c = self._instance, self._c
-        thin = thinned(c, self._locks)
-        model = build_flow_model(instance, thin, Part.whole(thin), relaxed=True)
+        relaxed = self._solve_linear(watch) if self._ingredients.linear else None
+        if self._ingredients.lagrangian:
+            self._begin_lagrangian(relaxed)
+        return None if relaxed is None else relaxed.value
+
+    def _solve_linear(self, watch: Watch) -> _Relaxed | None:
+        """The linear relaxation; its multipliers are a certificate even where time runs out."""
+        thin = thinned(self._c, self._locks)
+        model = build_flow_model(self._instance, thin, Part.whole(thin), relaxed=True)
         outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
         if outcome.row_duals is not None:
             self.certificate = self._certificate(model, outcome.row_duals)
+        if outcome.stop is not StopReason.OPTIMAL or outcome.objective is None:
+            return None
+        return _Relaxed(model, outcome.objective, outcome.row_duals)
+
+    def _begin_lagrangian(self, relaxed: _Relaxed | None) -> None:
+        """Multipliers from the linear relaxation where it was solved, else from nothing."""
+        instance, c = self._instance, self._c
         network = self._network(c, one_way=len(self._all.days) == 1)
         potentials = np.zeros((len(c.node_ids), len(c.quality_ids)))
         price, raw = np.zeros(len(network.budget)), np.zeros(network.raw_available.shape)
         effect = np.zeros(len(network.effect_need))
-        if outcome.stop is StopReason.OPTIMAL and outcome.row_duals is not None:
-            duals = outcome.row_duals
+        if relaxed is not None and relaxed.row_duals is not None:
+            model, duals = relaxed.model, relaxed.row_duals
             budget = c.budgets.amount_cny[:, 0]
             finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
             potentials = -_duals(model, duals, "water_conserved").reshape(potentials.shape)
@@ -103,12 +127,13 @@ class WaterBound:
             raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
             effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
         if network.num_nodes * len(network.requirement_of) <= MOST_MULTIPLIERS:
-            self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect))
-        return outcome.objective if outcome.stop is StopReason.OPTIMAL else None
+            settings = BoundSettings(origins=self._ingredients.origins)
+            self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
 
     def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:
         purses = purses_of(c, c.budgets.amount_cny[:, 0])
         weights = weights_of(self._instance, c, self._goal)
+        one_way = one_way and self._ingredients.one_way
         return seasonal_network(self._instance, c, self._locks, purses, weights, one_way=one_way)
 
     def _certificate(self, model: FlowModel, row_duals: FloatArray) -> Certificate:
@@ -138,6 +163,8 @@ class WaterBound:
         network = self._lagrangian.network
         periods = int(np.count_nonzero(self._all.days > 0))
         size = network.num_nodes * len(network.requirement_of) * periods
+        if not self._ingredients.seasons:
+            return False
         return network.num_seasons < periods and len(self._all.storage) == 0 and size <= QUICK_MULTIPLIERS
 
     def _refine(self) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 
 from optimize.clauses import REVISE
 from optimize.engine.highs import solve_milp
-from optimize.engine.network_design import Design, DesignSearch
+from optimize.engine.network_design import Design, DesignSearch, SearchSettings
 from optimize.engine.stopping import Watch
 from optimize.result import StopReason
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_goal import MINIMISED, Kept, search_weights
+from optimize.water.fast_ingredients import Ingredients
 from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import build_flow_model
@@ -64,9 +65,11 @@ class Solve:
     value: float = -np.inf
     narrowed: LockedDecisions = field(init=False)
     """Locks of the network the search works on."""
+    ingredients: Ingredients = field(init=False)
 
     def __post_init__(self) -> None:
         self.narrowed = self.locks
+        self.ingredients = Ingredients.of(self.watch.options)
 
     @property
     def goal(self) -> str:
@@ -157,7 +160,9 @@ def _settled_search(
         network = derive_network(
             solve.instance, priced, locks, asked.wishes, asked.reserved_cny, weights, price_weight
         )
-        search = DesignSearch(network, solve.watch.options.seed)
+        taken = solve.ingredients
+        settings = SearchSettings(starts=taken.starts, episodes=taken.episodes)
+        search = DesignSearch(network, solve.watch.options.seed, settings)
         search.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
         for _ in range(REPAIR_SLICES):
             if search.violation == 0.0 or watch.must_stop:
@@ -182,11 +187,13 @@ def _certify_after_repair(solve: Solve, search: DesignSearch, watch: Watch, *, w
 
 def improve_by_search(solve: Solve, search: DesignSearch) -> None:
     """Large-neighbourhood search in its share of the time, and the plan it ends with."""
+    if not solve.ingredients.search:
+        return
     num_users = len(solve.c.user_ids)
     small = num_users <= SMALL_NUM_USERS
     num = MOST_ITERATIONS if small else min(int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
     watch = solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining())
-    search.improve_in_rounds(watch, num, SEARCH_ROUNDS)
+    search.improve_in_rounds(watch, num, SEARCH_ROUNDS if solve.ingredients.rounds else 1)
 
 
 def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
@@ -250,7 +257,14 @@ def _union(one: Part, other: Part) -> Part:
 
 
 def improve_by_model(solve: Solve, seconds: float) -> None:
-    """A model over the works near the best plan, started from it."""
+    """A model over the works near the best plan, started from it; then what is too wide or idle goes."""
+    if solve.ingredients.near_model:
+        _solve_near(solve, seconds)
+    if solve.ingredients.trim:
+        trim(solve)
+
+
+def _solve_near(solve: Solve, seconds: float) -> None:
     model, x = solve.model, solve.x
     assert model is not None and x is not None
     part = _near(solve, model, x)
@@ -260,7 +274,6 @@ def improve_by_model(solve: Solve, seconds: float) -> None:
     solve.keep(wider, outcome.x)
     if outcome.bound is not None and _is_complete(solve, part):
         solve.offer_bound(outcome.bound)
-    trim(solve)
 
 
 def trim(solve: Solve) -> None:

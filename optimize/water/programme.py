@@ -5,6 +5,7 @@ from __future__ import annotations
 from optimize.deferred import Deferred
 from optimize.names import FAMILIES, SIZES
 from optimize.programme import Factor, Goal, Programme, ProjectTable
+from optimize.water.fast_ingredients import INGREDIENTS
 from optimize.water.instance import LOCKABLE
 from optimize.water.schema import SCHEMA
 
@@ -65,4 +66,5 @@ PROGRAMME = Programme(
     lockable=LOCKABLE,
     factors=FACTORS,
     goal_levels=Deferred("optimize.water.fast_levels", "NetworkLevels"),
+    ingredients=INGREDIENTS,
 )
