@@ -55,13 +55,17 @@ class SolveOptions:
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal a programme can be solved for; the checker recomputes ``figures[name]``."""
+    """A goal a programme can be solved for; the checker recomputes ``figures[name]``.
+
+    ``gross``: the figure before costs that a gap is measured against as well, as the net may be small; "" for none.
+    """
 
     name: str
     maximise: bool
     unit: str
     zh: str
     en: str
+    gross: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from optimize.water.instance import LOCKABLE
 from optimize.water.schema import SCHEMA
 
 GOALS = (
-    Goal("npv", True, "CNY", "净现值", "net present value"),
+    Goal("npv", True, "CNY", "净现值", "net present value", gross="gross_benefit_cny"),
     Goal("cost", False, "CNY", "总成本现值", "discounted cost"),
     Goal("volume", True, "m3/a", "再生水利用量", "reclaimed water used"),
     Goal("tn", True, "kg/a", "总氮削减量", "nitrogen kept out of the estuary"),
