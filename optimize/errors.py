@@ -113,6 +113,12 @@ class FailedCheck(OptimizeError):
     exit_code = ExitCode.FAILED_CHECK
 
 
+class UnreadableProof(OptimizeError):
+    """What a run stores to prove its bound is damaged, or belongs to another instance."""
+
+    exit_code = ExitCode.FAILED_CHECK
+
+
 class UnreadablePlan(OptimizeError):
     """A stored plan's tables are not what was written."""
 

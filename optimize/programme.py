@@ -14,7 +14,7 @@ import pandas as pd
 from optimize.checking import CheckReport, ProjectFigures
 from optimize.errors import Fault
 from optimize.names import Engine
-from optimize.result import KeptGoal, Result, TracePoint
+from optimize.result import KeptGoal, NetworkProof, Result, TracePoint
 from optimize.schema import InstanceData, InstanceDraft, Schema
 
 if TYPE_CHECKING:  # scipy would come with it
@@ -278,7 +278,8 @@ class Programme:
     ``restate_options`` values the options under other figures; ``recount_projects`` counts a plan's
     projects one by one as the checker does (None: the arrays hold no single projects).  ``resumes``: its
     search goes on from a warm start.  ``ingredients``: steps of its fast engine that can be left out to see what
-    they bring, by name with a sentence each.
+    they bring, by name with a sentence each.  ``prove_network`` computes again, without any solver, what the file
+    of a `NetworkCertificate` proves of an instance (None: the programme has no network).
     """
 
     name: str
@@ -312,6 +313,7 @@ class Programme:
     recount_projects: Callable[[Any, Any], ProjectFigures] | None = None
     resumes: bool = False
     ingredients: Mapping[str, str] = field(default_factory=dict)
+    prove_network: Callable[[Any, tuple[str, ...], bytes], NetworkProof] | None = None
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)

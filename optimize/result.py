@@ -74,6 +74,34 @@ class KeptGoal:
 
 
 @dataclass(frozen=True)
+class NetworkCertificate:
+    """Multipliers of a network's Lagrangian relaxation, from which anyone can compute its bound again.
+
+    Attributes
+    ----------
+    bound : what the stored multipliers prove, in the goal's own sense.
+    content : the file a run keeps; None: it was too large to keep, so nobody can compute the bound again.
+    num_bytes : of the file.
+    num_seasons, num_multipliers : seasons of the relaxation's year, and multipliers of all of them.
+    """
+
+    bound: float
+    content: bytes | None
+    num_bytes: int
+    num_seasons: int
+    num_multipliers: int
+
+
+@dataclass(frozen=True)
+class NetworkProof:
+    """What a stored `NetworkCertificate` proves, computed again from the instance."""
+
+    bound: float
+    num_seasons: int
+    num_multipliers: int
+
+
+@dataclass(frozen=True)
 class Certificate:
     """Multipliers from which anyone can compute a bound on the last goal again.
 
@@ -91,6 +119,7 @@ class Certificate:
     block_bounds : shape of ``block_rows``, largest reduced objective of the block (smallest where
         the goal is minimised).
     kept : earlier goals; their rows are the last of the m, in this order.
+    network : another proof of a bound, on a network's own relaxation; it counts where it is closer.
     """
 
     kind: Literal["lagrangian", "linear"]
@@ -100,6 +129,13 @@ class Certificate:
     block_rows: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     block_bounds: FloatArray = field(default_factory=lambda: np.zeros(0))
     kept: tuple[KeptGoal, ...] = ()
+    network: NetworkCertificate | None = None
+
+    def closest(self, maximise: bool) -> float:
+        """The best bound of all that is stored with the certificate."""
+        if self.network is None or self.network.content is None:
+            return self.bound
+        return min(self.bound, self.network.bound) if maximise else max(self.bound, self.network.bound)
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,20 @@ class LagrangianBound:
             trial = self._iterate(trial, target)
         return self.best
 
+    def best_multipliers(self) -> tuple[Floats, Floats, Prices]:
+        """Those of the best bound: potentials (T, N, W), births (T, N, P, G), prices."""
+        point = self._centre
+        return point.potential, point.birth.reshape(self._birth_shape), point.prices
+
+    def value_at(self, potential: Floats, birth: Floats, prices: Prices) -> float:
+        """The bound that any such multipliers prove; the best stays as it is."""
+        flat = np.ascontiguousarray(birth.reshape(*birth.shape[:2], -1))
+        return self._value(_Point(np.ascontiguousarray(potential), flat, prices))[0]
+
+    @property
+    def _birth_shape(self) -> tuple[int, ...]:
+        return (*self._centre.birth.shape[:2], *self.network.raw_per_unit.shape)
+
     def _iterate(self, trial: _Point, target: float) -> _Point:
         """One step from the centre; returns the arrays that may be written to next."""
         direction, centre = self._direction, self._centre

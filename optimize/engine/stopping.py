@@ -101,13 +101,17 @@ class Watch:
 
     def offer_certificate(self, certificate: Certificate) -> None:
         """Keep the certificate of the best bound; what it proves is a bound like any other."""
-        held = self.certificate
-        if np.isfinite(certificate.bound) and (
-            held is None
-            or (certificate.bound < held.bound if self.maximise else certificate.bound > held.bound)
-        ):
-            self.certificate = certificate
-            self.offer_bound(certificate.bound)
+        bound, held = certificate.closest(self.maximise), self.certificate
+        if not np.isfinite(bound):
+            return
+        if held is not None:
+            closest = held.closest(self.maximise)
+            better = bound < closest if self.maximise else bound > closest
+            # of one too large to be kept it is told what it proved
+            if not (better or (bound == closest and held.network is None)):
+                return
+        self.certificate = certificate
+        self.offer_bound(bound)
 
     def stop_reason(self) -> StopReason:
         """Why a solve with the present plan and bound ends here."""

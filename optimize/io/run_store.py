@@ -25,6 +25,8 @@ from optimize.io.fingerprint import Content
 
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
+NETWORK_MULTIPLIERS = "network_multipliers.npz"
+"""Multipliers that prove the bound of a network, in numpy's format."""
 HYDRAULICS = "hydraulics.json"
 """Of a plan that `optimize hydraulics` repaired: its simulation, and the pumping stations its tables do not know."""
 

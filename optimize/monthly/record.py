@@ -23,6 +23,7 @@ from optimize.monthly.periods import Name, Period
 from optimize.monthly.solving import CitySubject, Found, ProgrammeSubject
 from optimize.registry import PROGRAMMES
 from optimize.report.city import store_city
+from optimize.report.stored import run_files
 from optimize.report.summary import manifest_of, place_of_instance, plain_mapping, versions
 from optimize.verification.run import verify_run
 
@@ -64,7 +65,7 @@ def store(plan: Plan, place: Path, instance: Path, known_as: Path, started: date
     manifest = manifest_of(data, found.solved, found.options, where, {}, stamp)
     return save_run(
         place / RUNS, programme.name, data.fingerprint, plan.subject.tables(found), summary,
-        {**manifest, "changes": [], **more},
+        {**manifest, "changes": [], **more}, run_files(found.solved.result.certificate),
     )  # fmt: skip
 
 

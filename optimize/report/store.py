@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optimize.io.run_store import save_run
 from optimize.io.table_changes import TableChange
 from optimize.programme import Programme, SolveOptions
-from optimize.report.stored import run_tables
+from optimize.report.stored import run_files, run_tables
 from optimize.report.summary import manifest_of, place_of_instance
 from optimize.schema import InstanceData
 
@@ -49,5 +49,6 @@ def store_run(
         summary = {**summary, "scenario": dict(scenario)}
         manifest |= {"changes": [change.record() for change in changes], "scenario": dict(scenario)}
     return save_run(
-        results, programme.name, data.fingerprint, run_tables(programme, solved), summary, manifest
-    )
+        results, programme.name, data.fingerprint, run_tables(programme, solved), summary, manifest,
+        run_files(solved.result.certificate),
+    )  # fmt: skip

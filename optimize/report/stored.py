@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from optimize.io.run_store import NETWORK_MULTIPLIERS
 from optimize.programme import Programme
 from optimize.result import Certificate, Prices, Result, relative_gap
 
@@ -23,6 +24,13 @@ def run_tables(programme: Programme, solved: Solved) -> dict[str, pd.DataFrame]:
         if solved.result.prices is not None:
             tables |= price_tables(programme, solved.result, solved.result.prices, tables["projects"])
     return tables
+
+
+def run_files(certificate: Certificate | None) -> dict[str, bytes]:
+    """Files of a run besides its tables, by name: what proves its bound and is no table."""
+    if certificate is None or certificate.network is None or certificate.network.content is None:
+        return {}
+    return {NETWORK_MULTIPLIERS: certificate.network.content}
 
 
 def price_tables(

@@ -21,7 +21,7 @@ from optimize.checking import CheckReport
 from optimize.errors import ExitCode
 from optimize.io.fingerprint import fingerprint_files
 from optimize.io.instance_folder import instance_files
-from optimize.io.run_store import file_digest
+from optimize.io.run_store import NETWORK_MULTIPLIERS, file_digest
 from optimize.programme import Goal, Programme, SolveOptions
 from optimize.result import Certificate, Relaxation, Result, StopReason, TracePoint, relative_gap
 from optimize.schema import InstanceData
@@ -222,6 +222,15 @@ def _certificate(result: Outcome) -> dict[str, Any] | None:
     certificate = result.certificate
     if certificate is None:
         return None
+    bound, network = certificate.closest(result.maximise), certificate.network
+    if network is not None and bound != certificate.bound:
+        return {
+            "kind": "network",
+            "bound": bound,
+            "gap": relative_gap(result.objective, bound),
+            "num_multipliers": network.num_multipliers,
+            "num_blocks": 0,
+        }
     return {
         "kind": certificate.kind,
         "bound": certificate.bound,
@@ -245,7 +254,19 @@ def _kept_by_certificate(certificate: Certificate | None) -> dict[str, Any] | No
     if certificate is None:
         return None
     kept = [dataclasses.asdict(goal) for goal in certificate.kept]
-    return {"kind": certificate.kind, "bound": certificate.bound, "kept": kept}
+    network = certificate.network
+    return {
+        "kind": certificate.kind,
+        "bound": certificate.bound,
+        "kept": kept,
+        "network": None if network is None else {
+            "bound": network.bound,
+            "file": None if network.content is None else NETWORK_MULTIPLIERS,
+            "num_bytes": network.num_bytes,
+            "num_seasons": network.num_seasons,
+            "num_multipliers": network.num_multipliers,
+        },
+    }  # fmt: skip
 
 
 def clause_records(check: CheckReport) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from optimize.report.text import amount, grouped, percent
+from optimize.result import relative_gap
 from optimize.verification.run import Verdict
 
 # Gaps closer than this are the same for a reader.
@@ -46,9 +47,7 @@ def _bound_lines(verdict: Verdict) -> list[tuple[str, str]]:
     stated = "none" if verdict.bound_stated is None else amount(verdict.bound_stated, unit)
     if verdict.bound_certified is None:
         return [("bound", f"{stated} stated · gap {percent(verdict.gap_stated)}")]
-    parts = f"{grouped(verdict.num_multipliers)} multipliers, {grouped(verdict.num_groups)} choices"
-    if verdict.num_blocks:
-        parts += f", {grouped(verdict.num_blocks)} blocks"
+    parts = _parts_of(verdict)
     shown = amount(verdict.bound_certified, unit) if math.isfinite(verdict.bound_certified) else "nothing"
     lines = [("bound", f"{shown} certified · {stated} stated · from {parts}")]
     certified, told = verdict.gap_certified, verdict.gap_stated
@@ -65,7 +64,20 @@ def _bound_lines(verdict: Verdict) -> list[tuple[str, str]]:
         )
     else:
         lines.append(("gap", f"{percent(certified)}, all of it certified by multipliers"))
+    by_rows = relative_gap(verdict.objective, verdict.bound_by_rows)
+    if verdict.bound_by_network is not None and by_rows is not None and math.isfinite(by_rows):
+        lines.append(("", f"the linear relaxation alone certifies {percent(by_rows)}"))
     return lines
+
+
+def _parts_of(verdict: Verdict) -> str:
+    """What the certified bound was put together from."""
+    parts = f"{grouped(verdict.num_multipliers)} multipliers"
+    if verdict.num_seasons:
+        seasons = f"{verdict.num_seasons} season{'' if verdict.num_seasons == 1 else 's'}"
+        return f"{parts} of the network over {seasons}"
+    parts += f", {grouped(verdict.num_groups)} choices"
+    return f"{parts}, {grouped(verdict.num_blocks)} blocks" if verdict.num_blocks else parts
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -83,6 +95,8 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "objective": _finite(verdict.objective),
         "bound_stated": verdict.bound_stated,
         "bound_certified": _finite(verdict.bound_certified),
+        "bound_by_rows": _finite(verdict.bound_by_rows),
+        "bound_by_network": _finite(verdict.bound_by_network),
         "gap_stated": _finite(verdict.gap_stated),
         "gap_certified": _finite(verdict.gap_certified),
         "certificate": verdict.kind,

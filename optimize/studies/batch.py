@@ -274,6 +274,6 @@ class _Work:
             manifest["start"] = os.path.relpath(batch.results / self._started_from[position], home / "run")
         run = save_run(
             batch.results, case.programme, fingerprint, answer.tables,
-            {**answer.summary, "scenario": told}, manifest,
+            {**answer.summary, "scenario": told}, manifest, answer.files,
         )  # fmt: skip
         return run.relative_to(batch.results).as_posix()

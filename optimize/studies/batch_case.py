@@ -20,7 +20,7 @@ from optimize.errors import Fault, InputFaults, OptimizeError, UsageError
 from optimize.io.instance_folder import read_instance
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES, find_programme
-from optimize.report.stored import run_tables
+from optimize.report.stored import run_files, run_tables
 from optimize.report.summary import manifest_of, summarise_run
 from optimize.solve import solve
 from optimize.studies.scenarios import Scenario
@@ -66,6 +66,7 @@ class Answer:
     summary: Mapping[str, Any] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
     error: str = ""
     trace: str = ""
 
@@ -97,12 +98,14 @@ def solve_case(case: Case, warm_start: WarmStart | None) -> Answer:
         solved = solve(programme, data, options)
         summary = summarise_run(programme, data, solved, options, time.monotonic() - began)
         manifest = manifest_of(data, solved, options, {}, dict(case.scenario.overrides), started)
-        tables = run_tables(programme, solved) if summary["status"] == "solved" else {}
+        kept = summary["status"] == "solved"
+        tables = run_tables(programme, solved) if kept else {}
+        files = run_files(solved.result.certificate) if kept else {}
     except OptimizeError as error:
         return Answer(error=str(error))
     except Exception as error:  # a bug: the other scenarios go on, this one says what happened
         return Answer(error=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
-    return Answer(summary, manifest, tables)
+    return Answer(summary, manifest, tables, files)
 
 
 def _read(case: Case) -> Any:

@@ -13,9 +13,15 @@ import numpy as np
 import pandas as pd
 
 from optimize.checking import CheckReport
-from optimize.errors import UnreadablePlan, UsageError
+from optimize.errors import UnreadablePlan, UnreadableProof, UsageError
 from optimize.io.run_instance import read_instance_of
-from optimize.io.run_store import altered_files, read_manifest, read_summary, read_text_table
+from optimize.io.run_store import (
+    NETWORK_MULTIPLIERS,
+    altered_files,
+    read_manifest,
+    read_summary,
+    read_text_table,
+)
 from optimize.milp import BlockNames, FloatArray, IntArray
 from optimize.prices import derive_prices
 from optimize.programme import Programme, StatedArrays
@@ -42,10 +48,12 @@ class Verdict:
     failures : everything that is not as the run says; empty: verified.
     remarks : what a reader should know besides.
     objective_stated, objective : of the summary; recomputed from the plan's tables and the instance.
-    bound_stated, bound_certified : of the summary; recomputed from the multipliers (None: none).
-    kind : of the certificate, None where there is none.
+    bound_stated, bound_certified : of the summary; recomputed from the multipliers (None: none), the closest of
+        those by rows and by network.
+    bound_by_rows, bound_by_network : recomputed from the multipliers of rows, and of a network's own relaxation.
+    kind : of the certificate that `bound_certified` rests on, None where there is none.
     num_files, num_rows : files with the right hash; rows and figures recomputed by the checker.
-    num_groups, num_blocks, num_multipliers : what the bound was put together from.
+    num_groups, num_blocks, num_multipliers, num_seasons : what the bound was put together from.
     """
 
     run: Path
@@ -59,12 +67,15 @@ class Verdict:
     objective: float | None = None
     bound_stated: float | None = None
     bound_certified: float | None = None
+    bound_by_rows: float | None = None
+    bound_by_network: float | None = None
     kind: str | None = None
     num_files: int = 0
     num_rows: int = 0
     num_groups: int = 0
     num_blocks: int = 0
     num_multipliers: int = 0
+    num_seasons: int = 0
     seconds: float = 0.0
 
     @property
@@ -256,7 +267,8 @@ def _check_bound(
     multipliers[rows] = values
     block_rows, block_claims = _read_rows(tables, "blocks", "block_bound", milp.row_names, verdict)
     proven = prove_bound(milp, multipliers, block_rows)
-    verdict.kind, verdict.bound_certified = str(claim.get("kind")), proven.bound
+    verdict.kind = str(claim.get("kind"))
+    verdict.bound_certified = verdict.bound_by_rows = proven.bound
     verdict.num_multipliers = len(rows)
     verdict.num_groups, verdict.num_blocks = proven.num_groups, proven.num_blocks
     names = [milp.row_names[int(row)] for row in proven.left_out[:_LISTED]]
@@ -269,7 +281,36 @@ def _check_bound(
     _check_prices(stated, multipliers, milp.row_names, kept, goals, tables, verdict)
     sign = 1.0 if programme.goal(goals[-1]).maximise else -1.0
     _compare_blocks(block_names, sign * block_claims, sign * proven.block_bounds, sign, verdict)
-    _compare_bounds(claim, sign, verdict)
+    _compare_claim("multipliers", claim, proven.bound, sign, verdict)
+    _check_network(programme, instance, claim.get("network"), goals, verdict)
+    _compare_bounds(sign, verdict)
+
+
+def _check_network(
+    programme: Programme, instance: Any, claim: Any, goals: tuple[str, ...], verdict: Verdict
+) -> None:
+    """The bound by a network's own relaxation; it is the certified one where it is closer."""
+    if not isinstance(claim, Mapping) or programme.prove_network is None:
+        return
+    if claim.get("file") is None:
+        verdict.remarks.append(
+            f"the multipliers of the network's bound {_shown(_number(claim.get('bound')))} were too large to be "
+            f"stored ({claim.get('num_bytes')} bytes): only the linear relaxation's bound is certified"
+        )
+        return
+    path = verdict.run / NETWORK_MULTIPLIERS
+    try:
+        proven = programme.prove_network(instance, goals, path.read_bytes() if path.is_file() else b"")
+    except UnreadableProof as error:
+        verdict.failures.append(f"{NETWORK_MULTIPLIERS}: {error}")
+        return
+    sign = 1.0 if programme.goal(goals[-1]).maximise else -1.0
+    _compare_claim("network multipliers", claim, proven.bound, sign, verdict)
+    verdict.bound_by_network = proven.bound
+    assert verdict.bound_certified is not None
+    if sign * proven.bound < sign * verdict.bound_certified:
+        verdict.kind, verdict.bound_certified = "network", proven.bound
+        verdict.num_multipliers, verdict.num_seasons = proven.num_multipliers, proven.num_seasons
 
 
 def _compare_kept(claim: Mapping[str, Any], kept: Sequence[KeptGoal], verdict: Verdict) -> None:
@@ -369,15 +410,24 @@ def _compare_blocks(
         verdict.failures.append(f"blocks.csv: {len(wrong) - _LISTED} more blocks differ")
 
 
-def _compare_bounds(claim: Mapping[str, Any], sign: float, verdict: Verdict) -> None:
-    """The recomputed bound against what the certificate claims, the plan and the stated bound."""
-    certified, claimed = verdict.bound_certified, _number(claim.get("bound"))
-    assert certified is not None
-    size = max(1.0, abs(certified) if math.isfinite(certified) else 1.0)
-    if claimed is None or sign * (certified - claimed) > _SAME_BOUND * size:
+def _compare_claim(what: str, claim: Mapping[str, Any], proven: float, sign: float, verdict: Verdict) -> None:
+    """A bound claimed by a certificate is no better than what its multipliers prove."""
+    claimed = _number(claim.get("bound"))
+    if claimed is None or sign * (proven - claimed) > _SAME_BOUND * _size_of(proven):
         verdict.failures.append(
-            f"bound: the certificate claims {_shown(claimed)}, its multipliers prove {_shown(certified)}"
+            f"bound: the certificate claims {_shown(claimed)}, its {what} prove {_shown(proven)}"
         )
+
+
+def _size_of(bound: float) -> float:
+    return max(1.0, abs(bound) if math.isfinite(bound) else 1.0)
+
+
+def _compare_bounds(sign: float, verdict: Verdict) -> None:
+    """The recomputed bound against the plan and the stated bound."""
+    certified = verdict.bound_certified
+    assert certified is not None
+    size = _size_of(certified)
     if verdict.objective is not None and sign * (verdict.objective - certified) > _SAME_OBJECTIVE * size:
         verdict.failures.append(
             f"bound: the plan ({_shown(verdict.objective)}) is better than the multipliers allow "

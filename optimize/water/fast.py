@@ -295,13 +295,17 @@ class _Bounding:
             integral = integral_bound(solve.instance, solve.c, solve.goal, solve.kept, watch)
             if integral is not None:
                 solve.offer_bound(integral)
-        while left > 0 and not solve.done:
+        # what is left is for the proof
+        while left > 0 and not solve.done and solve.watch.remaining() > self._bound.seconds_to_prove:
             step = min(left, BOUND_SLICE)
             best = self._bound.improve(solve.watch, _target_of(solve), step)
             left -= step
             if best is None:
                 return
             solve.offer_bound(best)
+        certificate = self._bound.prove()
+        if certificate is not None:
+            solve.watch.offer_certificate(certificate)
 
 
 def _target_of(solve: Solve) -> float:

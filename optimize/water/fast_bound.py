@@ -26,6 +26,7 @@ from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_network import purses_of
+from optimize.water.fast_proof import SECONDS_PER_MULTIPLIER, network_certificate
 from optimize.water.fast_thin import thinned
 from optimize.water.flow_arrays import FlowRates
 from optimize.water.instance import Instance
@@ -82,7 +83,8 @@ class WaterBound:
         self._ingredients = ingredients
         self._goal, self._kept = goal, kept
         self._all = c
-        self._c = averaged(c, [np.flatnonzero(c.days > 0)])
+        self._groups = [np.flatnonzero(c.days > 0)]
+        self._c = averaged(c, self._groups)
         self._locks = locks
         self._lagrangian: LagrangianBound | None = None
         self._best = np.inf
@@ -102,14 +104,17 @@ class WaterBound:
 
     def _solve_linear(self, watch: Watch) -> _Relaxed | None:
         """The linear relaxation; its multipliers are a certificate even where time runs out."""
-        thin = thinned(self._c, self._locks)
-        model = build_flow_model(self._instance, thin, Part.whole(thin), relaxed=True)
+        model = self._linear_model()
         outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
         if outcome.row_duals is not None:
             self.certificate = self._certificate(model, outcome.row_duals)
         if outcome.stop is not StopReason.OPTIMAL or outcome.objective is None:
             return None
         return _Relaxed(model, outcome.objective, outcome.row_duals)
+
+    def _linear_model(self) -> FlowModel:
+        thin = thinned(self._c, self._locks)
+        return build_flow_model(self._instance, thin, Part.whole(thin), relaxed=True)
 
     def _begin_lagrangian(self, relaxed: _Relaxed | None) -> None:
         """Multipliers from the linear relaxation where it was solved, else from nothing."""
@@ -136,16 +141,35 @@ class WaterBound:
         one_way = one_way and self._ingredients.one_way
         return seasonal_network(self._instance, c, self._locks, purses, weights, one_way=one_way)
 
-    def _certificate(self, model: FlowModel, row_duals: FloatArray) -> Certificate:
-        """The relaxation's multipliers in the goal's own sense, on arrays that anyone can state again."""
+    def _certificate(self, model: FlowModel, row_duals: FloatArray | None) -> Certificate:
+        """The relaxation's multipliers (None: all 0) in the goal's own sense, on arrays that anyone can state again."""
         goals = (*(earlier.goal for earlier in self._kept), self._goal)
         kept = [KeptGoal(earlier.goal, earlier.reached) for earlier in self._kept]
-        # the model has every goal turned so that it is maximised
-        turned = sign_of(self._goal) * row_duals
-        for place, earlier in enumerate(self._kept, start=len(row_duals) - len(kept)):
-            turned[place] *= sign_of(earlier.goal)
         milp = state_relaxation(model, goals).for_goals(goals, kept)
+        # the model has every goal turned so that it is maximised
+        turned = np.zeros(milp.num_rows) if row_duals is None else sign_of(self._goal) * row_duals
+        for place, earlier in enumerate(self._kept, start=len(turned) - len(kept)):
+            turned[place] *= sign_of(earlier.goal)
         return replace(linear_certificate(milp, turned), kept=tuple(kept))
+
+    @property
+    def seconds_to_prove(self) -> float:
+        """What `prove` takes."""
+        if self._lagrangian is None:
+            return 0.0
+        network = self._lagrangian.network
+        return SECONDS_PER_MULTIPLIER * network.num_seasons * network.num_nodes * len(network.requirement_of)
+
+    def prove(self) -> Certificate | None:
+        """A certificate with the Lagrangian's multipliers too; None where these prove no more than the linear relaxation."""
+        lagrangian, side = self._lagrangian, sign_of(self._goal)
+        if lagrangian is None or not np.isfinite(lagrangian.best):
+            return None
+        linear = self.certificate or self._certificate(self._linear_model(), None)
+        if lagrangian.best >= side * linear.bound:
+            return None
+        network = network_certificate(self._instance, self._all, self._goal, lagrangian, self._groups)
+        return replace(linear, network=network) if side * network.bound < side * linear.bound else None
 
     def improve(self, watch: Watch, target: float, most_iterations: int) -> float | None:
         """Volume method towards the best plan; the best bound so far."""
@@ -171,7 +195,8 @@ class WaterBound:
         """Every period a season."""
         assert self._lagrangian is not None
         periods = np.flatnonzero(self._all.days > 0)
-        seasons = averaged(self._all, [np.array([period]) for period in periods])
+        self._groups = [np.array([period]) for period in periods]
+        seasons = averaged(self._all, self._groups)
         share = seasons.days / seasons.days.sum()
         network = self._network(seasons, one_way=True)
         self._lagrangian = self._lagrangian.refined(network, share, np.zeros(len(periods), np.int64))
