@@ -2,8 +2,8 @@
 
 ``python -m optimize.bench.child TASK`` where TASK is a JSON object (`Task`).  The lines, in order:
 ``ready`` (tables read, the clock starts), ``point`` (a better plan or bound), ``built``, ``ended`` and
-``verified``; or ``refused`` (the instance is not valid) or ``failed``.  A process that is killed has
-said what it had until then.
+``verified``; or ``refused`` (the instance is not valid), ``unsuited`` (the fast engine, if asked for, cannot
+take it) or ``failed``.  A process that is killed has said what it had until then.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 from optimize.bench.contenders import CONTENDERS, Course
 from optimize.errors import InputFaults, UsageError
 from optimize.io.instance_folder import read_instance
+from optimize.names import Engine
 from optimize.programme import SolveOptions
 from optimize.registry import PROGRAMMES, find_programme
 from optimize.result import TracePoint
@@ -41,6 +42,8 @@ class Task:
     time_limit_s: float
     threads: int
     seed: int
+    engine: Engine = "auto"
+    without: tuple[str, ...] = ()
 
 
 class _Telling:
@@ -87,12 +90,23 @@ def run_task(task: Task, telling: _Telling) -> None:
         time_limit_s=task.time_limit_s,
         threads=task.threads,
         seed=task.seed,
+        engine=task.engine,
+        without=tuple(task.without),
         progress=on_point,
     )
     course = Course(
         programme, part.data, options, on_built=lambda: telling.tell("built", seconds=telling.seconds())
     )
-    finish = contender.run(course)
+    try:
+        finish = contender.run(course)
+    except UsageError:
+        reason = None
+        if task.engine == "fast":
+            reason = programme.unsupported_by_fast(programme.load(part.data), options)
+        if reason is None:
+            raise
+        telling.tell("unsuited", note=reason)
+        return
     seconds = telling.seconds()
     if finish.build_s is not None:
         telling.tell("built", seconds=finish.build_s)

@@ -36,11 +36,12 @@ _MOST_VIOLATION = 1e-6
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a plan holds, and its value recomputed; ``note`` says what is wrong."""
+    """Whether a plan holds, its value and that before costs recomputed; ``note`` says what is wrong."""
 
     passed: bool
     objective: float | None
     note: str = ""
+    gross: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Contender:
     module : what is imported from the first package.
     hint : how to install it.
     remark : what to know when reading its row.
+    without : of the product, ingredients that are left out.
     """
 
     name: str
@@ -91,6 +93,11 @@ class Contender:
     module: str
     hint: str = ""
     remark: str = ""
+    without: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"without {' + '.join(self.without)}" if self.without else self.name
 
     @property
     def is_installed(self) -> bool:
@@ -119,7 +126,8 @@ def _run_product(course: Course) -> Finish:
         assert check is not None
         figure = check.figures[course.goal]
         if check.passed:
-            return Verdict(True, figure)
+            gross = check.figures.get(course.programme.goal(course.goal).gross)
+            return Verdict(True, figure, gross=gross)
         return Verdict(False, figure, f"{len(check.violations)} violations, first: {check.violations[0]}")
 
     steps = [result.timings[name] for name in ("derive_s", "build_s") if name in result.timings]

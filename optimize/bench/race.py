@@ -53,17 +53,19 @@ NOT_INSTALLED, NOT_RUN, KILLED, FAILED, WRONG_PLAN, WRONG_BOUND = (
 
 @dataclass
 class Entry:
-    """One contender's row.  ``plan`` is the verified value; times in seconds after reading the tables."""
+    """One contender's row.  ``plan`` is the verified value, ``gross`` that before costs; times in seconds after reading."""
 
     contender: str
     status: str = NOT_RUN
     note: str = ""
     remark: str = ""
+    without: tuple[str, ...] = ()
     engine: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     points: list[TracePoint] = field(default_factory=list)
     cpu_at_s: list[float] = field(default_factory=list)
     plan: float | None = None
+    gross: float | None = None
     bound: float | None = None
     checked: bool | None = None
     build_s: float | None = None
@@ -76,6 +78,13 @@ class Entry:
     @property
     def marks(self) -> Marks:
         return marks_of(self.points)
+
+    @property
+    def gap_of_gross(self) -> float | None:
+        """The gap as a share of the plan's value before costs, where the goal has one."""
+        if self.plan is None or self.bound is None or not self.gross:
+            return None
+        return abs(self.bound - self.plan) / abs(self.gross)
 
     @property
     def cpu_marks(self) -> Marks:
@@ -134,9 +143,9 @@ def run_race(
 
     Raises
     ------
-    UsageError : the instance is not valid.
+    UsageError : the instance is not valid, or not one for the engine that is asked for.
     """
-    entries = [Entry(c.name, remark=c.remark, versions=_versions(c)) for c in contenders]
+    entries = [Entry(c.title, remark=c.remark, without=c.without, versions=_versions(c)) for c in contenders]
     interrupted = False
     try:
         with _terminated_as_interrupted():
@@ -144,7 +153,8 @@ def run_race(
                 if not contender.is_installed:
                     entry.status, entry.note = NOT_INSTALLED, contender.hint
                 else:
-                    _run(dataclasses.replace(task, contender=contender.name), entry)
+                    own = dataclasses.replace(task, contender=contender.name, without=contender.without)
+                    _run(own, entry)
                 tell(entry)
     except KeyboardInterrupt:
         interrupted = True
@@ -224,6 +234,10 @@ def _listen(process: subprocess.Popen[str], task: Task, entry: Entry) -> str:
         event = said.pop("event")
         if event == "refused":
             raise UsageError(f"{task.instance} is not a valid instance:\n{said['note']}")
+        if event == "unsuited":
+            raise UsageError(
+                f"--without: the fast engine, whose ingredients these are, cannot take {said['note']}"
+            )
         if event == "ready":
             limit_s = task.time_limit_s * (1.0 + GRACE_SHARE) + GRACE_S
             deadline, doing = time.monotonic() + limit_s, f"still running after {limit_s:.0f} s"
@@ -256,6 +270,7 @@ def _note(entry: Entry, event: str, said: Mapping[str, Any]) -> None:
         entry.cpu_s, entry.peak_mb = said["cpu_s"], said["peak_mb"]
     elif event == "verified":
         entry.checked, entry.plan, entry.note = said["passed"], said["objective"], said["note"]
+        entry.gross = said.get("gross")
     elif event == "failed":
         entry.status, entry.note, entry.peak_mb = FAILED, said["note"], said["peak_mb"]
 

@@ -122,3 +122,8 @@ def seed(word: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0")
     return value
+
+
+def seeds(words: str) -> tuple[int, ...]:
+    """Seeds separated by commas, each once."""
+    return tuple(dict.fromkeys(seed(word) for word in words.split(",")))

@@ -180,6 +180,8 @@ def test_a_peer_that_is_not_installed_is_a_row(monkeypatch: pytest.MonkeyPatch) 
         (["pv_siting", "--size", "2k", "--goal", "fame"], "capacity"),
         (["water", "--size", "s", "--family", "none"], "sparse"),
         (["pv_siting", "--instance", "nowhere"], "nowhere"),
+        (["water", "--size", "s", "--without", "luck"], "near_model"),
+        (["pv_siting", "--size", "2k", "--without", "all"], "no ingredients"),
     ],
 )
 def test_a_wrong_call_ends_with_code_2_and_what_is_known(

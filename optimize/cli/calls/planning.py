@@ -12,7 +12,7 @@ from optimize.cli.arguments import (
     add_solve_arguments,
     count,
     positive,
-    seed,
+    seeds,
     share,
 )
 from optimize.deferred import Deferred
@@ -116,11 +116,14 @@ def _add_bench(commands: Commands) -> None:
     what.add_argument("--size", help="generate an instance of this size (see generate)")
     what.add_argument("--instance", type=Path, metavar="FOLDER", help="take this instance folder")
     command.add_argument("--family", default="", help="family of the generated instance (see generate)")
-    command.add_argument(
-        "--against",
-        default="pyomo-highs,highs,scip,cp-sat,linopy",
-        metavar="A,B",
-        help="default: %(default)s",
+    whom = command.add_mutually_exclusive_group()
+    whom.add_argument(
+        "--against", metavar="A,B", help="other solvers; default: pyomo-highs,highs,scip,cp-sat,linopy"
+    )
+    whom.add_argument(
+        "--without",
+        metavar="all|A,B",
+        help="instead of other solvers, the product without each of these ingredients; A+B: without both",
     )
     command.add_argument("--goal", default="npv", help="one goal (npv)")
     command.add_argument("--gap", type=share, default=1e-4, help="stop at this proven relative gap (0.0001)")
@@ -128,5 +131,13 @@ def _add_bench(commands: Commands) -> None:
         "--time-limit", type=positive, default=60.0, metavar="S", help="seconds for each contender (60)"
     )
     command.add_argument("--threads", type=count, default=1, help="cores for each contender (1)")
-    command.add_argument("--seed", type=seed, default=1, help="of the instance and of the solvers (1)")
+    command.add_argument(
+        "--seed",
+        "--seeds",
+        dest="seeds",
+        type=seeds,
+        default=(1,),
+        metavar="N[,N…]",
+        help="of the instance and of the solvers; a race for each (1)",
+    )
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
