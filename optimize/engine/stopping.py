@@ -10,6 +10,9 @@ import numpy as np
 from optimize.programme import SolveOptions
 from optimize.result import Certificate, StopReason, TracePoint, relative_gap
 
+OPTIMAL_GAP = 1e-9
+"""Relative gap that is nothing but rounding: the plan is optimal, and nobody goes on for less."""
+
 
 class Watch:
     """Keeps the time, the best plan and the best proven bound of a solve.
@@ -78,7 +81,7 @@ class Watch:
     @property
     def gap_reached(self) -> bool:
         gap = relative_gap(self.plan, self.bound)
-        return gap is not None and gap <= self.gap
+        return gap is not None and gap <= max(self.gap, OPTIMAL_GAP)
 
     def within_gap(self, bound: float) -> float:
         """Objective from which on a plan is within the wanted gap of ``bound``."""
@@ -116,7 +119,7 @@ class Watch:
     def stop_reason(self) -> StopReason:
         """Why a solve with the present plan and bound ends here."""
         gap = relative_gap(self.plan, self.bound)
-        if gap is not None and gap <= 1e-9:
+        if gap is not None and gap <= OPTIMAL_GAP:
             return StopReason.OPTIMAL
         if gap is not None and gap <= self.gap:
             return StopReason.GAP_REACHED

@@ -44,6 +44,39 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Offered:
+    """What may be built, as far as anything good can come of it; True is open."""
+
+    pipe: BoolArray  # (E, G, D)
+    module: BoolArray  # (K,)
+    connected: BoolArray  # (U,)
+    tanker: BoolArray  # (U,)
+
+    @staticmethod
+    def everything(c: Coefficients) -> Offered:
+        """All that the tables hold."""
+        shape = c.shape
+        return Offered(
+            pipe=np.ones((shape["E"], shape["G"], shape["D"]), bool),
+            module=np.ones(len(c.modules), bool),
+            connected=np.ones(shape["U"], bool),
+            tanker=np.asarray(c.tanker_plant >= 0),
+        )
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What `optimize.water.reductions` made a network smaller by.
+
+    ``period_of`` tells, for each period of ``whole``, which of the smaller network's it became.
+    """
+
+    whole: Coefficients
+    offered: Offered
+    period_of: IntArray
+
+
+@dataclass(frozen=True)
 class Coefficients:
     """See the module's docstring for the axes; ids are in the order of the tables."""
 
@@ -120,6 +153,12 @@ class Coefficients:
     budgets: Budgets
     plan: PlanInForce
     revision: Revision
+    reduction: Reduction | None = None
+
+    @property
+    def whole(self) -> Coefficients:
+        """The network before any reduction."""
+        return self if self.reduction is None else self.reduction.whole
 
     @property
     def shape(self) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The fast path: search for a plan, certify it by a model over its works, bound it by a relaxation.
 
+0. What no best plan needs is left out, where plans are looked for (`optimize.water.reductions`).
 1. A constructive search and large-neighbourhood improvement (`optimize.engine.network_design`) decide
    which pipes, modules and connections are built.
 2. A model over those works alone sets the volumes of all periods and the few remaining decisions; its
@@ -31,6 +32,7 @@ from optimize.water import fast_one_commodity
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
+from optimize.water.fast_ingredients import Ingredients
 from optimize.water.fast_integral import integral_bound, is_worth_branching
 from optimize.water.fast_layout import sign_of
 from optimize.water.fast_locks import LockedDecisions, earliest_stages, locked_decisions, without_dates
@@ -56,6 +58,7 @@ from optimize.water.fast_steps import (
 )
 from optimize.water.instance import Instance
 from optimize.water.plan import plan_from_values
+from optimize.water.reductions import Reduced, reduce_network
 from optimize.water.solution import Solution
 
 LARGE_NUM_FLOWS = 2_000
@@ -103,15 +106,15 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
     # Once per installation (`optimize.compile_kernels`); not charged to the time limit of the solve.
     network_design.compile_kernels()
     network_bound.compile_kernels()
-    if instance.parameters.periods == 1:
+    if is_one_commodity(instance, options.goal[0]):
         fast_one_commodity.compile_kernels()
     timings = {"compile": time.monotonic() - started}
     watch = Watch(options, maximise=options.goal[-1] not in MINIMISED)
     c = derive_coefficients(instance)
     if instance.parameters.phased:
         return _solve_phased(instance, c, options, watch, timings)
-    locks = locked_decisions(instance, c)
-    solve = solve_for_first(instance, c, locks, options.goal, watch, timings)
+    small = _reduced(instance, c, locked_decisions(instance, c), options)
+    solve = solve_for_first(instance, small.c, small.locks, options.goal, watch, timings)
     for position in range(1, len(options.goal)):
         solve = _solve_next(solve, options.goal[position:], watch)
     solution = None
@@ -129,6 +132,13 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         timings=timings,
         certificate=watch.certificate,
     )
+
+
+def _reduced(instance: Instance, c: Coefficients, locks: LockedDecisions, options: SolveOptions) -> Reduced:
+    """The network that plans are looked for in; bounds are proven for the whole of it."""
+    if not Ingredients.of(options).reductions:
+        return Reduced(c, locks)
+    return reduce_network(instance, c, locks, options.goal)
 
 
 def solve_for_first(
@@ -205,9 +215,11 @@ def _solve_phased(
     locks = locked_decisions(instance, c)
     bounded, c_bound = view_for_bound(instance, c, goal)
     proof = Solve(bounded, c_bound, locks, options.goal, (), watch, timings)
+    small = _reduced(instance, c, locks, options)
+    c = small.c
     proof.offer_bound(gross_bound(c_bound, weights_of(bounded, c_bound, goal)))
     inner = watch.child(maximise=goal not in MINIMISED)
-    unphased = Solve(instance, view_for_search(c), locks, options.goal, (), inner, timings)
+    unphased = Solve(instance, view_for_search(c), small.locks, options.goal, (), inner, timings)
     bounding = _Bounding(proof)
     best: PhasedPlan | None = None
 
@@ -251,9 +263,10 @@ class _Bounding:
 
     def __init__(self, solve: Solve) -> None:
         self._solve = solve
-        self._bound = WaterBound(
-            solve.instance, solve.c, solve.locks, solve.goal, solve.kept, solve.ingredients
-        )
+        # the whole network: who computes the bound again knows nothing of reductions
+        c = solve.c.whole
+        locks = solve.locks if c is solve.c else locked_decisions(solve.instance, c)
+        self._bound = WaterBound(solve.instance, c, locks, solve.goal, solve.kept, solve.ingredients)
         self._executor = ThreadPoolExecutor(1) if solve.watch.options.threads > 1 else None
         self._future: Future[None] | None = None
 

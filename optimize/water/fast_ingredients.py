@@ -24,6 +24,7 @@ def _step(says: str) -> bool:
 class Ingredients:
     """Which steps are taken."""
 
+    reductions: bool = _step("users, pipes, modules and periods that no best plan needs left out, first")
     one_commodity: bool = _step("networks of one quality and full service solved as such, first")
     linear: bool = _step("bound: linear relaxation of the mean year; its prices begin the Lagrangian")
     lagrangian: bool = _step(

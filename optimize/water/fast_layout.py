@@ -33,12 +33,21 @@ class Part:
 
     @staticmethod
     def whole(c: Coefficients) -> Part:
-        """Everything but what has no use: pipes of qualities nobody makes."""
+        """Everything but what has no use: pipes of qualities nobody makes, and what a reduction left out."""
         shape = c.shape
         made: BoolArray = np.array(c.can_treat.any(axis=0))
         made[c.cascade_quality] = True
         pipe = np.broadcast_to(made[None, :, None], (shape["E"], shape["G"], shape["D"])).copy()
-        return Part(pipe, np.ones(len(c.modules), bool), np.ones(shape["U"], bool), c.tanker_plant >= 0)
+        module, connected, tanker = (
+            np.ones(len(c.modules), bool),
+            np.ones(shape["U"], bool),
+            c.tanker_plant >= 0,
+        )
+        if c.reduction is not None:
+            offered = c.reduction.offered
+            pipe, module = pipe & offered.pipe, module & offered.module
+            connected, tanker = connected & offered.connected, tanker & offered.tanker
+        return Part(pipe, module, connected, tanker)
 
 
 @dataclass(frozen=True)

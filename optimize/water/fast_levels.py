@@ -28,6 +28,7 @@ from optimize.water.fast_revision import holds_contracted_storage
 from optimize.water.fast_steps import Solve
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
+from optimize.water.reductions import reduce_network
 from optimize.water.solution import Solution
 
 # Rows of levels give way by this share, as those of earlier goals do.
@@ -64,8 +65,9 @@ class NetworkLevels:
             )
         network_design.compile_kernels()
         network_bound.compile_kernels()
-        self._instance, self._c = instance, derive_coefficients(instance)
-        self._locks = locked_decisions(instance, self._c)
+        c = derive_coefficients(instance)
+        small = reduce_network(instance, c, locked_decisions(instance, c))
+        self._instance, self._c, self._locks = instance, small.c, small.locks
         self._plans: list[_Plan] = []
 
     def best(self, goal: str, options: SolveOptions) -> Result[Solution]:

@@ -1,6 +1,6 @@
 """The instance as one commodity in a network of fixed and unit costs, where it is nearly that.
 
-One period, one quality, every user served in full: then plants, pipes and users are sources, arcs and
+One period (or equal ones), one quality, every user served in full: then plants, pipes and users are sources, arcs and
 demands, and `optimize.engine.fixed_charge_solve` closes cases that branch and cut on the whole model does not.
 Rows that tie works together otherwise (budgets, counts, pairs) are left out: what bounds the network
 bounds the instance, and the network's plan is a plan if the whole model, its works and idle pipes held, says so.
@@ -24,6 +24,7 @@ from optimize.water.fast_locks import LockedDecisions, locked_decisions
 from optimize.water.fast_steps import Solve
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray
+from optimize.water.merged_periods import merge_periods
 
 GOALS = ("cost", "npv")
 CERTIFY_SECONDS = 60.0
@@ -48,9 +49,10 @@ class OneCommodity:
 
 def is_one_commodity(instance: Instance, goal: str) -> bool:
     """Whether the instance is a network of one commodity for this goal."""
-    if instance.parameters.periods != 1 or goal not in GOALS:
-        return False
-    c = derive_coefficients(instance)
+    told = len(instance.locks) + len(instance.plan_in_force)
+    if goal not in GOALS or len(instance.storage_sites) or not told:
+        return False  # nobody has to be served; and the whole of a large instance need not be derived
+    c = merge_periods(derive_coefficients(instance))
     return _serves_all_with_one(instance, c, locked_decisions(instance, c))
 
 

@@ -12,7 +12,8 @@ from optimize.milp import ElasticRows, Milp
 from optimize.water.coefficients import Coefficients
 from optimize.water.fast_layout import Draft, FlowModel, pipe_row, position_of
 from optimize.water.fast_locks import LockedDecisions
-from optimize.water.fast_rows import most_useful_m3_per_d, used_m3_per_a
+from optimize.water.fast_rows import used_m3_per_a
+from optimize.water.flow_bounds import most_useful_m3_per_d
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.locks import ProjectRef

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from optimize.milp import MONEY, ElasticRows
-from optimize.water.coefficients import Coefficients
 from optimize.water.fast_layout import Draft, FlowModel, lane_key, pipe_row, position_of
+from optimize.water.flow_bounds import most_useful_m3_per_d
 from optimize.water.investments import FloatArray, IntArray, Investments
 
 BUDGET_CLAUSE = "CITY-BUDGET"
@@ -83,30 +83,6 @@ def add_pipes(d: Draft, m: FlowModel) -> None:
         upper=np.minimum(c.existing_pipe_m3_per_d[e, g][:, None], most),
     )  # fmt: skip
     b.add_rows("one_diameter", len(m.lane_at), [(lane, m.pipe, 1.0)], upper=1.0)
-
-
-def most_useful_m3_per_d(c: Coefficients) -> FloatArray:
-    """Most a corridor can carry of a quality that anyone can take, (E, G, T)."""
-    useful = np.einsum("qg,qt->gt", c.accepts.astype(float), c.demand_m3_per_d[0])
-    return np.asarray(np.minimum(useful[None], dead_end_use(c)))
-
-
-def dead_end_use(c: Coefficients) -> FloatArray:
-    """Most a corridor to a user at a dead end can carry, (E, G, T); elsewhere inf.
-
-    Water that enters a dead end can only be used there (unless it gives or stores water).
-    """
-    nodes = np.concatenate([c.corridor_from, c.corridor_to])
-    degree = np.bincount(nodes, minlength=len(c.node_ids))
-    num_periods = len(c.days)
-    use = np.full((len(c.node_ids), len(c.quality_ids), num_periods), np.inf)
-    dead = np.flatnonzero((degree[c.user_node] == 1) & ~np.isin(np.arange(len(c.user_ids)), c.cascade_user))
-    dead = dead[~np.isin(c.user_node[dead], c.storage_node)]
-    use[c.user_node[dead]] = 0.0
-    own = np.isin(c.demand_user, dead)
-    q, g = np.nonzero(c.accepts & own[:, None])
-    np.add.at(use, (c.user_node[c.demand_user[q]], g), c.demand_m3_per_d[0][q])
-    return np.asarray(np.minimum(use[c.corridor_from], use[c.corridor_to]))
 
 
 def add_conservation(d: Draft, m: FlowModel) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from optimize.water.changes import NO_STAGE
 from optimize.water.coefficients import BoolArray, Coefficients
 from optimize.water.fast_locks import LockedDecisions
-from optimize.water.fast_rows import dead_end_use
+from optimize.water.flow_bounds import most_useful_m3_per_d
 from optimize.water.investments import FloatArray
 
 
@@ -62,8 +62,7 @@ def one_size(c: Coefficients) -> Coefficients:
     if shape["D"] <= 1:
         return c
     lanes = (shape["E"], shape["G"])
-    useful = (c.accepts.astype(float).T @ c.demand_m3_per_d[0]).max(axis=1)
-    most = np.minimum(useful[None, :], dead_end_use(c).max(axis=2))
+    most = most_useful_m3_per_d(c).max(axis=2)
     capacity = np.minimum(c.pipe_capacity_m3_per_d, np.maximum(most, 1e-6)[:, :, None])
     widest = capacity.max(axis=2)
 

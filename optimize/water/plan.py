@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -43,7 +43,8 @@ class PlanValues:
 
 
 def plan_from_values(instance: Instance, c: Coefficients, v: PlanValues) -> Solution:
-    """Frames of ids from values by position."""
+    """Frames of ids from values by position; of periods merged into one, each has its values."""
+    v = _in_all_periods(c, v)
     year = instance.parameters.base_year
     modules = instance.modules
     sites, cascades = instance.storage_sites["site"], instance.cascades["cascade"]
@@ -79,6 +80,21 @@ def plan_from_values(instance: Instance, c: Coefficients, v: PlanValues) -> Solu
         deliveries=_frame(_delivery_rows(c, v, year), names.DELIVERY_COLUMNS),
         storage=_frame(_storage_rows(sites, v, year), names.STORAGE_COLUMNS),
     )
+
+
+def _in_all_periods(c: Coefficients, v: PlanValues) -> PlanValues:
+    """Values by period of the whole network."""
+    if c.reduction is None:
+        return v
+    originals: dict[int, list[int]] = {}
+    for period, merged in enumerate(c.reduction.period_of.tolist()):
+        originals.setdefault(merged, []).append(period)
+
+    def spread(values: Values) -> Values:
+        return {(*index, t): value for (*index, merged), value in values.items() for t in originals[merged]}
+
+    by_period = ("flow", "product", "delivered", "hauled", "reused", "stored_in", "stored_out", "level")
+    return replace(v, **{name: spread(getattr(v, name)) for name in by_period})
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...]) -> pd.DataFrame:

@@ -107,6 +107,16 @@ def test_the_network_gives_what_the_formulation_gives(goal: str, seeds: range) -
     assert found == len(seeds)
 
 
+def test_an_even_year_is_one_period() -> None:
+    draft = random_draft(1, **{"water.periods": 12})
+    assert is_one_commodity(instance_of(draft), "cost")
+    year, once = solved(draft, "fast"), solved(random_draft(1), "fast")
+    assert year.check is not None and year.check.passed
+    assert year.result.objective == pytest.approx(once.result.objective, rel=1e-9)
+    assert year.result.bound == pytest.approx(year.result.objective, rel=1e-6)
+    assert "construct" not in year.result.timings
+
+
 def test_the_number_of_plants_is_kept() -> None:
     for count in (1,):
         draft = random_draft(1, **{"water.num_plants_exact": count})
@@ -135,7 +145,14 @@ def test_what_is_more_than_one_commodity_is_left_alone() -> None:
     draft = random_draft(0)
     some = draft.tables["locks"].iloc[:-1]
     partly = draft.tables["users"].assign(min_take_share=0.5)
-    assert not is_one_commodity(instance_of(random_draft(0, **{"water.periods": 4})), "cost")
+    seasons = pd.DataFrame({"profile": "summer", "month": range(1, 13), "factor": [0.5] * 6 + [1.5] * 6})
+    summer = {
+        **draft.tables,
+        "profiles": seasons,
+        "user_demands": draft.tables["user_demands"].assign(profile="summer"),
+    }
+    year = {**draft.parameters, "water.periods": 4}
+    assert not is_one_commodity(instance_of(InstanceDraft("water", "n", "n", summer, year)), "cost")
     assert not is_one_commodity(instance_of(draft), "volume")
     for changed in ({"locks": some}, {"users": partly}):
         tables = {**draft.tables, **changed}

@@ -36,6 +36,7 @@ class Step:
 
 
 STEPS = {
+    "reductions": Step(fast, "reduce_network"),
     "one_commodity": Step(fast, "solve_as_network"),
     "linear": Step(fast_bound, "solve_lp"),
     "lagrangian": Step(WaterBound, "_begin_lagrangian"),

@@ -41,6 +41,7 @@ from optimize.water.formulation.prices import add_prices
 from optimize.water.formulation.revision import add_revision
 from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray
+from optimize.water.merged_periods import merge_periods
 from optimize.water.plan import PlanValues, plan_from_values
 from optimize.water.solution import Solution
 
@@ -79,9 +80,12 @@ def build_model(instance: Instance, coefficients: Coefficients | None = None) ->
 
 
 def solve_formulation(instance: Instance, options: SolveOptions) -> Result[Solution]:
-    """Solve the Pyomo model by HiGHS."""
+    """Solve the Pyomo model by HiGHS; equal periods are one in it, unless water is stored or the model written."""
     watch = Watch(options, options.goal[-1] != "cost")
-    return solve_built(build_model(instance), options, watch)
+    c = derive_coefficients(instance)
+    if not len(c.storage) and options.write_model is None:
+        c = merge_periods(c)
+    return solve_built(build_model(instance, c), options, watch)
 
 
 def solve_built(w: WaterModel, options: SolveOptions, watch: Watch) -> Result[Solution]:
