@@ -22,6 +22,7 @@ from optimize.water.proof.multipliers import (
     rounded,
 )
 
+ROUNDING = 1e-9
 SECONDS_PER_MULTIPLIER = 1e-6
 """What rounding, packing and one more evaluation take, on the safe side."""
 
@@ -36,7 +37,7 @@ def network_certificate(
     c : over all periods.
     groups : periods of each season of the Lagrangian's network.
     """
-    order = _Order(c, lagrangian, groups)
+    order = Order(c, lagrangian, groups)
     names = names_of(instance, c)
     exact = order.stated(*lagrangian.best_multipliers())
     for bits in (GRID_BITS, COARSE_BITS):
@@ -44,14 +45,21 @@ def network_certificate(
         content = pack(kept, grid, names)
         if len(content) <= MOST_BYTES:
             break
-    value = lagrangian.value_at(*order.of_engine(kept))
+    value = lagrangian.value_at(*order.of_engine(kept)) + _rounding(lagrangian, kept)
     fits = len(content) <= MOST_BYTES
     return NetworkCertificate(
         sign_of(goal) * value, content if fits else None, len(content), exact.num_seasons, exact.size
     )
 
 
-class _Order:
+def _rounding(lagrangian: LagrangianBound, multipliers: NetworkMultipliers) -> float:
+    """By how much the bound is claimed weaker, so that its rounding outwards elsewhere does not refute it."""
+    demand = lagrangian.network.demand.sum(axis=1)
+    dearest = np.abs(multipliers.potential).max(axis=(1, 2), initial=0.0)
+    return ROUNDING * float(demand @ dearest)
+
+
+class Order:
     """Multipliers as the engine has them, and as the certificate does.
 
     The engine has commodities by quality and user and knows finite purses only.

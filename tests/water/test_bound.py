@@ -15,6 +15,7 @@ from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.formulation import solve_formulation
 from optimize.water.instance import Instance
+from optimize.water.proof.prove import prove_bound
 
 
 def two_plants_by_season(town: Any, seed: int) -> Instance:
@@ -65,6 +66,12 @@ def test_no_form_of_the_bound_cuts_off_the_optimum(seed: int, town: Any) -> None
     assert bound.num_seasons == 4
     assert values == sorted(values, reverse=True)
     assert values[-1] >= best - 1e-6 * max(1.0, abs(best))
+    certificate = bound.prove()
+    if certificate is not None:  # None: the linear relaxation is closer here
+        assert certificate.network is not None and certificate.network.content is not None
+        proven = prove_bound(instance, ("npv",), certificate.network.content).bound
+        assert proven >= best - 1e-6 * max(1.0, abs(best))
+        assert proven == pytest.approx(values[-1], rel=1e-6, abs=1.0)
 
 
 def test_seasons_and_origins_tighten_the_bound(town: Any, monkeypatch: pytest.MonkeyPatch) -> None:

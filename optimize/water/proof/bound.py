@@ -4,7 +4,7 @@ Rounding.  Inputs are exact numbers; a gain is a sum of at most four of them, so
 sum of their sizes.  A corridor is filled from a list of falling gains; moving a break between two gains by
 some flow moves the worth by that flow times the difference of the gains, so errors in the breaks (a sum of k
 amounts is within k eps) and in the gains together change the worth of a flow F by no more than
-(k + 8) eps F times the largest size of a gain's terms.  That is added to every worth; sums of worths are
+(k + 32) eps F times the largest size of a gain's terms.  That is added to every worth; sums of worths are
 taken exactly (`math.fsum`).
 """
 
@@ -76,7 +76,7 @@ class _Filling:
             used = np.clip(capacity[:, [s]] - start, 0.0, self.part)
             worth[:, s] = (self.slope * used).sum(axis=1)
         reach = np.minimum(end[:, -1:] if end.shape[1] else 0.0, capacity)
-        slack = 2 * (self.slope.shape[1] + 8) * EPS * self.size[:, None] * reach
+        slack = 2 * (self.slope.shape[1] + 32) * EPS * self.size[:, None] * reach
         return worth, slack
 
 
@@ -165,7 +165,7 @@ def _add_lanes(total: _Sum, terms: Terms, multipliers: NetworkMultipliers) -> No
 def _slack_of_best(worth: FloatArray, slack: FloatArray, cost: FloatArray) -> FloatArray:
     """Slack of the best of several worths less their costs, the last axis."""
     allowed = np.isfinite(cost)
-    size = np.where(allowed, slack + 4 * EPS * (np.abs(worth) + np.abs(np.where(allowed, cost, 0.0))), 0.0)
+    size = np.where(allowed, slack + 16 * EPS * (np.abs(worth) + np.abs(np.where(allowed, cost, 0.0))), 0.0)
     return np.asarray(size.max(axis=-1, initial=0.0))
 
 
@@ -192,7 +192,7 @@ def _fill_lanes(
         # what does not pay might, but for rounding
         idle = usable & ~pays[way]
         size = np.abs(best) + np.where(idle, np.abs(best_birth), 0.0) + np.abs(fare[:, way])
-        slack += np.where(idle, 8 * EPS * most * size, 0.0).sum(axis=0)[:, None]
+        slack += np.where(idle, 32 * EPS * most * size, 0.0).sum(axis=0)[:, None]
 
     def filled(way: int, t: IntArray, e: IntArray) -> _Filling:
         return _fill(gains[way][t, e], amount[t], births[way][t, e], limit[t], fare[t, way, e])
@@ -262,7 +262,7 @@ def _add_users(total: _Sum, terms: Terms, multipliers: NetworkMultipliers) -> No
         np.where(users.must | (users.haul_node < 0), -np.inf, hauled - users.haul),
         np.where(users.must, -np.inf, -users.idle),
     ])  # fmt: skip
-    num = multipliers.num_seasons * len(terms.demand) + 8
+    num = multipliers.num_seasons * len(terms.demand) + 32
     cost = np.where(np.isfinite(users.connect), users.connect, 0.0) + users.haul + users.idle
     total.add(choices.max(axis=0), num * EPS * (piped_size + hauled_size + np.abs(cost)))
 
