@@ -24,22 +24,24 @@ def _step(says: str) -> bool:
 class Ingredients:
     """Which steps are taken."""
 
-    reductions: bool = _step("users, pipes, modules and periods that no best plan needs left out, first")
-    one_commodity: bool = _step("networks of one quality and full service solved as such, first")
-    linear: bool = _step("bound: linear relaxation of the mean year; its prices begin the Lagrangian")
-    lagrangian: bool = _step(
-        "bound: Lagrangian of every pipe, plant and user, prices by node and requirement"
+    reductions: bool = _step(
+        "what no best plan needs (users, pipes, modules, periods like others) left out, first"
     )
-    origins: bool = _step("Lagrangian: water told apart by the plant it comes from")
-    seasons: bool = _step("Lagrangian: every period a season instead of their mean")
-    one_way: bool = _step("Lagrangian: a pipe flows one way in each season")
-    integral: bool = _step("bound: branch and cut on the mean year, for small networks")
-    starts: bool = _step("search: first designs at further prices of money, for small networks")
-    search: bool = _step("search: users taken out and put back elsewhere, thousands of times")
-    episodes: bool = _step("search: plants opened or closed as a whole")
-    rounds: bool = _step("search: begun several times from the first design")
-    near_model: bool = _step("plan: branch and cut over works near the plan")
-    trim: bool = _step("plan: empty pipes left out, half-empty ones made narrower")
+    one_commodity: bool = _step("networks of one quality and full service solved as such, first")
+    linear: bool = _step("linear relaxation of the mean year: a bound, and the Lagrangian's first prices")
+    lagrangian: bool = _step(
+        "Lagrangian bound over every pipe, plant and user, prices by node and requirement"
+    )
+    origins: bool = _step("in the Lagrangian, water told apart by the plant it comes from")
+    seasons: bool = _step("in the Lagrangian, every period a season instead of their mean")
+    one_way: bool = _step("in the Lagrangian, a pipe flows one way in each season")
+    integral: bool = _step("bound by branch and cut on the mean year, for small networks")
+    starts: bool = _step("first designs at further prices of money, for small networks")
+    search: bool = _step("users taken out and put back elsewhere, thousands of times")
+    episodes: bool = _step("in the search, plants opened or closed as a whole")
+    rounds: bool = _step("the search begun several times from the first design")
+    near_model: bool = _step("branch and cut over works near the plan")
+    trim: bool = _step("pipes without flow left out of the plan, narrower ones where they do")
 
     @classmethod
     def of(cls, options: SolveOptions) -> Ingredients:
