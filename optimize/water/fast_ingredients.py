@@ -3,6 +3,8 @@
 Every solve uses all of them; only `optimize bench water --without NAME` leaves some out.  A step left out
 makes plans worse or bounds weaker, never wrong: what is found is certified and checked, what is proven holds.
 A flag is read in one place, where its step begins; engine modules have settings of their own, filled from here.
+Where what is left leaves no multipliers, `optimize.solve` solves the linear relaxation for a certificate all the
+same, so that its bound is there even without ``linear`` and ``lagrangian``.
 """
 
 from __future__ import annotations

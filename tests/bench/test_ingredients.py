@@ -122,7 +122,7 @@ def test_an_instance_the_fast_engine_cannot_take_ends_the_race(monkeypatch: pyte
 
 
 def test_each_process_is_told_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From the command to the engine: a bound without any relaxation is the gross benefit's."""
+    """From the command to the engine: only the certificate's linear relaxation is left as a bound."""
     town = make_town()
     write_instance(tmp_path / "town", [(WATER.schema, town.draft())])
     printed = io.StringIO()
