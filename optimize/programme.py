@@ -280,6 +280,7 @@ class Programme:
     search goes on from a warm start.  ``ingredients``: steps of its fast engine that can be left out to see what
     they bring, by name with a sentence each.  ``prove_network`` computes again, without any solver, what the file
     of a `NetworkCertificate` proves of an instance (None: the programme has no network).
+    ``state_bounding`` gives arrays that bound an instance where ``state_arrays`` gives none.
     """
 
     name: str
@@ -314,6 +315,11 @@ class Programme:
     resumes: bool = False
     ingredients: Mapping[str, str] = field(default_factory=dict)
     prove_network: Callable[[Any, tuple[str, ...], bytes], NetworkProof] | None = None
+    state_bounding: Callable[[Any, tuple[str, ...]], StatedArrays | None] | None = None
 
     def goal(self, name: str) -> Goal:
         return next(goal for goal in self.goals if goal.name == name)
+
+    def bounding_arrays(self, instance: Any, goals: tuple[str, ...]) -> StatedArrays | None:
+        """The arrays that a certificate's multipliers belong to; None: there are none."""
+        return (self.state_bounding or self.state_arrays)(instance, goals)

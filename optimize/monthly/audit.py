@@ -175,7 +175,7 @@ def _model(run: Path, manifest: Mapping[str, Any]) -> bytes | None:
     programme = next(programme for programme in PROGRAMMES if programme.name == summary["programme"])
     _, data = read_instance_of(run, manifest, programme, PROGRAMMES)
     goals = tuple(summary["goal"])
-    stated = programme.state_arrays(programme.load(data), goals)
+    stated = programme.bounding_arrays(programme.load(data), goals)
     if stated is None:
         return None
     kept = [KeptGoal(name, summary["figures"][name]) for name in goals[:-1]]

@@ -253,7 +253,7 @@ def _check_bound(
     if verdict.bound_stated is None and claim is None:
         verdict.remarks.append("the run states no bound")
         return
-    stated = None if claim is None else programme.state_arrays(instance, goals)
+    stated = None if claim is None else programme.bounding_arrays(instance, goals)
     if claim is None or stated is None:
         verdict.remarks.append("bound not certified by multipliers: it rests on the solver's word")
         return

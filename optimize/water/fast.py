@@ -43,7 +43,6 @@ from optimize.water.fast_phased import (
     better,
     build_in_phases,
     unsupported_when_phased,
-    view_for_bound,
     view_for_search,
 )
 from optimize.water.fast_revision import holds_contracted_storage
@@ -57,6 +56,7 @@ from optimize.water.fast_steps import (
     improve_by_search,
 )
 from optimize.water.instance import Instance
+from optimize.water.one_stage import view_for_bound
 from optimize.water.plan import plan_from_values
 from optimize.water.reductions import Reduced, reduce_network
 from optimize.water.solution import Solution
@@ -251,6 +251,7 @@ def _solve_phased(
         engine="fast",
         trace=tuple(watch.trace),
         timings=timings,
+        certificate=watch.certificate,
     )
 
 

@@ -23,9 +23,9 @@ from optimize.water.fast import solve_fast
 from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_model import averaged, build_flow_model
-from optimize.water.fast_phased import view_for_bound
 from optimize.water.fast_thin import names_pipes, one_size
 from optimize.water.instance import Instance
+from optimize.water.one_stage import view_for_bound
 from optimize.water.solution import Solution
 
 LEAST_SECONDS = 10.0

@@ -65,6 +65,7 @@ PROGRAMME = Programme(
     project_tables=PROJECT_TABLES,
     lockable=LOCKABLE,
     factors=FACTORS,
+    state_bounding=Deferred("optimize.water.stated", "state_bounding"),
     prove_network=Deferred("optimize.water.proof.prove", "prove_bound"),
     goal_levels=Deferred("optimize.water.fast_levels", "NetworkLevels"),
     ingredients=INGREDIENTS,

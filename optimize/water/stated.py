@@ -21,10 +21,11 @@ from optimize.programme import StatedArrays
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast_goal import MINIMISED
 from optimize.water.fast_layout import FlowModel, Part
-from optimize.water.fast_locks import locked_decisions
+from optimize.water.fast_locks import locked_decisions, without_dates
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_thin import thinned
 from optimize.water.instance import Instance
+from optimize.water.one_stage import view_for_bound
 
 # Share of the terms' sum by which a bound is taken wider than computed.
 _WIDER = 1e-9
@@ -38,6 +39,20 @@ def state_arrays(instance: Instance, goals: tuple[str, ...]) -> StatedArrays | N
     mean = averaged(c, [np.flatnonzero(c.days > 0)])
     thin = thinned(mean, locked_decisions(instance, c))
     return state_relaxation(build_flow_model(instance, thin, Part.whole(thin), relaxed=True), goals)
+
+
+def state_bounding(instance: Instance, goals: tuple[str, ...]) -> StatedArrays | None:
+    """`state_arrays`, or where building is phased those of a single stage that bounds one goal; None for several."""
+    if not instance.parameters.phased:
+        return state_arrays(instance, goals)
+    if len(goals) > 1:
+        return None
+    undated = without_dates(instance)
+    whole = derive_coefficients(instance)
+    bounding, c = view_for_bound(undated, whole, goals[0])
+    mean = averaged(c, [np.flatnonzero(c.days > 0)])
+    thin = thinned(mean, locked_decisions(undated, whole))
+    return state_relaxation(build_flow_model(bounding, thin, Part.whole(thin), relaxed=True), goals)
 
 
 def state_relaxation(model: FlowModel, goals: Sequence[str]) -> StatedArrays:

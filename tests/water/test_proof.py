@@ -23,6 +23,7 @@ from optimize.io.run_store import MANIFEST, NETWORK_MULTIPLIERS, file_digest, se
 from optimize.io.validation import data_from_draft
 from optimize.io.write import write_instance
 from optimize.programme import SolveOptions
+from optimize.verification import bound as verification
 from optimize.water import fast, fast_proof
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.example import example
@@ -34,9 +35,11 @@ from optimize.water.instance import Instance, load
 from optimize.water.proof.multipliers import names_of, pack, rounded, unpack
 from optimize.water.proof.prove import bound_by, prove_bound
 from optimize.water.schema import SCHEMA
+from optimize.water.stated import state_bounding
 from tests.water import test_formulation_rows as rows
 from tests.water.conftest import make_town
 from tests.water.test_bound import two_plants_by_season
+from tests.water.test_fast_phased import phase
 
 # --- the evaluation, beside the compiled one ------------------------------------------------------
 
@@ -207,6 +210,34 @@ def test_a_file_that_would_unpack_to_too_much_is_refused(
     monkeypatch.setattr("optimize.water.proof.multipliers._MOST_UNPACKED", 1000)
     with pytest.raises(UnreadableProof, match="unpacks"):
         prove_bound(instance, ("npv",), content)
+
+
+@pytest.mark.parametrize("goal", ["npv", "volume"])
+def test_a_phased_plan_is_certified_by_the_stage_that_bounds_it(
+    goal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = make_town()
+    two_plants_by_season(town, 0)
+    phase(town, 500_000.0)
+    town.targets.clear()
+    instance = town.instance()
+    monkeypatch.setattr(fast, "is_worth_branching", lambda c: False)
+    monkeypatch.setattr(fast, "BOUND_ITERATIONS", 800)
+    result = fast.solve_fast(instance, SolveOptions(goal=(goal,), gap=1e-9, time_limit_s=20.0))
+    certificate = result.certificate
+    assert result.objective is not None and certificate is not None
+    stated = state_bounding(instance, (goal,))
+    assert stated is not None
+    by_rows = verification.prove_bound(
+        stated.for_goals((goal,), ()), certificate.multipliers, certificate.block_rows
+    )
+    assert by_rows.bound == pytest.approx(certificate.bound, rel=1e-8)
+    assert by_rows.bound >= result.objective > 0.0
+    if goal == "npv":
+        assert certificate.network is not None and certificate.network.content is not None
+        by_network = prove_bound(instance, (goal,), certificate.network.content)
+        assert by_network.bound == pytest.approx(certificate.network.bound, rel=1e-8)
+        assert by_rows.bound > by_network.bound >= result.objective
 
 
 # --- a run ----------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from optimize.errors import UnreadableProof
 from optimize.result import NetworkProof
 from optimize.water.coefficients import Coefficients, derive_coefficients
 from optimize.water.fast_goal import MINIMISED
-from optimize.water.fast_locks import LockedDecisions, locked_decisions
+from optimize.water.fast_locks import LockedDecisions, locked_decisions, without_dates
 from optimize.water.fast_model import averaged
 from optimize.water.instance import Instance
+from optimize.water.one_stage import view_for_bound
 from optimize.water.proof.bound import bound_of
 from optimize.water.proof.multipliers import NetworkMultipliers, names_of, unpack
 from optimize.water.proof.terms import state_terms
@@ -24,9 +25,14 @@ def prove_bound(instance: Instance, goals: tuple[str, ...], content: bytes) -> N
     UnreadableProof : ``content`` proves nothing about this instance.
     """
     c = derive_coefficients(instance)
+    if instance.parameters.phased:
+        instance = without_dates(instance)
+    locks = locked_decisions(instance, c)
+    if instance.parameters.phased:
+        instance, c = view_for_bound(instance, c, goals[-1])
     multipliers = unpack(content, names_of(instance, c))
     _refuse_wrong_seasons(c, multipliers)
-    bound = bound_by(instance, c, locked_decisions(instance, c), goals[-1], multipliers)
+    bound = bound_by(instance, c, locks, goals[-1], multipliers)
     return NetworkProof(bound, multipliers.num_seasons, multipliers.size)
 
 
