@@ -25,6 +25,7 @@ import numpy as np
 
 from optimize.engine import network_bound, network_design
 from optimize.engine.goals import settled
+from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.result import Result
@@ -34,7 +35,7 @@ from optimize.water.fast_bound import WaterBound, gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_ingredients import Ingredients
 from optimize.water.fast_integral import integral_bound, is_worth_branching
-from optimize.water.fast_layout import sign_of
+from optimize.water.fast_layout import Part, sign_of
 from optimize.water.fast_locks import LockedDecisions, earliest_stages, locked_decisions, without_dates
 from optimize.water.fast_one_commodity import is_one_commodity, solve_as_network
 from optimize.water.fast_phased import (
@@ -67,6 +68,7 @@ SMALL_LANE_PERIODS = 600
 LINEAR_SHARE, INTEGRAL_SHARE = 0.3, 0.5
 BOUND_ITERATIONS, BOUND_SLICE = 20_000, 50
 REVISION_SHARE = 0.8
+NO_PLAN_SHARE = 0.4
 FIRST_GOAL_SHARE = 0.7
 """Share of the time of a list of goals that the first may use."""
 
@@ -171,6 +173,8 @@ def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
     search = solve.timed("construct", lambda: construct(solve))
     when_constructed()
     small = _lane_periods(solve.c) <= SMALL_LANE_PERIODS
+    if small and solve.x is None and not solve.done:
+        solve.timed("model", lambda: _find_by_model(solve, NO_PLAN_SHARE * solve.watch.remaining()))
     if small and solve.x is not None and not solve.done:
         solve.timed("model", lambda: improve_by_model(solve, 0.6 * solve.watch.remaining()))
     if not solve.done:
@@ -178,6 +182,17 @@ def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
         solve.timed("certify", lambda: certify(solve, search.design()))
     if solve.x is not None and not small and not solve.done:
         solve.timed("model", lambda: improve_by_model(solve, 0.4 * solve.watch.remaining()))
+
+
+def _find_by_model(solve: Solve, seconds: float) -> None:
+    """Branch and cut on all of a small network for which the search, blind to what some rows want, found no plan."""
+    if not solve.ingredients.near_model:
+        return
+    model = solve.model_of(Part.whole(solve.c))
+    outcome = solve_milp(model.milp, solve.watch.child(seconds=seconds, maximise=True))
+    solve.keep(model, outcome.x)
+    if outcome.bound is not None and not len(solve.c.storage):
+        solve.offer_bound(outcome.bound)
 
 
 def _solve_next(before: Solve, goals: tuple[str, ...], watch: Watch) -> Solve:
