@@ -53,8 +53,9 @@ def product_without(names: str, programme: Programme) -> tuple[Contender, ...]:
 
 
 def share_of(whole: Entry, without: Entry, maximise: bool) -> Share | None:
-    """What the steps bring that ``without`` leaves out; None where it left no gap, or proved or found nothing."""
-    if whole.marks.gap is None or without.marks.gap is None:  # nor does a refuted bound count
+    """What the steps bring that ``without`` leaves out; None where one did not end with a plan that holds and a bound."""
+    ended = whole.checked and without.checked
+    if not ended or whole.marks.gap is None or without.marks.gap is None:  # a refuted bound leaves no gap
         return None
     if whole.plan is None or whole.bound is None or without.plan is None or without.bound is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -33,7 +34,13 @@ def entry(
 ) -> Entry:  # fmt: skip
     points = [TracePoint(1.0, plan, bound)]
     return Entry(
-        name, plan=plan, bound=bound, points=points, gross=gross if plan else None, cpu_at_s=[1.0], **keys
+        name,
+        plan=plan,
+        bound=bound,
+        points=points,
+        gross=gross if plan else None,
+        cpu_at_s=[1.0],
+        **{"checked": plan is not None, **keys},
     )
 
 
@@ -77,6 +84,12 @@ def test_where_no_gap_is_known_or_left_nothing_is_said_to_be_closed(
     (record,) = shares_record(played, maximise=True)
     assert record["closes"] is None and record["without"] == ["trim"]
     assert "without trim" in "\n".join(share_lines(played, NPV, WATER.ingredients))
+
+
+def test_a_run_that_was_stopped_before_its_plan_was_checked_closes_nothing() -> None:
+    whole, left_out = whole_and_without(90e6, 130e6).entries
+    assert share_of(whole, left_out, maximise=True) is not None
+    assert share_of(whole, dataclasses.replace(left_out, checked=None), maximise=True) is None
 
 
 def test_a_refuted_bound_closes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
