@@ -11,15 +11,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from optimize.io.run_store import HYDRAULICS, save_run
+from optimize.io.run_store import HYDRAULICS, NETWORK_MULTIPLIERS, save_run
 from optimize.programme import SolveOptions
 from optimize.report.stored import run_tables
 from optimize.report.summary import manifest_of, place_of_instance, plain_mapping, summarise_run
 from optimize.report.text import money
-from optimize.result import Result, StopReason
+from optimize.result import Result, StopReason, relative_gap
 from optimize.solve import Solved
 from optimize.studies.hydraulics import Hydraulics, RepairedPlan
 from optimize.studies.hydraulics_report import hydraulics_json
+from optimize.studies.stored_runs import StoredRun
 from optimize.water.hydraulics.epanet import write_inp
 
 NETWORK = "plan.inp"
@@ -29,8 +30,8 @@ def store_repaired(results: Path, found: Hydraulics, seconds: float) -> Path | N
     """Write the repaired plan below ``results``; None where there is none that passed its check.
 
     Its figures are those of the instance alone, so that `verify` finds them again; the pumping stations that the
-    instance does not know stand in ``hydraulics.json``.  The bound is that of the run it came from: no plan of
-    the instance is better, repaired or not.
+    instance does not know stand in ``hydraulics.json``.  The bound is that of the run it came from, with what
+    proves it: no plan of the instance is better, repaired or not.
     """
     repaired = found.repaired
     if found.verdict != "repaired" or repaired is None or not repaired.plain_check.passed:
@@ -56,13 +57,26 @@ def store_repaired(results: Path, found: Hydraulics, seconds: float) -> Path | N
     made = manifest_of(found.data, solved, options, place, manifest.get("overrides", {}), started) | kept
     made["versions"] |= {"wntr": importlib.metadata.version("wntr")}
     made["repaired_from"] = os.path.relpath(run.folder.resolve(), home.resolve() / "run")
-    files = {
+    made["certificate"], proof = _proof_of(run)
+    if made["certificate"] is not None:
+        own = summary["certificate"]
+        told["certificate"] = own | {"gap": relative_gap(figure, own["bound"])}
+    files = proof | {
         HYDRAULICS: _json_bytes(hydraulics_json(found, run.folder.as_posix(), None)),
         NETWORK: network_bytes(found),
     }
     return save_run(
         results, programme.name, found.data.fingerprint, run_tables(programme, solved), told, made, files
     )
+
+
+def _proof_of(run: StoredRun) -> tuple[dict[str, Any] | None, dict[str, bytes]]:
+    """The certificate of a run's bound and the files it rests on; none where it keeps what that plan reached."""
+    claim = run.manifest.get("certificate")
+    if claim is None or claim["kept"]:
+        return None, {}
+    paths = [run.folder / name for name in ("multipliers.csv", "blocks.csv", NETWORK_MULTIPLIERS)]
+    return claim, {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def network_bytes(found: Hydraulics) -> bytes:
