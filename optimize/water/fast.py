@@ -65,7 +65,7 @@ from optimize.water.solution import Solution
 LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
-LINEAR_SHARE, INTEGRAL_SHARE = 0.3, 0.5
+LINEAR_SHARE, INTEGRAL_SHARE, PROOF_SHARE = 0.3, 0.5, 0.2
 BOUND_ITERATIONS, BOUND_SLICE = 20_000, 50
 REVISION_SHARE = 0.8
 NO_PLAN_SHARE = 0.4
@@ -324,17 +324,21 @@ class _Bounding:
             integral = integral_bound(solve.instance, solve.c, solve.goal, solve.kept, watch)
             if integral is not None:
                 solve.offer_bound(integral)
-        # what is left is for the proof
-        while left > 0 and not solve.done and solve.watch.remaining() > self._bound.seconds_to_prove:
+        while left > 0 and not solve.done and solve.watch.remaining() > self._seconds_to_prove():
             step = min(left, BOUND_SLICE)
             best = self._bound.improve(solve.watch, _target_of(solve), step)
             left -= step
             if best is None:
                 return
             solve.offer_bound(best)
-        certificate = self._bound.prove()
+        certificate = self._bound.prove(stored=self._seconds_to_prove() > 0.0)
         if certificate is not None:
             solve.watch.offer_certificate(certificate)
+
+    def _seconds_to_prove(self) -> float:
+        """Kept back for writing down what proves the bound; none where that would take too much of the solve."""
+        seconds = self._bound.seconds_to_prove
+        return seconds if seconds <= PROOF_SHARE * self._solve.watch.options.time_limit_s else 0.0
 
 
 def _target_of(solve: Solve) -> float:

@@ -26,7 +26,7 @@ from optimize.water.fast_layout import FlowModel, Part, sign_of
 from optimize.water.fast_locks import LockedDecisions
 from optimize.water.fast_model import averaged, build_flow_model
 from optimize.water.fast_network import purses_of
-from optimize.water.fast_proof import SECONDS_PER_MULTIPLIER, network_certificate
+from optimize.water.fast_proof import SECONDS_PER_MULTIPLIER, network_certificate, unstored_certificate
 from optimize.water.fast_thin import thinned
 from optimize.water.flow_arrays import FlowRates
 from optimize.water.instance import Instance
@@ -160,15 +160,21 @@ class WaterBound:
         network = self._lagrangian.network
         return SECONDS_PER_MULTIPLIER * network.num_seasons * network.num_nodes * len(network.requirement_of)
 
-    def prove(self) -> Certificate | None:
-        """A certificate with the Lagrangian's multipliers too; None where these prove no more than the linear relaxation."""
+    def prove(self, *, stored: bool = True) -> Certificate | None:
+        """A certificate with the Lagrangian's multipliers too; None where these prove no more than the linear relaxation.
+
+        Parameters
+        ----------
+        stored : False: there is no time to write the multipliers down, so the certificate only tells what they proved.
+        """
         lagrangian, side = self._lagrangian, sign_of(self._goal)
         if lagrangian is None or not np.isfinite(lagrangian.best):
             return None
         linear = self.certificate or self._certificate(self._linear_model(), None)
         if lagrangian.best >= side * linear.bound:
             return None
-        network = network_certificate(self._instance, self._all, self._goal, lagrangian, self._groups)
+        state = network_certificate if stored else unstored_certificate
+        network = state(self._instance, self._all, self._goal, lagrangian, self._groups)
         return replace(linear, network=network) if side * network.bound < side * linear.bound else None
 
     def improve(self, watch: Watch, target: float, most_iterations: int) -> float | None:
