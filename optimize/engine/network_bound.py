@@ -16,22 +16,17 @@ them.  Seasons are means of periods, which relaxes the problem; the more seasons
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from optimize.engine.network_bound_kernels import (
-    Chosen,
-    Fixed,
-    Lists,
-    Priced,
-    blended,
-    evaluate,
-    moved,
-    new_lists,
-    products,
-)
-from optimize.engine.network_data import Floats
+from optimize.engine.network_bound_data import Chosen, Fixed, Priced, new_scratch
+from optimize.engine.network_bound_kernels import fill_pipes, fill_sources
+from optimize.engine.network_bound_steps import price_works, products, serve_customers, turned_and_moved
+from optimize.engine.network_data import Floats, Ints
+from optimize.engine.network_multipliers import Multipliers, multipliers_of
 from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
@@ -41,6 +36,8 @@ SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 0.1  # of the newest subgradient in the 
 FIRST_LENGTH, LONGEST, SHORTEST, SHORTER = 0.3, 2.0, 1e-5, 0.7
 UNLUCKY = 10  # rounds without a better bound after which steps get shorter
 BIRTH_SCALE = 0.3  # of the origins' steps beside those of the commodities
+LEAST_AMOUNT = 1e-3  # below which steps of a multiplier do not grow any more
+IN_FULL = 2**62  # multipliers: every item has its own at every node
 
 
 @dataclass
@@ -72,13 +69,21 @@ class Prices:
         return self.purse, self.raw, self.effect
 
 
-@dataclass
-class _Point:
-    """Multipliers, or a direction in their space."""
+@dataclass(frozen=True)
+class _Turn:
+    """What the last evaluation found: how the direction is to be turned, and scaled products before that."""
 
-    potential: Floats  # (T, N, W)
-    birth: Floats  # (T, N, P * G)
-    prices: Prices
+    weight: float
+    dd: float
+    dg: float
+    gg: float
+    price_slope: Prices
+
+    @property
+    def square(self) -> float:
+        """Scaled square of the direction after the turn."""
+        stay = 1.0 - self.weight
+        return stay**2 * self.dd + 2.0 * self.weight * stay * self.dg + self.weight**2 * self.gg
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,13 @@ class BoundSettings:
     Parameters
     ----------
     origins : water is told apart by the source it comes from.
+    most_multipliers : by season, about, of items' own at nodes (see `network_multipliers`); the rest are shared.
+    threads : in which pipes are evaluated, at most 2.
     """
 
     origins: bool = True
+    most_multipliers: int = IN_FULL
+    threads: int = 1
 
 
 class LagrangianBound:
@@ -101,112 +110,131 @@ class LagrangianBound:
         settings: BoundSettings = BoundSettings(),
     ) -> None:  # fmt: skip
         """Begin from potentials of nodes and grades, (N, G), for the mean season, and from prices."""
-        self.settings = settings
-        share = np.full(network.num_seasons, 1.0 / network.num_seasons)
-        grade = np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start))
-        by_commodity = np.ascontiguousarray(potential[:, grade])
-        _level_dead_ends(network, by_commodity)
-        birth = np.zeros((network.num_seasons, network.num_nodes, network.unit_cost[0].size))
-        self._begin(network, _Point(share[:, None, None] * by_commodity, birth, prices))
+        multipliers = multipliers_of(network, settings.most_multipliers)
+        share = np.full((network.num_seasons, 1), 1.0 / network.num_seasons)
+        self._begin(network, multipliers, share * multipliers.by_commodity(potential), prices, settings)
 
-    def _begin(self, network: SeasonalNetwork, point: _Point) -> None:
-        self.network = network
-        self._centre = point
-        self._fixed = _fixed(network)
-        num_edges, num_grades = network.pipe_cost.shape[:2]
-        num_sources, num_customers = len(network.source_node), len(network.customer_node)
-        seasons = network.num_seasons
-        self._chosen = Chosen(
-            np.zeros((num_edges, num_grades), np.int64), np.zeros((seasons, num_edges)), np.zeros((num_sources, num_grades), np.int64),
-            np.zeros(num_customers, np.int64), np.zeros(num_customers, np.int64),
-            np.zeros((seasons, num_sources, num_grades)), np.zeros((seasons, network.demand.shape[1])),
-        )  # fmt: skip
-        self._lists: Lists = new_lists(network)
-        self._slope = np.zeros_like(point.potential)
-        self._birth_slope = np.zeros_like(point.birth)
-        self._scale = 1.0 / np.maximum(network.demand[:, network.requirement_of], 1e-3)
-        limit = self._fixed.origin_limit.reshape(seasons, -1)
-        self._birth_scale = np.where(limit > 0.0, BIRTH_SCALE / np.maximum(limit, 1e-3), 0.0)
-        if not self.settings.origins:
-            self._birth_scale[...] = 0.0  # their multipliers stay where they begin, at nothing
+    def _begin(
+        self, network: SeasonalNetwork, multipliers: Multipliers, centre: Floats, prices: Prices,
+        settings: BoundSettings,
+    ) -> None:  # fmt: skip
+        self.network, self.multipliers, self.settings = network, multipliers, settings
+        self._centre, self._prices = centre, prices
+        self._fixed = _fixed(network, multipliers)
         self._price_scale = _price_scale(network)
-        self._direction: _Point | None = None
+        by_commodity, by_origin = multipliers.scale(network, LEAST_AMOUNT)
+        # without origins their multipliers stay where they begin, at nothing
+        self._scale = by_commodity + BIRTH_SCALE * by_origin if settings.origins else by_commodity
+        seasons = network.num_seasons
+        self._chosen = _nothing_chosen(network)
+        self._orders = [
+            _first_order(lanes.first, seasons) for lanes in (multipliers.lanes, multipliers.origin_lanes)
+        ]
+        self._source_order = _first_order(multipliers.ends.source_first, seasons)
+        self._slopes = [np.zeros_like(centre), np.zeros_like(centre)]
+        self._use_threads(settings.threads)
+        self._direction: Floats | None = None
         self._length, self._unlucky, self._weight = FIRST_LENGTH, 0, LARGEST_WEIGHT
         self.iterations = 0
         self.best = np.inf
 
-    def refined(self, network: SeasonalNetwork, share: Floats, season_of: Floats) -> LagrangianBound:
+    def _use_threads(self, threads: int) -> None:
+        threads = min(threads, 2)
+        network, (widest, most_origins) = self.network, self.multipliers.most_entries
+        sizes = max(network.pipe_cost.shape[2], network.step_cost.shape[2])
+        self._scratches = [
+            new_scratch(network.num_seasons, widest, most_origins, sizes) for _ in range(threads)
+        ]
+        self._pool = ThreadPoolExecutor(1) if threads > 1 else None
+        num_grades, first = network.pipe_cost.shape[1], self.multipliers.lanes.first
+        self._half = int(np.searchsorted(first[::num_grades], first[-1] / 2))
+
+    def refined(self, network: SeasonalNetwork, share: Floats, season_of: Ints) -> LagrangianBound:
         """The bound over more seasons, from these multipliers.
 
         ``share`` (T',) is the weight of each new season in the old one that it belongs to, ``season_of`` (T',).
         """
-        old = self._centre
-        finer = LagrangianBound.__new__(LagrangianBound)
-        finer.settings = self.settings
-        point = _Point(
-            share[:, None, None] * old.potential[season_of],
-            share[:, None, None] * old.birth[season_of],
-            Prices(old.prices.purse, share[:, None] * old.prices.raw[season_of], old.prices.effect),
-        )
-        finer._begin(network, point)
-        return finer
+        centre = share[:, None] * self._centre[season_of]
+        raw = share[:, None] * self._prices.raw[season_of]
+        return self._followed(network, self.multipliers, centre, replace(self._prices, raw=raw))
+
+    def branched(self, network: SeasonalNetwork) -> LagrangianBound:
+        """The bound with other costs (inf: forbidden) of the same works, from these multipliers."""
+        return self._followed(network, self.multipliers, self._centre.copy(), self._prices)
+
+    def widened(self, most_multipliers: int) -> LagrangianBound:
+        """The bound with more multipliers of items' own, from these."""
+        finer = multipliers_of(self.network, most_multipliers)
+        centre = finer.taken_from(self.multipliers, self._centre)
+        settings = replace(self.settings, most_multipliers=most_multipliers)
+        return self._followed(self.network, finer, centre, self._prices, settings)
+
+    def _followed(
+        self, network: SeasonalNetwork, multipliers: Multipliers, centre: Floats, prices: Prices,
+        settings: BoundSettings | None = None,
+    ) -> LagrangianBound:  # fmt: skip
+        follower = LagrangianBound.__new__(LagrangianBound)
+        follower._begin(network, multipliers, centre, prices, settings or self.settings)
+        return follower
+
+    def best_multipliers(self) -> tuple[Floats, Floats, Prices]:
+        """Those of the best bound in full: potentials (T, N, W), births (T, N, P, G), prices."""
+        return *self.multipliers.in_full(self._centre, self.network), self._prices
+
+    def value_at(self, potential: Floats, birth: Floats, prices: Prices) -> float:
+        """The bound that such multipliers prove, as shared as those at hand; the best stays as it is."""
+        slopes = [slope.copy() for slope in self._slopes]
+        value = self._value(self.multipliers.from_full(potential, birth, self.network), prices)[0]
+        for slope, kept in zip(self._slopes, slopes, strict=True):
+            slope[:] = kept
+        return value
 
     def run(self, watch: Watch, target: float, most_iterations: int) -> float:
         """Volume method towards ``target`` (the best plan); returns the best bound."""
         if self._direction is None:
-            self.best, slope = self._value(self._centre)
-            self._direction = _Point(self._slope.copy(), self._birth_slope.copy(), slope)
+            self.best, slope = self._value(self._centre, self._prices)
+            _, square = products(self._slopes[0], self._slopes[0], self._slopes[1], self._scale)
+            self._direction, self._price_direction = self._slopes[0].copy(), slope
+            self._trial = np.empty_like(self._centre)
+            self._turn = _Turn(0.0, square, square, square, slope)
             self._at_last_check = self.best
-        trial = _Point(np.empty_like(self._slope), np.empty_like(self._birth_slope), self._centre.prices)
         for _ in range(most_iterations):
             if watch.must_stop or self.best <= target:
                 break
-            trial = self._iterate(trial, target)
+            self._iterate(target)
         return self.best
 
-    def best_multipliers(self) -> tuple[Floats, Floats, Prices]:
-        """Those of the best bound: potentials (T, N, W), births (T, N, P, G), prices."""
-        point = self._centre
-        return point.potential, point.birth.reshape(self._birth_shape), point.prices
-
-    def value_at(self, potential: Floats, birth: Floats, prices: Prices) -> float:
-        """The bound that any such multipliers prove; the best stays as it is."""
-        flat = np.ascontiguousarray(birth.reshape(*birth.shape[:2], -1))
-        return self._value(_Point(np.ascontiguousarray(potential), flat, prices))[0]
-
-    @property
-    def _birth_shape(self) -> tuple[int, ...]:
-        return (*self._centre.birth.shape[:2], *self.network.raw_per_unit.shape)
-
-    def _iterate(self, trial: _Point, target: float) -> _Point:
-        """One step from the centre; returns the arrays that may be written to next."""
-        direction, centre = self._direction, self._centre
-        assert direction is not None
-        dd = (
-            products(direction.potential, direction.potential, self._scale)[0]
-            + products(direction.birth, direction.birth, self._birth_scale)[0]
-            + direction.prices.product(direction.prices, self._price_scale)
+    def _iterate(self, target: float) -> None:
+        """One step from the centre, along the direction after its last turn."""
+        turn = self._turn
+        assert self._direction is not None
+        self._price_direction = self._price_direction.blended(turn.price_slope, turn.weight)
+        direction = self._price_direction
+        price_square = direction.product(direction, self._price_scale)
+        length = self._length * (self.best - target) / max(turn.square + price_square, 1e-300)
+        square = turned_and_moved(
+            self._centre,
+            self._direction,
+            self._slopes[0],
+            self._slopes[1],
+            self._scale,
+            turn.weight,
+            length,
+            self._trial,
         )
-        length = self._length * (self.best - target) / max(dd, 1e-300)
-        moved(centre.potential, direction.potential, self._scale, length, trial.potential)
-        moved(centre.birth, direction.birth, self._birth_scale, length, trial.birth)
-        trial.prices = centre.prices.moved(direction.prices, length, self._price_scale)
-        value, slope = self._value(trial)
-        _, dg, gg = np.add(
-            products(direction.potential, self._slope, self._scale),
-            products(direction.birth, self._birth_slope, self._birth_scale),
-        )
-        dg += direction.prices.product(slope, self._price_scale)
-        gg += slope.product(slope, self._price_scale)
+        prices = self._prices.moved(direction, length, self._price_scale)
+        value, slope = self._value(self._trial, prices)
+        along, steep = products(self._direction, self._slopes[0], self._slopes[1], self._scale)
+        dd = square + price_square
+        dg = along + direction.product(slope, self._price_scale)
+        gg = steep + slope.product(slope, self._price_scale)
         apart = gg - 2 * dg + dd
         weight = (dd - dg) / apart if apart > 1e-300 else self._weight
         weight = min(self._weight, max(self._weight / 10, weight))
-        blended(direction.potential, self._slope, weight)
-        blended(direction.birth, self._birth_slope, weight)
-        direction.prices = direction.prices.blended(slope, weight)
+        self._turn = _Turn(weight, square, along, steep, slope)
         self.iterations += 1
         if value < self.best - 1e-9 * abs(self.best):
-            self.best, self._centre, trial = value, trial, centre
+            self.best, self._centre, self._trial, self._prices = value, self._trial, self._centre, prices
             self._length = min(LONGEST, self._length * 1.1) if dg >= 0 else self._length
             self._unlucky = 0
         else:
@@ -217,27 +245,26 @@ class LagrangianBound:
             if self._at_last_check - self.best < 0.003 * abs(self.best - target):
                 self._weight = max(SMALLEST_WEIGHT, self._weight * 0.7)
             self._at_last_check = self.best
-        return trial
 
-    def _value(self, point: _Point) -> tuple[float, Prices]:
-        """Bound at these multipliers, rounded outward, and the subgradient of the global rows."""
-        net, chosen, prices = self.network, self._chosen, point.prices
+    def _value(self, x: Floats, prices: Prices) -> tuple[float, Prices]:
+        """Bound at these multipliers, rounded outward, and the subgradient of the global rows.
+
+        The subgradient of conservation is added to the slopes.
+        """
+        net, chosen = self.network, self._chosen
         raw = np.where(np.isfinite(net.raw_per_unit), net.raw_per_unit, 0.0)
         unit = np.where(np.isfinite(net.unit_cost), net.unit_cost, 0.0)
+        sizes = net.pipe_cost.shape[2]
         priced = Priced(
             net.flow_cost - (net.effect_carried @ prices.effect)[:, :, None],
-            net.pipe_cost + (net.pipe_spend @ prices.purse).min(axis=0),
-            net.step_cost + (net.step_spend @ prices.purse).min(axis=0),
-            net.connect_cost + (net.connect_spend @ prices.purse).min(axis=0),
-            net.haul_cost + (net.haul_spend @ prices.purse).min(axis=0),
+            _priced(net.pipe_cost, net.pipe_spend, prices.purse).reshape(-1, sizes),
+            _priced(net.step_cost, net.step_spend, prices.purse),
+            _priced(net.connect_cost, net.connect_spend, prices.purse),
+            _priced(net.haul_cost, net.haul_spend, prices.purse),
             unit + raw * prices.raw[:, :, None] - net.effect_made @ prices.effect,
             net.unit_value + net.effect_delivered @ prices.effect,
         )
-        shape = (*point.birth.shape[:2], *net.raw_per_unit.shape)
-        total, gross = evaluate(
-            point.potential, point.birth.reshape(shape), self._fixed, priced, chosen, self._slope,
-            self._birth_slope.reshape(shape), self._lists,
-        )  # fmt: skip
+        total, gross = self._evaluate(x, priced)
         constant = float(
             prices.purse @ net.budget
             + (prices.raw * net.raw_available).sum()
@@ -247,21 +274,58 @@ class LagrangianBound:
         slope = Prices(
             net.budget - self._spent(prices.purse),
             net.raw_available - (raw * chosen.made).sum(axis=2),
-            (net.effect_delivered * chosen.taken[:, :, None]).sum(axis=(0, 1))
-            + (net.effect_made * chosen.made[:, :, :, None]).sum(axis=(0, 1, 2))
-            + (net.effect_carried * chosen.carried[:, :, None]).sum(axis=(0, 1))
+            np.tensordot(chosen.taken, net.effect_delivered, 2)
+            + np.tensordot(chosen.made, net.effect_made, 3)
+            + np.tensordot(chosen.carried, net.effect_carried, 2)
             - net.effect_need,
         )
         return value, slope
 
+    def _evaluate(self, x: Floats, priced: Priced) -> tuple[float, float]:
+        """Value of all subproblems, and the sum of the sizes of its terms (for outward rounding)."""
+        mine, others = self.multipliers, self._half
+        lanes, origins, ends = mine.lanes, mine.origin_lanes, mine.ends
+        fixed, chosen = self._fixed, self._chosen
+
+        def pipes(part: int, first: int, last: int) -> tuple[float, float]:
+            slope, scratch = self._slopes[part], self._scratches[part]
+            return fill_pipes(
+                first,
+                last,
+                x,
+                lanes,
+                origins,
+                self._orders[0],
+                self._orders[1],
+                fixed,
+                priced,
+                chosen,
+                slope,
+                scratch,
+            )
+
+        num_corridors = len(self.network.tail)
+        beside = None if self._pool is None else self._pool.submit(pipes, 1, others, num_corridors)
+        parts = [
+            pipes(0, 0, num_corridors if beside is None else others),
+            fill_sources(
+                x, ends, self._source_order, fixed, priced, chosen, self._slopes[0], self._scratches[0]
+            ),
+            serve_customers(x, ends, fixed, priced, chosen, self._slopes[0]),
+        ]
+        if beside is not None:
+            parts.append(beside.result())
+        return sum(worth for worth, _ in parts), sum(terms for _, terms in parts)
+
     def _spent(self, price: Floats) -> Floats:
         """Money of the chosen works from each purse, each by its cheapest mix."""
         net, chosen = self.network, self._chosen
-        e, g = np.nonzero(chosen.size)
+        size = chosen.size.reshape(net.pipe_cost.shape[:2])
+        e, g = np.nonzero(size)
         p, h = np.nonzero(chosen.step)
         spent = np.zeros(len(price))
         for spend in (
-            net.pipe_spend[:, e, g, chosen.size[e, g]],
+            net.pipe_spend[:, e, g, size[e, g]],
             net.step_spend[:, p, h, chosen.step[p, h]],
             net.connect_spend[:, chosen.connected > 0],
             net.haul_spend[:, chosen.hauled > 0],
@@ -271,56 +335,41 @@ class LagrangianBound:
         return spent
 
 
-def _fixed(network: SeasonalNetwork) -> Fixed:
-    can = np.isfinite(network.raw_per_unit)
-    by_raw = network.raw_available[:, :, None] / np.where(can, network.raw_per_unit, 1.0)
-    largest = np.where(np.isfinite(network.step_cost), network.step_capacity, 0.0).max(axis=2)
-    return Fixed(
-        network.tail, network.head, network.one_way, network.size_capacity,
-        network.source_node, np.where(can, by_raw, np.inf), np.where(can, np.minimum(by_raw, largest), 0.0),
-        network.step_capacity, network.customer_node, network.idle_cost, network.haul_node,
-        network.haul_unit_cost, network.first_requirement, network.demand, network.least_take,
-        network.grade_start,
-        np.repeat(np.arange(len(network.grade_start) - 1), np.diff(network.grade_start)),
-        network.requirement_of, network.first_commodity, network.commodities_of,
+def _priced(cost: Floats, spend: Floats, price: Floats) -> Floats:
+    """Costs and the money of works at its price, by their cheapest mix; shape as ``cost``."""
+    priced = np.empty(cost.shape)
+    money = np.ascontiguousarray(spend).reshape(len(spend), cost.size, len(price))
+    price_works(np.ascontiguousarray(cost).reshape(-1), money, price, priced.reshape(-1))
+    return priced
+
+
+def _first_order(first: Ints, num_seasons: int) -> NDArray[np.int32]:
+    """Entries of each lane in any order, (T, entries), counted from its first."""
+    own = (np.arange(first[-1]) - np.repeat(first[:-1], np.diff(first))).astype(np.int32)
+    return np.tile(own, (num_seasons, 1))
+
+
+def _nothing_chosen(network: SeasonalNetwork) -> Chosen:
+    num_edges, num_grades = network.pipe_cost.shape[:2]
+    num_sources, num_customers = len(network.source_node), len(network.customer_node)
+    seasons = network.num_seasons
+    return Chosen(
+        np.zeros(num_edges * num_grades, np.int64), np.zeros((seasons, num_edges)),
+        np.zeros((num_sources, num_grades), np.int64),
+        np.zeros(num_customers, np.int64), np.zeros(num_customers, np.int64),
+        np.zeros((seasons, num_sources, num_grades)), np.zeros(network.demand.shape),
     )  # fmt: skip
 
 
-def _level_dead_ends(network: SeasonalNetwork, potential: Floats) -> None:
-    """On a branch without a source, potentials of others' commodities start equal to those at its root.
-
-    The potential of a grade there is what the branch's own customers would pay; nobody else's water
-    gains by going there.
-    """
-    owner = np.repeat(np.arange(len(network.customer_node)), np.diff(network.first_requirement))
-    node_of = network.customer_node[owner[network.requirement_of]]
-    for node, neighbour, inside in _branches(network):
-        foreign = ~np.isin(node_of, inside)
-        potential[node, foreign] = potential[neighbour, foreign]
-
-
-def _branches(network: SeasonalNetwork) -> list[tuple[int, int, list[int]]]:
-    """Nodes of branches without a source, from the roots outward: node, the next to the root, nodes behind."""
-    around: list[list[int]] = [[] for _ in range(network.num_nodes)]
-    for u, v in zip(network.tail.tolist(), network.head.tolist(), strict=True):
-        around[u].append(v)
-        around[v].append(u)
-    source = set(network.source_node.tolist())
-    behind: dict[int, list[int]] = {}
-    peeled: list[tuple[int, int, list[int]]] = []
-    leaves = [n for n in range(network.num_nodes) if len(around[n]) == 1 and n not in source]
-    while leaves:
-        node = leaves.pop()
-        if len(around[node]) != 1:
-            continue
-        neighbour = around[node].pop()
-        around[neighbour].remove(node)
-        inside = [node, *behind.pop(node, [])]
-        behind.setdefault(neighbour, []).extend(inside)
-        peeled.append((node, neighbour, inside))
-        if len(around[neighbour]) == 1 and neighbour not in source:
-            leaves.append(neighbour)
-    return peeled[::-1]
+def _fixed(network: SeasonalNetwork, multipliers: Multipliers) -> Fixed:
+    can = np.isfinite(network.raw_per_unit)
+    by_raw = network.raw_available[:, :, None] / np.where(can, network.raw_per_unit, 1.0)
+    amount, limit = multipliers.amounts(network)
+    return Fixed(
+        network.one_way, amount, limit, network.size_capacity.reshape(-1, network.size_capacity.shape[2]),
+        network.step_capacity, np.where(can, by_raw, np.inf),
+        network.idle_cost, network.haul_unit_cost, network.demand, network.least_take,
+    )  # fmt: skip
 
 
 def _price_scale(network: SeasonalNetwork) -> Prices:

@@ -34,7 +34,7 @@ from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.stated import state_relaxation
 
 MOST_MULTIPLIERS = 60_000_000
-"""Above this the Lagrangian takes too much memory (five arrays of this size)."""
+"""Of the Lagrangian by season, about; where there would be more, those far from customers are shared."""
 QUICK_MULTIPLIERS = 6_000_000
 """Up to this a bound over more seasons is worth the time of its rounds."""
 SETTLED_SHARE = 0.01
@@ -131,9 +131,8 @@ class WaterBound:
             price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
             raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
             effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
-        if network.num_nodes * len(network.requirement_of) <= MOST_MULTIPLIERS:
-            settings = BoundSettings(origins=self._ingredients.origins)
-            self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
+        settings = BoundSettings(origins=self._ingredients.origins, most_multipliers=MOST_MULTIPLIERS)
+        self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
 
     def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:
         purses = purses_of(c, c.budgets.amount_cny[:, 0])
@@ -224,7 +223,7 @@ def _spend_by_mix(investments: Investments, c: Coefficients, purses: IntArray, n
         paid = investments.paid_cny[min(mix, len(investments.mixes) - 1)]
         for column in range(3):
             np.add.at(spend[mix], (rows, position[source[:, column]]), paid[:, column])
-    return spend[:, :, : len(purses)]
+    return np.ascontiguousarray(spend[:, :, : len(purses)])
 
 
 def seasonal_network(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from optimize.engine import network_bound
+from optimize.engine.network_bound import IN_FULL, BoundSettings, LagrangianBound
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
+from optimize.water import fast_bound
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.formulation import solve_formulation
 from optimize.water.instance import Instance
 from optimize.water.proof.prove import prove_bound
+
+WATCH = Watch(SolveOptions(time_limit_s=600.0), maximise=True)
 
 
 def two_plants_by_season(town: Any, seed: int) -> Instance:
@@ -56,8 +61,24 @@ def improved(instance: Instance, target: float, slices: int) -> tuple[WaterBound
     return bound, [value for value in values if value is not None]
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_no_form_of_the_bound_cuts_off_the_optimum(seed: int, town: Any) -> None:
+def lagrangian_of(instance: Instance, rounds: int = 30) -> LagrangianBound:
+    """Multipliers in full after some rounds over every period."""
+    bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
+    bound.start(WATCH)
+    assert bound.improve(WATCH, 0.0, rounds) is not None
+    bound._refine()
+    lagrangian = bound._lagrangian
+    assert lagrangian is not None
+    lagrangian.run(WATCH, 0.0, rounds)
+    return lagrangian
+
+
+@pytest.mark.parametrize("most_multipliers", [IN_FULL, 8])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_form_of_the_bound_cuts_off_the_optimum(
+    seed: int, most_multipliers: int, town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_bound, "MOST_MULTIPLIERS", most_multipliers)
     instance = two_plants_by_season(town, seed)
     best = solve_formulation(instance, SolveOptions(gap=0.0, time_limit_s=30.0)).objective
     assert best is not None
@@ -72,6 +93,51 @@ def test_no_form_of_the_bound_cuts_off_the_optimum(seed: int, town: Any) -> None
         proven = prove_bound(instance, ("npv",), certificate.network.content).bound
         assert proven >= best - 1e-6 * max(1.0, abs(best))
         assert proven == pytest.approx(values[-1], rel=1e-6, abs=1.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_shared_multipliers_are_full_ones_that_are_equal(seed: int, town: Any) -> None:
+    full = lagrangian_of(two_plants_by_season(town, seed))
+    for most in (0, 8, 12):
+        shared = full.widened(most)
+        assert shared.multipliers.size < full.multipliers.size
+        assert shared.run(WATCH, 0.0, 20) < np.inf
+        assert full.value_at(*shared.best_multipliers()) == pytest.approx(shared.best, rel=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("most_multipliers", [IN_FULL, 8])
+def test_slopes_are_subgradients(most_multipliers: int, threads: int, town: Any) -> None:
+    """The bound is convex: nowhere does it lie below a tangent; and multipliers by places are what moves it."""
+    full = lagrangian_of(two_plants_by_season(town, 1))
+    settings = BoundSettings(most_multipliers=most_multipliers, threads=threads)
+    bound = full._followed(full.network, *_shared(full, most_multipliers), full._prices, settings)
+    x, rng = bound._centre, np.random.default_rng(0)
+    value, _ = bound._value(x, bound._prices)
+    slope = bound._slopes[0] + bound._slopes[1]
+    assert np.abs(slope).max() > 0.0
+    for size in (1e-3, 0.1, 1.0):
+        other = x + rng.normal(0.0, size * np.abs(x).mean(), x.shape)
+        there, _ = bound._value(other, bound._prices)
+        assert there >= value + (slope * (other - x)).sum() - 1e-6 * abs(value)
+    assert bound._value(x, bound._prices)[0] == value
+
+
+def _shared(full: LagrangianBound, most: int) -> tuple[Any, Any]:
+    wide = full.widened(most)
+    return wide.multipliers, wide._centre
+
+
+def test_a_branch_starts_at_its_parents_multipliers_and_stays_above_what_it_allows(town: Any) -> None:
+    instance = two_plants_by_season(town, 2)
+    parent = lagrangian_of(instance, 100)
+    cost = parent.network.step_cost.copy()
+    cost[:, :, 1:] = np.inf
+    child = parent.branched(replace(parent.network, step_cost=cost))
+    assert child.run(WATCH, 0.0, 0) <= parent.best
+    assert child.run(WATCH, -1.0, 50) >= 0.0  # without any module nothing is made, and nothing paid
+    kept = parent.branched(parent.network)
+    assert kept.run(WATCH, 0.0, 0) == parent.best
 
 
 def test_seasons_and_origins_tighten_the_bound(town: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,9 @@ STEPS = {
     "one_commodity": Step(fast, "solve_as_network"),
     "linear": Step(fast_bound, "solve_lp"),
     "lagrangian": Step(WaterBound, "_begin_lagrangian"),
-    "origins": Step(LagrangianBound, "_value", lambda _, point: bool(point.birth.any())),
+    "origins": Step(
+        LagrangianBound, "_value", lambda bound, x, _: bool(x[:, bound.multipliers.origins.place :].any())
+    ),
     "seasons": Step(WaterBound, "_refine"),
     "one_way": Step(fast_bound, "SeasonalNetwork", lambda **arrays: arrays["one_way"]),
     "integral": Step(fast, "integral_bound"),

@@ -16,7 +16,7 @@ import pytest
 
 from optimize.cli import main
 from optimize.engine import network_bound
-from optimize.engine.network_bound import Prices
+from optimize.engine.network_bound import IN_FULL, Prices
 from optimize.engine.stopping import Watch
 from optimize.errors import UnreadableProof
 from optimize.io.run_store import MANIFEST, NETWORK_MULTIPLIERS, file_digest, seal_of
@@ -74,10 +74,11 @@ KINDS: dict[str, Callable[[Any], None]] = {
 }
 
 
+@pytest.mark.parametrize("most_multipliers", [IN_FULL, 8])
 @pytest.mark.parametrize("goal", ["npv", "cost"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_numpy_and_compiled_evaluation_agree_on_any_multipliers(
-    kind: str, goal: str, town: Any, monkeypatch: pytest.MonkeyPatch
+    kind: str, goal: str, most_multipliers: int, town: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network_bound, "ROUNDING", 0.0)
     KINDS[kind](town)
@@ -92,14 +93,20 @@ def test_numpy_and_compiled_evaluation_agree_on_any_multipliers(
         bound._refine()
     lagrangian = bound._lagrangian
     assert lagrangian is not None
+    lagrangian = lagrangian.widened(most_multipliers)
+    network, shared = lagrangian.network, lagrangian.multipliers
     order = Order(c, lagrangian, bound._groups)
     rng = np.random.default_rng(0)
     potential, birth, prices = lagrangian.best_multipliers()
     scale = float(np.abs(potential).mean()) + 1.0
     for share in (0.0, 0.3, 2.0):
-        drawn = (
+        noisy = shared.from_full(
             potential + share * rng.normal(0.0, scale, potential.shape),
             birth + share * rng.normal(0.0, 0.3 * scale, birth.shape),
+            network,
+        )
+        drawn = (
+            *shared.in_full(noisy, network),
             Prices(
                 prices.purse + share * rng.uniform(0.0, 0.1, prices.purse.shape),
                 prices.raw + share * rng.uniform(0.0, scale, prices.raw.shape),
