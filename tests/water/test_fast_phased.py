@@ -17,7 +17,7 @@ from optimize.water.instance import Instance, load
 from optimize.water.report import run_tables
 from optimize.water.schema import SCHEMA
 from tests.water.conftest import Town
-from tests.water.test_brute_force import random_town
+from tests.water.random_towns import random_town
 
 
 @pytest.fixture(scope="module")

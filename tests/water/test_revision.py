@@ -25,14 +25,14 @@ from optimize.water.report import run_tables, summarise
 from optimize.water.solution import Solution
 from optimize.water.stated import state_arrays
 from tests.water.conftest import YEAR, Town, make_town
-from tests.water.test_brute_force import CORRIDORS, random_town
+from tests.water.random_towns import random_town
 from tests.water.test_formulation_rows import cascade, seasons_with_tank, zero_discharge
 
 EXACT = SolveOptions(gap=0.0, time_limit_s=20.0)
 ENGINES = {"formulation": solve_formulation, "fast": solve_fast}
 CHOICES = {
     "plants": {"P:lo": ("s", "m")},
-    "pipes": {f"{corridor}:lo": ("S", "L", "XL") for corridor in CORRIDORS},
+    "pipes": {f"{corridor}:lo": ("S", "L", "XL") for corridor in ("PJ", "JA", "JB", "AB")},
     "users": {"A": ("pipe", "tanker"), "B": ("pipe",), "Z": ("pipe",)},
 }
 BUILDABLE = {"s", "m", "S", "L", "pipe"}
