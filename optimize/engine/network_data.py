@@ -129,6 +129,8 @@ class Workspace(NamedTuple):
     order: Ints  # (U,)
     order_key: Floats  # (U,)
     closed: Ints  # (1,) source nobody may be served from for now, -1 none
+    opened: Ints  # (1,) source whose steps cost nothing for now, -1 none
+    forced: Ints  # (1,) customer served whatever that costs for now, -1 none
 
 
 def arcs_of(num_nodes: int, tail: Ints, head: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -224,5 +226,7 @@ def new_workspace(network: Network) -> Workspace:
         np.zeros(num_customers, np.int64),
         np.zeros(num_customers, np.int64),
         np.zeros(num_customers),
+        np.full(1, -1, np.int64),
+        np.full(1, -1, np.int64),
         np.full(1, -1, np.int64),
     )

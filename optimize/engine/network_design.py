@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,14 +41,13 @@ OTHER_STARTS = tuple((price, 0.6) for price in (0.25, 0.5, 0.75, 1.0, 1.5))
 MOST_CUSTOMERS_FOR_OTHERS = 500
 CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
-EPISODE_EVERY, EPISODE_ITERATIONS = 200, 30
-"""Iterations between two sources opened or closed, and those after it that make the best of it."""
-EPISODE_FROM_CUSTOMERS = 150
-"""In small networks single moves get there as well, and episodes led into worse basins."""
-EPISODE_CUSTOMERS = (20, 80)  # rebuilt when a source is opened, the nearest to it
-CLOSE_SHARE = 0.4  # of the episodes at a source in use
-EPISODE_BOLDNESS = (0.2, 0.4, 0.7)
+SHARES = {"area": 0.20, "trunk": 0.55, "source": 0.08, "open": 0.05, "close": 0.05, "force": 0.07}
+"""Of the moves.  Trunks as a whole bring most: what is laid for one user after the other never becomes one trunk."""
+NUM_NEAR_SOURCE = 80
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
+SCOUT_SHARE, SCOUT_TIME = 0.25, 0.1  # of the iterations of the search that follows, of the time left
+SHORT_OF_TIME = 0.1  # share by which the clock has to be ahead of the iterations to be looked at
+EASY_SHARE = 0.75  # of the iterations, and of the time where that is what ends them
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,23 @@ class SearchSettings:
     Parameters
     ----------
     starts : first designs of small networks at `OTHER_STARTS` as well.
+    trunks : all users of a trunk or of a source taken out together.
     episodes : sources opened and closed as a whole.
+    forced : users without service served whatever it costs, with those around them.
     """
 
     starts: bool = True
+    trunks: bool = True
     episodes: bool = True
+    forced: bool = True
+
+
+class _Held(NamedTuple):
+    """A plan to come back to: its assignment, violation and worth, and the prices of money it was found at."""
+
+    best: Assignment
+    value: Floats
+    price: Floats
 
 
 class DesignSearch:
@@ -91,9 +102,7 @@ class DesignSearch:
         self._plan, self._saved, self._spare, self._best = (empty_assignment(network) for _ in range(4))
         self._best_value = np.array([np.inf, -np.inf])
         self.iterations = 0
-        self._everyone = np.arange(len(network.customer_node))
-        self._draw = np.random.default_rng(seed)
-        self._nearest: dict[int, Ints] = {}
+        self._shares = cumulated_shares(settings, num_sources=len(network.source_node))
         value = network.unit_value.max(axis=1, initial=0.0) * (network.demand @ network.weight)
         worth = np.bincount(network.customer_of, weights=value, minlength=len(network.customer_node))
         self._order = _with_asked_first(network, np.argsort(-worth, kind="stable").astype(np.int64))
@@ -163,34 +172,46 @@ class DesignSearch:
     def improve(
         self, watch: Watch, iterations: int, on_better: Callable[[float], None] | None = None
     ) -> None:
-        """Half of the iterations with priced money, half with the budgets strict."""
-        easy = iterations // 2
-        self._anneal(watch, easy, 1.0, 0.5, False, on_better)
-        self._anneal(watch, iterations - easy, 0.25, 0.0, True, on_better)
+        """Most of the iterations with priced money, the rest with the budgets strict.
 
-    def improve_in_rounds(self, watch: Watch, iterations: int, rounds: int) -> None:
-        """Improve several times from the design at hand, each with its own chance; the best of all is kept.
-
-        Small networks end in one of few basins, which a longer run does not leave but another finds.
+        Where the watch ends first, each part gets its share of the time instead.
         """
-        first, first_value = copy_of(self._best), self._best_value.copy()
-        first_price = self.prices.of_purse.copy()
-        champion, champion_value = first, first_value
-        for _ in range(rounds):
-            if watch.must_stop:
-                return
-            self._take(first, first_value)
-            self.prices.of_purse[:] = first_price
-            self.improve(watch, iterations)
-            if (self._best_value[0], -self._best_value[1]) < (champion_value[0], -champion_value[1]):
-                champion, champion_value = copy_of(self._best), self._best_value.copy()
-            else:
-                self._take(champion, champion_value)
+        easy = int(EASY_SHARE * iterations)
+        self._anneal(watch.child(seconds=EASY_SHARE * watch.remaining()), easy, 1.0, 0.3, False, on_better)
+        self._anneal(watch, iterations - easy, 0.1, 0.0, True, on_better)
 
-    def _take(self, best: Assignment, value: Floats) -> None:
-        """Make a saved plan the best."""
-        self._best = copy_of(best)
-        self._best_value[:] = value
+    def improve_in_rounds(self, watch: Watch, iterations: int, scouts: int) -> None:
+        """Short searches from the design at hand, each with its own chance, then a long one from the best.
+
+        Which basin a search ends in shows early, and a longer one hardly leaves it.  Where the time is short,
+        one scout goes ahead.
+
+        Parameters
+        ----------
+        iterations : of the long search; a scout takes `SCOUT_SHARE` of them.
+        """
+        held = self._held()
+        best = held
+        for _ in range(scouts):
+            part = watch.child(seconds=SCOUT_TIME * watch.remaining())
+            self._take(held)
+            self.improve(part, int(SCOUT_SHARE * iterations))
+            found = self._held()
+            if (found.value[0], -found.value[1]) < (best.value[0], -best.value[1]):
+                best = found
+            if part.must_stop:
+                break
+        self._take(best)
+        self.improve(watch, iterations)
+
+    def _held(self) -> _Held:
+        return _Held(copy_of(self._best), self._best_value.copy(), self.prices.of_purse.copy())
+
+    def _take(self, held: _Held) -> None:
+        """Make a saved plan the best, at the prices it was found with."""
+        self._best = copy_of(held.best)
+        self._best_value[:] = held.value
+        self.prices.of_purse[:] = held.price
 
     def design(self) -> Design:
         """The best design so far; the search can go on from it."""
@@ -216,70 +237,49 @@ class DesignSearch:
         base = base.copy()
         chunk = self._chunk()
         heat = HEAT * abs(self.net) / np.sqrt(max(len(self._order), 1) / 60.0)
+        began, seconds = watch.seconds(), max(watch.remaining(), 1e-9)
         done = 0
         while done < iterations and not watch.must_stop:
             count = min(chunk, iterations - done)
-            high, low = (start + (end - start) * at / iterations for at in (done, done + count))
+            # the end that comes first sets the temperature; only a watch that is short is looked at
+            late = (watch.seconds() - began) / seconds
+            at = done / iterations
+            at = late if late > at + SHORT_OF_TIME else at
+            high, low = (start + (end - start) * min(x, 1.0) for x in (at, at + count / iterations))
             before = self._best_value.copy()
             kernel.improve(
                 self.network, self.loads, self.prices, self._work, self._plan, self._saved, self._spare,
-                self._best, self._best_value, base, self._everyone,
-                self.seed * 1_000_003 + self.iterations, count, heat * high, heat * low, strict, True,
+                self._best, self._best_value, base, self._shares, self._near_sources,
+                self.seed * 1_000_003 + self.iterations, count, heat * high, heat * low, strict,
             )  # fmt: skip
             done += count
             self.iterations += count
-            due = self.iterations % EPISODE_EVERY < count and done < iterations
-            if due and not strict and self._has_episodes:
-                self._open_or_close(heat * high)
-                done += EPISODE_ITERATIONS
-                self.iterations += EPISODE_ITERATIONS
             improved = self._best_value[1] > before[1] or self._best_value[0] < before[0]
             if on_better is not None and improved and self.violation == 0.0:
                 on_better(self.net)
             if self.iterations % (20 * chunk) < chunk:
                 self._refresh()
+        if strict:
+            self.prices.of_purse[:] = base  # instead of the last that was drawn around it
 
-    def _open_or_close(self, heat: float) -> None:
-        """Open a source as if it cost nothing or close it, improve around it, and keep that if it is better.
+    @cached_property
+    def _near_sources(self) -> Ints:
+        """The customers nearest to each source by the cost of the smallest pipes, nearest first, (P, B)."""
+        network = self.network
+        num = min(NUM_NEAR_SOURCE, len(self._order))
+        if not self.settings.episodes or not len(network.source_node):
+            return np.zeros((0, num), np.int64)
+        return self._rank_customers(num)
 
-        Single moves hardly ever get there: the first customers of a source would pay for all of it.
-        """
-        network, plan, draw = self.network, self._plan, self._draw
-        state = (network, self.loads, self.prices)
-        delivered = (plan.grade >= 0) & (plan.served[network.customer_of] == 1)
-        source = int(draw.integers(len(network.source_node)))
-        own = network.customer_of[delivered & (plan.source == source)]
-        closes = len(own) > 0 and draw.random() < CLOSE_SHARE
-        near = self._near(source)[: draw.integers(*EPISODE_CUSTOMERS)]
-        if closes:
-            near = np.union1d(own, near[: EPISODE_CUSTOMERS[0]])
-        saved, before = copy_of(plan), kernel.score(*state, False)
-        kernel.rebuild(
-            *state, self._work, plan, self._spare, draw.permutation(near), -1 if closes else source,
-            source if closes else -1, float(draw.choice(EPISODE_BOLDNESS)),
-        )  # fmt: skip
-        kernel.improve(
-            *state, self._work, plan, self._saved, self._spare, self._best, self._best_value,
-            self.prices.of_purse, near, int(draw.integers(2**31)), EPISODE_ITERATIONS, heat, 0.3 * heat,
-            False, False,
-        )  # fmt: skip
-        if kernel.score(*state, False) < before:
-            kernel.restore(network, self.loads, plan, saved)
+    def _rank_customers(self, num: int) -> Ints:
+        """The first ``num`` customers on the ways from each source, (P, num)."""
+        from scipy.sparse.csgraph import dijkstra  # a moment that searches without episodes need not wait for
 
-    @property
-    def _has_episodes(self) -> bool:
-        large = len(self._order) >= EPISODE_FROM_CUSTOMERS
-        return self.settings.episodes and large and len(self.network.source_node) > 0
-
-    def _near(self, source: int) -> Ints:
-        """The customers nearest to a source by the cost of the smallest pipes, nearest first."""
-        if source not in self._nearest:
-            from scipy.sparse.csgraph import dijkstra  # a moment that small searches need not wait for
-
-            distance = dijkstra(self._graph, indices=self.network.source_node[source])
-            order = np.argsort(distance[self.network.customer_node], kind="stable")
-            self._nearest[source] = order[: EPISODE_CUSTOMERS[1]]
-        return self._nearest[source]
+        near = np.empty((len(self.network.source_node), num), np.int64)
+        for row, node in enumerate(self.network.source_node):
+            distance = dijkstra(self._graph, indices=node)[self.network.customer_node]
+            near[row] = np.argsort(distance, kind="stable")[:num]
+        return near
 
     @cached_property
     def _graph(self) -> csr_array:
@@ -320,6 +320,16 @@ class DesignSearch:
         function(self.network, self.loads, self.prices, *rest)
 
 
+def cumulated_shares(settings: SearchSettings, num_sources: int) -> Floats:
+    """Shares of the moves as `network_search.improve` takes them, of those that are left in."""
+    taken = {
+        "trunk": settings.trunks, "source": settings.trunks, "force": settings.forced,
+        "open": settings.episodes and num_sources > 0, "close": settings.episodes and num_sources > 0,
+    }  # fmt: skip
+    shares = np.array([share * taken.get(move, True) for move, share in SHARES.items()])
+    return np.asarray(np.cumsum(shares)[:-1] / shares.sum())
+
+
 def _with_asked_first(network: Network, order: Ints) -> Ints:
     """The order with customers of each hard group at the head, some more than it asks for."""
     place = np.empty(len(order), np.int64)
@@ -357,7 +367,6 @@ def compile_kernels() -> None:
     watch = Watch(SolveOptions(time_limit_s=600.0), maximise=True)
     search.construct(watch)
     search.improve(watch, 2)
-    search._open_or_close(1.0)
 
 
 def loads_of(network: Network, assignment: Assignment) -> Loads:

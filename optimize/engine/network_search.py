@@ -2,10 +2,11 @@
 
 A customer is inserted at its marginal cost: for each requirement a shortest path from the customer
 back to any source, where an arc costs what the pipe on it has to grow (priced money included) and
-the flow cost.  Improvement destroys customers of an area, a corridor or a source, inserts them anew
-in another order, and accepts by simulated annealing.  Money is priced: the price of each purse
-follows its overspending in the first phase; in the second only plans within the budgets count.
-`rebuild` makes the large moves: a source is opened as if it cost nothing, or closed.
+the flow cost.  Improvement destroys customers, inserts them anew in another order, and accepts by
+simulated annealing: those of an area, all who share a trunk or a source, those near a source that is
+opened as if it cost nothing, those of one that is closed, those near a customer who is served whatever
+it costs.  Money is priced: the price of each purse follows its overspending in the first phase; in the
+second only plans within the budgets count.
 
 All of it is in one file because numba's cache on disk does not see changes in other files.
 """
@@ -29,6 +30,11 @@ OVERRUN_PRICE = (
     1000.0  # present value lost per unit of money spent over a budget: more than money can be worth
 )
 OVERRUN_EASY = 1.02  # share of a budget beyond which the easy phase penalises overspending
+AREA, TRUNK, SOURCE, OPEN, CLOSE = range(5)
+"""Moves, in the order of their cumulated shares; what is left of the draws forces a customer in."""
+FEWEST_DESTROYED, MOST_DESTROYED = 40, 120
+"""Limit to what a trunk or source takes along, drawn anew each time: a trunk of many users moves only as a whole."""
+FORCED_WORTH = 10.0  # of a forced customer, in its own worth: more than any way to it costs
 
 
 def compiled(function: Function) -> Function:
@@ -583,31 +589,6 @@ def construct(
         tidy(network, loads, prices, work, plan, spare, order, len(order), False)
 
 
-@entry
-def rebuild(
-    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment,
-    spare: Assignment, customers: Ints, opened: int, closed: int, boldness: float,
-) -> None:  # fmt: skip
-    """Destroy customers and insert them anew in their order, then tidy up at the true prices.
-
-    Parameters
-    ----------
-    opened, closed : a source whose steps cost nothing meanwhile, and one nobody is served from (-1: none).
-    """
-    for k in range(len(customers)):
-        remove_customer(network, loads, plan, customers[k])
-    if opened >= 0:
-        for g in range(prices.step.shape[1]):
-            for s in range(prices.step.shape[2]):
-                prices.step[opened, g, s] = 0.0
-    work.closed[0] = closed
-    for k in range(len(customers)):
-        insert_customer(network, loads, prices, work, plan, customers[k], boldness)
-    work.closed[0] = -1
-    reprice(network, prices)
-    tidy(network, loads, prices, work, plan, spare, customers, len(customers), False)
-
-
 @compiled
 def shed(network: Network, loads: Loads, prices: Prices, plan: Assignment, spare: Assignment) -> None:
     """Drop the customers that give least for the money until the plan is within its budgets."""
@@ -698,74 +679,155 @@ def _choose_area(network: Network, work: Workspace, seed: int, most: int, count:
 
 
 @internal
-def _choose_users_of(
-    network: Network, work: Workspace, plan: Assignment, seed: int, by_source: bool, most: int, count: int
-) -> int:
-    """Add the customers that share a corridor (or the source) with one requirement of ``seed``."""
-    first, last = network.first_requirement[seed], network.first_requirement[seed + 1]
-    q = first + np.random.randint(0, last - first)
-    if plan.grade[q] < 0:
+def _choose(work: Workspace, customer: int, count: int) -> int:
+    """Add a customer to the destroyed set if it is not in it."""
+    if work.mark[customer] == 1:
         return count
-    grade, source = plan.grade[q], plan.source[q]
-    edge = -1
-    if plan.path_length[q] > 0:
-        edge = network.arc_edge[plan.path[q, np.random.randint(0, plan.path_length[q])]]
+    work.mark[customer] = 1
+    work.chosen[count] = customer
+    return count + 1
+
+
+@internal
+def _choose_users_of(
+    network: Network, work: Workspace, plan: Assignment, seed: int, edge: int, grade: int, source: int,
+    most: int, count: int,
+) -> int:  # fmt: skip
+    """Add the customers who get a grade through a corridor, or, if ``edge`` is -1, from a source.
+
+    Those near ``seed`` come first.
+    """
     num = len(plan.served)
     reach = network.neighbours.shape[1]
-    for i in range(num):
+    for i in range(num + reach + 1):
         if count >= most:
             break
-        j = network.neighbours[seed, i - 1] if 0 < i <= reach else (i + seed) % num
+        j = seed if i == 0 else (network.neighbours[seed, i - 1] if i <= reach else i - reach - 1)
         if plan.served[j] == 0 or work.mark[j] == 1:
             continue
-        for other in range(network.first_requirement[j], network.first_requirement[j + 1]):
-            if plan.grade[other] != grade or plan.source[other] != source:
+        for q in range(network.first_requirement[j], network.first_requirement[j + 1]):
+            if plan.grade[q] != grade:
                 continue
-            hit = by_source
-            if not hit:
-                for k in range(plan.path_length[other]):
-                    if network.arc_edge[plan.path[other, k]] == edge:
+            hit = edge < 0 and plan.source[q] == source
+            if edge >= 0:
+                for k in range(plan.path_length[q]):
+                    if network.arc_edge[plan.path[q, k]] == edge:
                         hit = True
                         break
             if hit:
-                work.mark[j] = 1
-                work.chosen[count] = j
-                count += 1
+                count = _choose(work, j, count)
                 break
     return count
 
 
 @internal
-def _destroyed_set(network: Network, work: Workspace, plan: Assignment, pool: Ints, strict: bool) -> int:
-    """Choose customers to destroy: an area around one of the pool, or the users of its corridor or source."""
-    num = len(pool)
-    seed = pool[np.random.randint(0, num)]
-    kind = np.random.random()
-    count = 0
-    if kind < 0.6:
-        size = 3 + np.random.randint(0, 50 if np.random.random() < 0.2 else 25)
-        count = _choose_area(network, work, seed, size, 0)
-    else:
-        for _ in range(50):
-            if plan.served[seed] == 1:
-                break
-            seed = pool[np.random.randint(0, num)]
-        count = _choose_area(network, work, seed, 0, 0)
+def _choose_together(
+    network: Network, loads: Loads, work: Workspace, plan: Assignment, by_source: bool, most: int
+) -> int:  # fmt: skip
+    """All who share a trunk (or a source and grade) with somebody, and a few beside them."""
+    seed = np.random.randint(0, len(plan.served))
+    for _ in range(50):
         if plan.served[seed] == 1:
-            count = _choose_users_of(network, work, plan, seed, kind > 0.93, 40, count)
-        members = count
-        for _ in range(min(4, members)):
-            j = work.chosen[np.random.randint(0, members)]
-            for _ in range(3):
-                if network.neighbours.shape[1] > 0:
-                    near = network.neighbours[j, np.random.randint(0, network.neighbours.shape[1])]
-                    if work.mark[near] == 0:
-                        work.mark[near] = 1
-                        work.chosen[count] = near
-                        count += 1
+            break
+        seed = np.random.randint(0, len(plan.served))
+    first, last = network.first_requirement[seed], network.first_requirement[seed + 1]
+    if plan.served[seed] == 0 or first == last:
+        return 0
+    q = first + np.random.randint(0, last - first)
+    if plan.grade[q] < 0:
+        return 0
+    edge, grade = -1, plan.grade[q]
+    if not by_source and plan.path_length[q] > 0:
+        edge = network.arc_edge[plan.path[q, np.random.randint(0, plan.path_length[q])]]
+    if not by_source and np.random.random() < 0.5:
+        for _ in range(100):  # any pipe in use: the paths of customers favour the trunks of many
+            e, g = np.random.randint(0, loads.peak.shape[0]), np.random.randint(0, loads.peak.shape[1])
+            if loads.peak[e, g] > 0.0:
+                edge, grade = e, g
+                break
+    count = _choose_users_of(network, work, plan, seed, edge, grade, plan.source[q], most, 0)
+    members = count
+    for _ in range(min(4, members)):
+        j = work.chosen[np.random.randint(0, members)]
+        for _ in range(3):
+            if network.neighbours.shape[1] > 0:
+                near = network.neighbours[j, np.random.randint(0, network.neighbours.shape[1])]
+                count = _choose(work, near, count)
+    return count
+
+
+@internal
+def _choose_around_source(
+    network: Network, work: Workspace, plan: Assignment, near_source: Ints, closes: bool, most: int
+) -> int:  # fmt: skip
+    """The customers near a source that is to be opened, or those of one that is to be closed."""
+    source = np.random.randint(0, near_source.shape[0])
+    count, near = 0, 20 + np.random.randint(0, 60)
+    if closes:
+        near = 20
+        for j in range(len(plan.served)):
+            if plan.served[j] == 0 or count >= most:
+                continue
+            for q in range(network.first_requirement[j], network.first_requirement[j + 1]):
+                if plan.grade[q] >= 0 and plan.source[q] == source:
+                    count = _choose(work, j, count)
+                    break
+    if closes and count > 0:
+        work.closed[0] = source
+    else:
+        work.opened[0] = source
+    for k in range(min(near, near_source.shape[1])):
+        count = _choose(work, near_source[source, k], count)
+    return count
+
+
+@internal
+def _choose_around_unserved(network: Network, prices: Prices, work: Workspace, plan: Assignment) -> int:
+    """The worthiest of a few customers without service, to be forced in, and most of its neighbours."""
+    num = len(plan.served)
+    best, seed = 0.0, np.random.randint(0, num)
+    for _ in range(4):
+        j = np.random.randint(0, num)
+        if plan.served[j] == 1 or network.may_serve[j] == 0:
+            continue
+        worth = _worth(network, prices, j)
+        if worth > best:
+            best, seed = worth, j
+    if best > 0.0:
+        work.forced[0] = seed
+    return _choose_area(network, work, seed, 5 + np.random.randint(0, 55), 0)
+
+
+@internal
+def _worth(network: Network, prices: Prices, customer: int) -> float:
+    """What all a customer asks for is worth by its best grades."""
+    worth = 0.0
+    for q in range(network.first_requirement[customer], network.first_requirement[customer + 1]):
+        worth += max(0.0, _best_value(network, prices, q))
+    return worth
+
+
+@internal
+def _destroyed_set(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment, shares: Floats,
+    near_source: Ints, strict: bool,
+) -> int:  # fmt: skip
+    """Draw a move and the customers it destroys; the work space says what it opens, closes or forces in."""
+    num = len(plan.served)
+    kind = np.random.random()
+    most = FEWEST_DESTROYED + np.random.randint(0, MOST_DESTROYED - FEWEST_DESTROYED + 1)
+    count = 0
+    if kind >= shares[CLOSE]:
+        count = _choose_around_unserved(network, prices, work, plan)
+    elif kind >= shares[SOURCE]:
+        count = _choose_around_source(network, work, plan, near_source, kind >= shares[OPEN], most)
+    elif kind >= shares[AREA]:
+        count = _choose_together(network, loads, work, plan, kind >= shares[TRUNK], most)
+    if count == 0:
+        size = 3 + np.random.randint(0, 50 if np.random.random() < 0.2 else 25)
+        count = _choose_area(network, work, np.random.randint(0, num), size, 0)
     if strict and np.random.random() < 0.5:
-        seed = pool[np.random.randint(0, num)]
-        count = _choose_area(network, work, seed, 2 + np.random.randint(0, 12), count)
+        count = _choose_area(network, work, np.random.randint(0, num), 2 + np.random.randint(0, 12), count)
     return count
 
 
@@ -788,11 +850,33 @@ def _move_prices(network: Network, loads: Loads, prices: Prices) -> None:
             prices.of_effect[m] *= 0.95
 
 
+@internal
+def _insert_all(
+    network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment, count: int,
+    boldness: float,
+) -> bool:  # fmt: skip
+    """Insert the destroyed customers in their order, as the move opens, closes or forces; returns if it does."""
+    opened, closed, forced = work.opened[0], work.closed[0], work.forced[0]
+    if opened >= 0:
+        for g in range(prices.step.shape[1]):
+            for s in range(prices.step.shape[2]):
+                prices.step[opened, g, s] = 0.0
+    if forced >= 0:
+        prices.connect[forced] -= FORCED_WORTH * _worth(network, prices, forced)
+        insert_customer(network, loads, prices, work, plan, forced, boldness)
+    for k in range(count):
+        insert_customer(network, loads, prices, work, plan, work.order[k], boldness)
+    work.opened[0] = work.closed[0] = work.forced[0] = -1
+    if opened >= 0 or forced >= 0:
+        reprice(network, prices)
+    return bool(opened >= 0 or closed >= 0 or forced >= 0)
+
+
 @entry
 def improve(
     network: Network, loads: Loads, prices: Prices, work: Workspace, plan: Assignment, saved: Assignment,
-    spare: Assignment, best: Assignment, best_value: Floats, base_price: Floats, pool: Ints, seed: int,
-    iterations: int, heat: float, cooling: float, strict: bool, repricing: bool,
+    spare: Assignment, best: Assignment, best_value: Floats, base_price: Floats, shares: Floats,
+    near_source: Ints, seed: int, iterations: int, heat: float, cooling: float, strict: bool,
 ) -> int:  # fmt: skip
     """Large-neighbourhood search for a number of iterations.
 
@@ -800,9 +884,10 @@ def improve(
     ----------
     best_value : (2,) violation and worth of ``best``.
     base_price : (R,) prices of money around which the strict phase draws its own.
-    pool : customers around which others are destroyed.
+    shares : (5,) of the moves, cumulated, in the order of `AREA` to `CLOSE`; the rest forces customers in.
+    near_source : (P, B) customers nearest to each source, nearest first.
     heat, cooling : temperature at the start, in present value, and what it falls to.
-    strict : only plans within the budgets count; else money is priced, adaptively where ``repricing``.
+    strict : only plans within the budgets count; else money is priced adaptively.
 
     Returns
     -------
@@ -817,10 +902,10 @@ def improve(
             for r in range(len(base_price)):
                 prices.of_purse[r] = base_price[r] * factor
             reprice(network, prices)
-        elif not strict and repricing and iteration % 20 == 0:
+        elif not strict and iteration % 10 == 0:
             _move_prices(network, loads, prices)
             reprice(network, prices)
-        count = _destroyed_set(network, work, plan, pool, strict)
+        count = _destroyed_set(network, loads, prices, work, plan, shares, near_source, strict)
         before = score(network, loads, prices, strict)
         order = work.order
         for k in range(count):
@@ -831,9 +916,8 @@ def improve(
         _shuffle(network, prices, work, count)
         draw = np.random.random()
         boldness = 1.0 if draw < 0.4 else (0.5 if draw < 0.7 else 0.2)
-        for k in range(count):
-            insert_customer(network, loads, prices, work, plan, order[k], boldness)
-        if boldness < 1.0 or np.random.random() < 0.3:
+        eased = _insert_all(network, loads, prices, work, plan, count, boldness)
+        if eased or boldness < 1.0 or np.random.random() < 0.3:
             tidy(network, loads, prices, work, plan, spare, order, count, strict)
         else:
             for k in range(count):
@@ -863,9 +947,7 @@ def _shuffle(network: Network, prices: Prices, work: Workspace, count: int) -> N
         return
     for k in range(count):  # insertion sort: the sets are small
         j = order[k]
-        worth = -prices.connect[j]
-        for q in range(network.first_requirement[j], network.first_requirement[j + 1]):
-            worth += _best_value(network, prices, q)
+        worth = _worth(network, prices, j) - prices.connect[j]
         key = -worth * (0.5 + np.random.random())
         i = k
         while i > 0 and work.order_key[i - 1] > key:

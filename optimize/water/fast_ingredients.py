@@ -40,8 +40,10 @@ class Ingredients:
     integral: bool = _step("bound by branch and cut on the mean year, for small networks")
     starts: bool = _step("first designs at further prices of money, for small networks")
     search: bool = _step("users taken out and put back elsewhere, thousands of times")
+    trunks: bool = _step("in the search, all users of a trunk or of a plant taken out together")
     episodes: bool = _step("in the search, plants opened or closed as a whole")
-    rounds: bool = _step("the search begun several times from the first design")
+    forced: bool = _step("in the search, users without service served at any price, for a try")
+    scouts: bool = _step("short searches first, of which the best is gone on with")
     near_model: bool = _step("branch and cut over works near the plan")
     trim: bool = _step("pipes without flow left out of the plan, narrower ones where they do")
 

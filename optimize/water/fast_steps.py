@@ -39,10 +39,10 @@ CERTIFY_ATTEMPTS = 3
 IN_FORCE_SHARE = 0.15
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 4_000
-SEARCH_ROUNDS = 3
-ITERATIONS_PER_USER, MOST_ITERATIONS = 15.0, 20_000
-"""Of each round of the search; a small network takes the most, a few seconds."""
-SMALL_NUM_USERS = 150
+SCOUTS, SMALL_SCOUTS = 6, 3
+ITERATIONS_PER_USER, MOST_ITERATIONS = 60.0, 60_000
+SMALL_NUM_USERS, SMALL_ITERATIONS = 150, 20_000
+"""A small network takes a few seconds for as many iterations."""
 FIRST_PLAN_GRACE_S = 1.5
 """A first plan in hand must be made certain even where the search used up the time."""
 FIRST_EFFECT_SHARE = 0.06
@@ -161,7 +161,7 @@ def _settled_search(
             solve.instance, priced, locks, asked.wishes, asked.reserved_cny, weights, price_weight
         )
         taken = solve.ingredients
-        settings = SearchSettings(starts=taken.starts, episodes=taken.episodes)
+        settings = SearchSettings(taken.starts, taken.trunks, taken.episodes, taken.forced)
         search = DesignSearch(network, solve.watch.options.seed, settings)
         search.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
         for _ in range(REPAIR_SLICES):
@@ -191,9 +191,10 @@ def improve_by_search(solve: Solve, search: DesignSearch) -> None:
         return
     num_users = len(solve.c.user_ids)
     small = num_users <= SMALL_NUM_USERS
-    num = MOST_ITERATIONS if small else min(int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
+    num = min(SMALL_ITERATIONS if small else int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
     watch = solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining())
-    search.improve_in_rounds(watch, num, SEARCH_ROUNDS if solve.ingredients.rounds else 1)
+    scouts = SMALL_SCOUTS if small else SCOUTS
+    search.improve_in_rounds(watch, num, scouts if solve.ingredients.scouts else 0)
 
 
 def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:

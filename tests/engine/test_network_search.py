@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from optimize.engine import network_design
 from optimize.engine import network_search as kernel
 from optimize.engine.network_data import Network, arcs_of, empty_loads
-from optimize.engine.network_design import Design, DesignSearch, loads_of
+from optimize.engine.network_design import (
+    SHARES,
+    Design,
+    DesignSearch,
+    SearchSettings,
+    cumulated_shares,
+    loads_of,
+)
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
@@ -201,18 +209,80 @@ def test_two_flows_that_cancel_out_do_not_hide_an_overload() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rounds_keep_the_best_of_all_and_repeat(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_design, "EPISODE_FROM_CUSTOMERS", 0)
+def test_scouts_go_ahead_the_best_is_kept_and_it_repeats(seed: int) -> None:
     network = random_network(seed, budget=60.0)
     values = []
-    for rounds in (1, 3, 3):
+    for scouts in (0, 3, 3):
         search = DesignSearch(network, 0)
         search.construct(watch())
-        search.improve_in_rounds(watch(), 400, rounds)
+        first = search.net
+        search.improve_in_rounds(watch(), 400, scouts)
+        assert search.iterations == 400 + 100 * scouts
         design = search.design()
         assert worth(network, design) == pytest.approx(design.net, abs=1e-6)
+        assert design.net >= first
         values.append(design.net)
     assert values[0] <= values[1] == values[2]
+
+
+@pytest.mark.parametrize("move", SHARES)
+def test_each_move_keeps_the_accounts(move: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one move alone: what it adds up is what a count from scratch finds, and it changes the plan."""
+    monkeypatch.setattr(network_design, "SHARES", {name: float(name == move) for name in SHARES})
+    changed = 0.0
+    for seed in range(4):
+        network = random_network(seed, customers=12, budget=90.0)
+        search = DesignSearch(network, seed, SearchSettings(starts=False))
+        search.construct(watch())
+        first = search.net
+        search.improve(watch(), 200)
+        counted = loads_of(network, search._plan)
+        for kept, fresh in zip(search.loads, counted, strict=True):
+            assert np.allclose(kept, fresh, atol=1e-6)
+        assert (search._work.mark == 0).all()
+        assert [int(x[0]) for x in (search._work.opened, search._work.closed, search._work.forced)] == [
+            -1
+        ] * 3
+        design = search.design()
+        assert design.violation == 0.0
+        assert worth(network, design) == pytest.approx(design.net, abs=1e-6)
+        changed += design.net - first
+    assert changed > 0.0
+
+
+def test_moves_left_out_leave_their_share_to_the_others() -> None:
+    none = SearchSettings(trunks=False, episodes=False, forced=False)
+    assert cumulated_shares(none, num_sources=2).tolist() == [1.0] * 5
+    shares = cumulated_shares(SearchSettings(forced=False), num_sources=2)
+    assert shares[-1] == pytest.approx(1.0)
+    assert (np.diff(shares) > 0).all()
+    assert cumulated_shares(SearchSettings(), num_sources=0)[2:].tolist() == pytest.approx(
+        [shares_without_sources()] * 3
+    )
+
+
+def shares_without_sources() -> float:
+    """Share of all moves but those that open or close a source and that which forces customers in."""
+    others = SHARES["area"] + SHARES["trunk"] + SHARES["source"]
+    return others / (others + SHARES["force"])
+
+
+def test_short_of_time_both_phases_get_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[bool, float]] = []
+    improve = kernel.improve
+
+    def recorded(*arguments: Any) -> int:
+        calls.append((arguments[-1], arguments[-3]))
+        return improve(*arguments)
+
+    monkeypatch.setattr(kernel, "improve", recorded)
+    search = DesignSearch(random_network(0), 0)
+    search.construct(watch())
+    search.improve(watch(0.4), 10**7)
+    heat = [value for strict, value in calls if not strict]
+    assert 0 < len(heat) < len(calls)
+    assert heat[-1] < 0.6 * heat[0]
+    assert search.violation == 0.0
 
 
 def test_stops_when_told() -> None:

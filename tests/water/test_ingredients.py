@@ -48,8 +48,10 @@ STEPS = {
     "integral": Step(fast, "integral_bound"),
     "starts": Step(DesignSearch, "_design_at", lambda _, price, boldness, *__: boldness == 0.6),
     "search": Step(DesignSearch, "improve_in_rounds"),
-    "episodes": Step(DesignSearch, "_open_or_close"),
-    "rounds": Step(DesignSearch, "improve_in_rounds", lambda _, watch, iterations, rounds: rounds > 1),
+    "trunks": Step(network_design, "cumulated_shares", lambda settings, **_: settings.trunks),
+    "episodes": Step(DesignSearch, "_rank_customers"),
+    "forced": Step(network_design, "cumulated_shares", lambda settings, **_: settings.forced),
+    "scouts": Step(DesignSearch, "improve_in_rounds", lambda _, watch, iterations, scouts: scouts > 0),
     "near_model": Step(fast_steps, "_solve_near"),
     "trim": Step(fast_steps, "trim"),
 }
@@ -62,7 +64,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(fast_steps, "WHOLE_MODEL_LANES", 0)
     monkeypatch.setattr(fast_steps, "MOST_ITERATIONS", 250)
     monkeypatch.setattr(fast, "BOUND_ITERATIONS", 150)
-    monkeypatch.setattr(network_design, "EPISODE_FROM_CUSTOMERS", 0)
     for module in (network_bound, network_design):  # they try their kernels on networks of their own
         module.compile_kernels()
         monkeypatch.setattr(module, "compile_kernels", lambda: None)
