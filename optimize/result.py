@@ -171,6 +171,7 @@ class Result(Generic[S]):
     ``objective`` and ``bound`` belong to the last goal of ``goal``; ``maximise`` tells on which
     side of the plan the bound lies.  ``relaxations`` is filled when ``stop`` is INFEASIBLE.
     ``certificate`` proves a bound by multipliers, not always the same as ``bound``.
+    ``notes`` tell people what the engine could not look at, or why it is not the one expected.
     """
 
     stop: StopReason
@@ -185,6 +186,7 @@ class Result(Generic[S]):
     relaxations: tuple[Relaxation, ...] = ()
     certificate: Certificate | None = None
     prices: Prices | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def gap(self) -> float | None:

@@ -39,7 +39,9 @@ def solve(programme: Programme, data: InstanceData, options: SolveOptions) -> So
     """
     _check_goals(programme, options)
     instance = programme.load(data)
-    result = _choose_engine(programme, instance, options)(instance, options)
+    solve_by, notes = _choose_engine(programme, instance, options)
+    result = solve_by(instance, options)
+    result = dataclasses.replace(result, notes=(*notes, *result.notes))
     if result.solution is None:
         return Solved(instance, result, None)
     report = programme.check(instance, result.solution)
@@ -57,19 +59,23 @@ def _check_goals(programme: Programme, options: SolveOptions) -> None:
         )
 
 
-def _choose_engine(programme: Programme, instance: Any, options: SolveOptions) -> Any:
+def _choose_engine(programme: Programme, instance: Any, options: SolveOptions) -> tuple[Any, tuple[str, ...]]:
+    """The engine's function, and what is to be said of the choice."""
     if options.engine == "formulation" or programme.solve_fast is None:
         if options.engine == "fast":
             raise UsageError(f"{programme.name} has no fast engine; use --engine formulation")
-        return programme.solve_formulation
+        return programme.solve_formulation, ()
     reason = programme.unsupported_by_fast(instance, options)
     if options.engine == "fast":
         if reason is not None:
             raise UsageError(f"the fast engine cannot take {reason}; use --engine formulation")
-        return programme.solve_fast
-    if reason is None and options.write_model is None and programme.prefer_fast(instance, options):
-        return programme.solve_fast
-    return programme.solve_formulation
+        return programme.solve_fast, ()
+    if options.write_model is not None or not programme.prefer_fast(instance, options):
+        return programme.solve_formulation, ()
+    if reason is not None:
+        note = f"solved by the formulation, slow at this size: the fast engine cannot take {reason}"
+        return programme.solve_formulation, (note,)
+    return programme.solve_fast, ()
 
 
 def _with_certificate(

@@ -65,6 +65,7 @@ def summarise_run(
         "build": [] if summary is None else list(summary.build),
         "effect": [] if summary is None else list(summary.effect),
         "shadow_prices": _shadow_prices(result),
+        "notes": list(result.notes),
     }
     return plain_mapping(content)
 

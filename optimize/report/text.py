@@ -59,13 +59,15 @@ def run_lines(summary: Mapping[str, Any], run: str | None) -> list[str]:
     if summary["status"] == "infeasible":
         return [head, *relaxation_lines(summary["relaxations"])]
     if summary["status"] == "no plan":
-        return [head, no_plan_line(summary, " or another engine (--engine)")]
+        notes = _labelled("note", summary.get("notes", []))
+        return [head, no_plan_line(summary, " or another engine (--engine)"), *notes]
     lines = [head]
     lines += _labelled("build", summary["build"])
     lines += _labelled("effect", summary["effect"])
     lines += _labelled("money", money_lines(summary["money"]))
     lines += _labelled("clauses", clause_lines(summary["clauses"]))
     lines += _labelled("proof", [proof_line(summary)])
+    lines += _labelled("note", summary.get("notes", []))
     lines += _labelled("prices", price_lines(summary))
     lines += _labelled("checked", [checked_line(summary)])
     for violation in summary["violations"][:20]:

@@ -93,6 +93,14 @@ def unsupported_by_fast(instance: Instance, options: SolveOptions) -> str | None
     return None
 
 
+def left_out_by_fast(instance: Instance) -> tuple[str, ...]:
+    """What an instance offers that plans of the fast path never have."""
+    sites = len(instance.storage_sites)
+    if sites == 0:
+        return ()
+    return (f"storage sites offered: {sites}; the fast engine builds none, --engine formulation may",)
+
+
 def prefer_fast(instance: Instance, options: SolveOptions) -> bool:
     """Whether the instance is too large for the formulation to do better, or of a kind that is closed apart."""
     flows = 2 * len(instance.corridors) * len(instance.qualities) * instance.parameters.periods
@@ -133,6 +141,7 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         trace=tuple(watch.trace),
         timings=timings,
         certificate=watch.certificate,
+        notes=left_out_by_fast(instance),
     )
 
 
@@ -267,6 +276,7 @@ def _solve_phased(
         trace=tuple(watch.trace),
         timings=timings,
         certificate=watch.certificate,
+        notes=left_out_by_fast(instance),
     )
 
 
