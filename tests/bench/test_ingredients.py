@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import json
 import re
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from optimize.bench.contenders import find_contenders
+from optimize.bench import race
+from optimize.bench.child import Task, run_task
+from optimize.bench.contenders import PRODUCT
 from optimize.bench.ingredients import product_without, share_of, shares_record
 from optimize.bench.race import Entry, Race
 from optimize.bench.report import share_lines, standing_lines
@@ -22,6 +24,7 @@ from optimize.errors import UsageError
 from optimize.io.write import write_instance
 from optimize.registry import find_programme
 from optimize.result import TracePoint
+from optimize.water import fast
 from tests.bench.test_race import ended, run_scripts
 from tests.water.conftest import make_town
 
@@ -134,31 +137,81 @@ def test_an_instance_the_fast_engine_cannot_take_ends_the_race(monkeypatch: pyte
         run_scripts(monkeypatch, {"optimize": f"print({line!r})"})
 
 
-def test_each_process_is_told_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """From the command to the engine: only the certificate's linear relaxation is left as a bound."""
-    town = make_town()
-    write_instance(tmp_path / "town", [(WATER.schema, town.draft())])
-    printed = io.StringIO()
+class Heard:
+    """Keeps what a child tells, by event."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        self.said: dict[str, dict[str, Any]] = {}
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def tell(self, event: str, **values: Any) -> None:
+        self.said[event] = values
+
+
+def test_a_child_leaves_out_what_its_task_says(town_folder: Path) -> None:
+    """Without anything that bounds, only the certificate's linear relaxation is left as a bound."""
+    ended = []
+    for without in ((), ("linear", "lagrangian", "integral", "near_model")):
+        heard = Heard()
+        task = Task(PRODUCT, "water", str(town_folder), "npv", 0.0, 5.0, 1, 1, "fast", without)
+        run_task(task, heard)  # type: ignore[arg-type]
+        assert heard.said["ended"]["engine"] == "fast"
+        assert heard.said["verified"]["passed"]
+        assert heard.said["verified"]["gross"] > heard.said["verified"]["objective"]
+        ended.append(heard.said["ended"])
+    whole, left_out = ended
+    assert left_out["bound"] > 1.001 * whole["bound"] >= whole["plan"]
+
+
+def test_a_child_says_what_the_fast_engine_cannot_take(
+    town_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast, "holds_contracted_storage", lambda instance: True)
+    heard = Heard()
+    run_task(Task(PRODUCT, "water", str(town_folder), "npv", 0.0, 5.0, 1, 1, "fast"), heard)  # type: ignore[arg-type]
+    assert heard.said["unsuited"]["note"] == "a storage site that is contracted"
+
+
+def test_the_object_has_shares_for_each_seed_and_standings(
+    town_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Task] = []
+
+    def command(task: Task) -> list[str]:
+        told.append(task)
+        plan = 90.0 if task.without else 100.0
+        return [sys.executable, "-c", ended(plan, 130.0, plan)]
+
+    monkeypatch.setattr(race, "_command", command)
     call = [
         "bench",
         "water",
         "--instance",
-        str(tmp_path / "town"),
-        "--time-limit",
-        "2",
-        "--gap",
-        "0",
-        "--json",
+        str(town_folder),
+        "--without",
+        "trim,seasons+search",
+        "--seeds",
+        "3,4",
     ]
-    with contextlib.redirect_stdout(printed):
-        code = main([*call, "--seeds", "3", "--without", "linear+lagrangian+integral+near_model"])
-    assert code == 0, printed.getvalue()
-    record = json.loads(printed.getvalue())
-    whole, left_out = record["contenders"]
-    assert whole["engine"] == left_out["engine"] == "fast" and record["seed"] == 3
-    assert whole["checked"] and left_out["checked"]
-    assert left_out["bound"] > whole["bound"] >= whole["plan"] - 1e-6 * whole["plan"]
-    assert whole["gross"] > whole["plan"]
-    assert left_out["gap_of_gross"] < left_out["gap"]
-    assert record["shares"][0]["closes_by_bound"] > 0.5
-    assert find_contenders("optimize")[0].without == ()
+    assert main([*call, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [one["seed"] for one in record["races"]] == [3, 4]
+    assert {task.engine for task in told} == {"fast"}
+    assert [task.without for task in told] == 2 * [(), ("trim",), ("seasons", "search")]
+    share = record["races"][1]["shares"][1]
+    assert share["without"] == ["seasons", "search"] and share["closes_by_plan"] == pytest.approx(0.25)
+    assert [one["contender"] for one in record["standings"]] == [
+        "optimize", "without trim", "without seasons + search",
+    ]  # fmt: skip
+    assert main(call) == 0
+    assert "plans apart" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def town_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench") / "town"
+    write_instance(folder, [(WATER.schema, make_town().draft())])
+    return folder
