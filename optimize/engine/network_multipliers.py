@@ -137,10 +137,10 @@ class Multipliers:
 
     def _places(self, layer: Layer, num_nodes: int) -> Places:
         """Place of every node and item, (N, items)."""
-        items = np.arange(layer.num_items)
-        places = np.empty((num_nodes, layer.num_items), np.int32)
-        for node in range(num_nodes):
-            places[node] = layer.places(np.full(len(items), node), items)
+        num_grades = len(layer.grade_start) - 1
+        shared = layer.common + num_grades * np.arange(num_nodes)[:, None]
+        places: Places = (shared + layer.grade_of(np.arange(layer.num_items))).astype(np.int32)
+        places[layer.node, layer.item] = layer.place + np.arange(len(layer.node))
         if layer is self.commodities:
             own = layer.place + len(layer.node)
             for node, neighbour in self.dead_ends:
