@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 from optimize.water.coefficients import BoolArray, Coefficients, Offered
 from optimize.water.fast_goal import Weights, weights_of
@@ -36,7 +36,7 @@ def useful_users(
     lies on the bridge, and serves nobody else.
     """
     named = _named(instance, c, locks)
-    connected = ~(~_reached_users(c, locks, offered) & ~named)
+    connected = _reached_users(c, locks, offered) | named
     tanker = offered.tanker
     if _only_profit_counts(instance, c, goals):
         weights = weights_of(instance, c, goals[0])
@@ -87,22 +87,26 @@ def _reached_users(c: Coefficients, locks: LockedDecisions, offered: Offered) ->
     """Users to which some source's water of an accepted quality can come by pipe, (U,)."""
     open_lane = c.existing_pipe_m3_per_d > 0
     open_lane |= (locks.pipe_may & offered.pipe).any(axis=2)
-    reached = makeable_m3_per_d(c).max(axis=2) > 0
-    before = -1
-    while reached.sum() > before:
-        before = int(reached.sum())
-        for start, end, lanes in _ways(c, open_lane):
-            np.logical_or.at(reached, end, reached[start] & lanes)
-    q, g = np.nonzero(c.accepts)
+    makes = makeable_m3_per_d(c).max(axis=2) > 0
     served = np.zeros(len(c.user_ids), bool)
-    np.logical_or.at(served, c.demand_user[q], reached[c.user_node[c.demand_user[q]], g])
+    for g in np.flatnonzero(makes.any(axis=0)):
+        start, end = _arcs(c, open_lane[:, g])
+        source = np.flatnonzero(makes[:, g])
+        origin = len(makes)  # one more node, from which all sources are reached
+        start, end = np.concatenate([start, np.full(len(source), origin)]), np.concatenate([end, source])
+        graph = coo_array((np.ones(len(start)), (start, end)), shape=(origin + 1, origin + 1)).tocsr()
+        reached = np.zeros(origin + 1, bool)
+        reached[breadth_first_order(graph, origin, return_predecessors=False)] = True
+        q = np.flatnonzero(c.accepts[:, g])
+        served[c.demand_user[q]] |= reached[c.user_node[c.demand_user[q]]]
     return served
 
 
-def _ways(c: Coefficients, open_lane: BoolArray) -> list[tuple[IntArray, IntArray, BoolArray]]:
-    """Start, end and open qualities of every corridor in both directions."""
-    back = open_lane & ~c.directed[:, None]
-    return [(c.corridor_from, c.corridor_to, open_lane), (c.corridor_to, c.corridor_from, back)]
+def _arcs(c: Coefficients, open_corridor: BoolArray) -> tuple[IntArray, IntArray]:
+    """Start and end of every way through the open corridors: both, unless the corridor is directed."""
+    along, back = np.flatnonzero(open_corridor), np.flatnonzero(open_corridor & ~c.directed)
+    start = np.concatenate([c.corridor_from[along], c.corridor_to[back]])
+    return start, np.concatenate([c.corridor_to[along], c.corridor_from[back]])
 
 
 def _most_worth(c: Coefficients, weights: Weights) -> tuple[FloatArray, FloatArray]:
@@ -143,10 +147,8 @@ def _best_source(c: Coefficients, weights: Weights) -> FloatArray:
 
 def _carriage_graph(c: Coefficients, worth: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
     """Arcs of the network with what carrying 1 m3 costs: start, end, cost."""
-    both = ~c.directed
-    start = np.concatenate([c.corridor_from, c.corridor_to[both]])
-    end = np.concatenate([c.corridor_to, c.corridor_from[both]])
-    cost = np.concatenate([-worth[0], -worth[1][both]])
+    start, end = _arcs(c, np.ones(len(c.corridor_ids), bool))
+    cost = np.concatenate([-worth[0], -worth[1][~c.directed]])
     return start, end, np.maximum(cost, 0.0)
 
 
