@@ -64,6 +64,9 @@ def _as_programme(city: City, manifest: Mapping[str, Any]) -> Programme:
         check=check,
         read_plan=lambda tables: read_plan(city, tables),
         state_arrays=state_arrays,
+        # a joint bound stands on the city's rows alone
+        state_bounding=None,
+        prove_network=None,
     )
 
 
