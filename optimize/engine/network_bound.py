@@ -132,13 +132,15 @@ class LagrangianBound:
         ]
         self._source_order = _first_order(multipliers.ends.source_first, seasons)
         self._slopes = [np.zeros_like(centre), np.zeros_like(centre)]
-        self._use_threads(settings.threads)
+        self.use_threads(settings.threads)
         self._direction: Floats | None = None
         self._length, self._unlucky, self._weight = FIRST_LENGTH, 0, LARGEST_WEIGHT
         self.iterations = 0
         self.best = np.inf
 
-    def _use_threads(self, threads: int) -> None:
+    def use_threads(self, threads: int) -> None:
+        """Evaluate the pipes in so many threads from now on, at most 2."""
+        self.settings = replace(self.settings, threads=threads)
         threads = min(threads, 2)
         network, (widest, most_origins) = self.network, self.multipliers.most_entries
         sizes = max(network.pipe_cost.shape[2], network.step_cost.shape[2])

@@ -308,6 +308,7 @@ class _Bounding:
     def finish(self) -> None:
         """Use the time that is left, and come back with what there is."""
         if self._future is not None:
+            self._bound.threads = 2  # the search needs none any more
             self._future.result()
         elif self._executor is None and not self._solve.done:
             self._tighten()

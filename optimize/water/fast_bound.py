@@ -16,6 +16,7 @@ import numpy as np
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.highs import solve_lp
 from optimize.engine.network_bound import BoundSettings, LagrangianBound, Prices
+from optimize.engine.network_multipliers import cheapest_prices
 from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.result import Certificate, KeptGoal, StopReason
@@ -35,8 +36,15 @@ from optimize.water.stated import state_relaxation
 
 MOST_MULTIPLIERS = 60_000_000
 """Of the Lagrangian by season, about; where there would be more, those far from customers are shared."""
+FIRST_MULTIPLIERS, WIDER, WIDE_ENOUGH = 40_000, 4, 0.25
+"""How many the Lagrangian begins with, by what factor there are more each time it hardly gains any more, and up to
+what share of those in full: the rest costs three times the time of a round and brings next to nothing."""
 QUICK_MULTIPLIERS = 6_000_000
 """Up to this a bound over more seasons is worth the time of its rounds."""
+MOST_LINEAR_COLUMNS = 150_000
+"""Above this the linear relaxation takes longer than the rest of the bound."""
+MOST_TO_PROVE = 60_000_000
+"""Above this multipliers in full, as a certificate has them, take too much memory."""
 SETTLED_SHARE = 0.01
 """Share of the open gap that a slice has to close, or the bound goes on to more seasons."""
 
@@ -88,6 +96,7 @@ class WaterBound:
         self._locks = locks
         self._lagrangian: LagrangianBound | None = None
         self._best = np.inf
+        self.threads = 1  # may be changed at any time, from any thread
         self.certificate: Certificate | None = None
 
     @property
@@ -105,6 +114,8 @@ class WaterBound:
     def _solve_linear(self, watch: Watch) -> _Relaxed | None:
         """The linear relaxation; its multipliers are a certificate even where time runs out."""
         model = self._linear_model()
+        if model.milp.num_columns > MOST_LINEAR_COLUMNS:
+            return None
         outcome = solve_lp(model.aimed_at(self._goal, self._kept).milp, watch)
         if outcome.row_duals is not None:
             self.certificate = self._certificate(model, outcome.row_duals)
@@ -120,7 +131,7 @@ class WaterBound:
         """Multipliers from the linear relaxation where it was solved, else from nothing."""
         instance, c = self._instance, self._c
         network = self._network(c, one_way=len(self._all.days) == 1)
-        potentials = np.zeros((len(c.node_ids), len(c.quality_ids)))
+        potentials = cheapest_prices(network)
         price, raw = np.zeros(len(network.budget)), np.zeros(network.raw_available.shape)
         effect = np.zeros(len(network.effect_need))
         if relaxed is not None and relaxed.row_duals is not None:
@@ -131,7 +142,9 @@ class WaterBound:
             price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
             raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
             effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
-        settings = BoundSettings(origins=self._ingredients.origins, most_multipliers=MOST_MULTIPLIERS)
+        settings = BoundSettings(
+            origins=self._ingredients.origins, most_multipliers=min(FIRST_MULTIPLIERS, MOST_MULTIPLIERS)
+        )
         self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
 
     def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:
@@ -156,8 +169,12 @@ class WaterBound:
         """What `prove` takes."""
         if self._lagrangian is None:
             return 0.0
-        network = self._lagrangian.network
-        return SECONDS_PER_MULTIPLIER * network.num_seasons * network.num_nodes * len(network.requirement_of)
+        in_full = self._num_multipliers_in_full(self._lagrangian.network)
+        return SECONDS_PER_MULTIPLIER * in_full if in_full <= MOST_TO_PROVE else 0.0
+
+    @staticmethod
+    def _num_multipliers_in_full(network: SeasonalNetwork) -> int:
+        return network.num_seasons * network.num_nodes * len(network.requirement_of)
 
     def prove(self, *, stored: bool = True) -> Certificate | None:
         """A certificate with the Lagrangian's multipliers too; None where these prove no more than the linear relaxation.
@@ -172,7 +189,8 @@ class WaterBound:
         linear = self.certificate or self._certificate(self._linear_model(), None)
         if lagrangian.best >= side * linear.bound:
             return None
-        state = network_certificate if stored else unstored_certificate
+        in_full = self._num_multipliers_in_full(lagrangian.network)
+        state = network_certificate if stored and in_full <= MOST_TO_PROVE else unstored_certificate
         network = state(self._instance, self._all, self._goal, lagrangian, self._groups)
         return replace(linear, network=network) if side * network.bound < side * linear.bound else None
 
@@ -180,18 +198,33 @@ class WaterBound:
         """Volume method towards the best plan; the best bound so far."""
         if self._lagrangian is None:
             return None
+        if self._lagrangian.settings.threads != self.threads:
+            self._lagrangian.use_threads(self.threads)
         before = self._lagrangian.best
         best = self._lagrangian.run(watch, target, most_iterations)
         self._best = min(self._best, best)
-        if before - best < SETTLED_SHARE * abs(best - target) and self._may_refine():
-            self._refine()
+        if before - best < SETTLED_SHARE * abs(best - target):
+            if self._may_widen():
+                wider = WIDER * self._lagrangian.settings.most_multipliers
+                self._lagrangian = self._lagrangian.widened(min(wider, MOST_MULTIPLIERS))
+            elif self._may_refine():
+                self._refine()
+            # at once, so that there is always something that proves the bound
+            self._best = min(self._best, self._lagrangian.run(watch, target, 0))
         return self._best
+
+    def _may_widen(self) -> bool:
+        """While the year is one season: with more of them there are more multipliers already."""
+        assert self._lagrangian is not None
+        network, most = self._lagrangian.network, self._lagrangian.settings.most_multipliers
+        in_full = network.num_nodes * len(network.requirement_of)
+        return network.num_seasons == 1 and most < min(WIDE_ENOUGH * in_full, MOST_MULTIPLIERS)
 
     def _may_refine(self) -> bool:
         assert self._lagrangian is not None
         network = self._lagrangian.network
         periods = int(np.count_nonzero(self._all.days > 0))
-        size = network.num_nodes * len(network.requirement_of) * periods
+        size = self._lagrangian.multipliers.size * periods
         if not self._ingredients.seasons:
             return False
         return network.num_seasons < periods and len(self._all.storage) == 0 and size <= QUICK_MULTIPLIERS

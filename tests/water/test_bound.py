@@ -14,7 +14,8 @@ from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.water import fast_bound
 from optimize.water.coefficients import derive_coefficients
-from optimize.water.fast_bound import WaterBound
+from optimize.water.fast_bound import WaterBound, gross_bound
+from optimize.water.fast_goal import weights_of
 from optimize.water.fast_locks import locked_decisions
 from optimize.water.formulation import solve_formulation
 from optimize.water.instance import Instance
@@ -103,6 +104,38 @@ def test_shared_multipliers_are_full_ones_that_are_equal(seed: int, town: Any) -
         assert shared.multipliers.size < full.multipliers.size
         assert shared.run(WATCH, 0.0, 20) < np.inf
         assert full.value_at(*shared.best_multipliers()) == pytest.approx(shared.best, rel=1e-12)
+
+
+def test_without_a_linear_relaxation_the_bound_starts_from_the_cheapest_ways(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_bound, "MOST_LINEAR_COLUMNS", 0)
+    instance = two_plants_by_season(town, 0)
+    best = solve_formulation(instance, SolveOptions(gap=0.0, time_limit_s=30.0)).objective
+    assert best is not None
+    bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
+    assert bound.start(WATCH) is None
+    first, last = (bound.improve(WATCH, best, rounds) for rounds in (0, 200))
+    assert first is not None and last is not None and best <= last < first
+    assert first < gross_bound(c, weights_of(instance, c, "npv"))
+
+
+def test_a_bound_goes_on_from_few_multipliers_to_all_and_then_to_seasons(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_bound, "FIRST_MULTIPLIERS", 2)
+    instance = two_plants_by_season(town, 1)
+    bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
+    bound.start(WATCH)
+    seen = []
+    for threads in (1, 2, 2, 2, 2, 2, 1, 2):
+        bound.threads = threads
+        seen.append((bound.improve(WATCH, 0.0, 60), bound.num_seasons, bound._lagrangian.multipliers.size))  # type: ignore[union-attr]
+    values = [value for value, _, _ in seen if value is not None]
+    assert len(values) == 8 and values == sorted(values, reverse=True)
+    sizes = [size for _, seasons, size in seen if seasons == 1]
+    assert sizes == sorted(sizes) and len(set(sizes)) > 1
+    assert seen[-1][1] == 4
 
 
 @pytest.mark.parametrize("threads", [1, 2])
