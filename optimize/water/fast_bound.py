@@ -142,9 +142,8 @@ class WaterBound:
             price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
             raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
             effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
-        settings = BoundSettings(
-            origins=self._ingredients.origins, most_multipliers=min(FIRST_MULTIPLIERS, MOST_MULTIPLIERS)
-        )
+        most = min(FIRST_MULTIPLIERS, MOST_MULTIPLIERS) if self._ingredients.widening else MOST_MULTIPLIERS
+        settings = BoundSettings(origins=self._ingredients.origins, most_multipliers=most)
         self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
 
     def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:

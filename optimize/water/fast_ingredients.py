@@ -35,6 +35,7 @@ class Ingredients:
         "Lagrangian bound over every pipe, plant and user, prices by node and requirement"
     )
     origins: bool = _step("in the Lagrangian, water told apart by the plant it comes from")
+    widening: bool = _step("in the Lagrangian, few prices at first, those far from users shared")
     seasons: bool = _step("in the Lagrangian, every period a season instead of their mean")
     one_way: bool = _step("in the Lagrangian, a pipe flows one way in each season")
     integral: bool = _step("bound by branch and cut on the mean year, for small networks")

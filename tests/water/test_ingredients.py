@@ -43,6 +43,9 @@ STEPS = {
     "origins": Step(
         LagrangianBound, "_value", lambda bound, x, _: bool(x[:, bound.multipliers.origins.place :].any())
     ),
+    "widening": Step(
+        fast_bound, "BoundSettings", lambda **keys: keys["most_multipliers"] < fast_bound.MOST_MULTIPLIERS
+    ),
     "seasons": Step(WaterBound, "_refine"),
     "one_way": Step(fast_bound, "SeasonalNetwork", lambda **arrays: arrays["one_way"]),
     "integral": Step(fast, "integral_bound"),
