@@ -41,7 +41,7 @@ OTHER_STARTS = tuple((price, 0.6) for price in (0.25, 0.5, 0.75, 1.0, 1.5))
 MOST_CUSTOMERS_FOR_OTHERS = 500
 CONSTRUCT_SLICE = 64  # customers inserted between looks at the clock
 SPARE_MEMBERS = 3  # customers tried first for each that a group asks for: some cannot be served
-SHARES = {"area": 0.20, "trunk": 0.55, "source": 0.08, "open": 0.05, "close": 0.05, "force": 0.07}
+SHARES = {"area": 0.15, "trunk": 0.50, "source": 0.05, "open": 0.05, "close": 0.05, "force": 0.20}
 """Of the moves.  Trunks as a whole bring most: what is laid for one user after the other never becomes one trunk."""
 NUM_NEAR_SOURCE = 80
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
