@@ -158,8 +158,10 @@ def _without_dominated(
 ) -> BoolArray:
     """Which of the sizes in the last axis are not larger, no more useful and no cheaper than another that may be built."""
     num = shape[-1]
-    prices = _prices(investments).reshape(-1, *shape)
     keep = np.ones(shape, bool)
+    if not len(investments):  # only pipes that are there
+        return keep
+    prices = _prices(investments).reshape(-1, *shape)
     for larger in range(num):
         for smaller in range(num):
             if size[smaller] < size[larger]:

@@ -137,6 +137,17 @@ def test_widest_pipes_go_where_a_narrower_one_carries_all(town: Town) -> None:
     assert kept == {"PJ": ["S", "L"], "JA": ["S", "L"], "JB": ["S"]}
 
 
+def test_a_network_of_pipes_that_are_there_has_none_to_leave_out(town: Town) -> None:
+    town.rows["pipes"] = {}
+    for row in town.rows["corridors"].values():
+        row.update(existing_quality="lo", existing_m3_per_d=400.0)
+    instance = town.instance()
+    _, outcome = solved(instance, derive_coefficients(instance))
+    _, found = solved(instance, reduced(instance).c)
+    assert found.objective == pytest.approx(outcome.objective, rel=1e-9)
+    assert outcome.objective > 0
+
+
 def by_quota(town: Town) -> None:
     town.rows["users"]["B"]["quota_listed"] = True
     town.aim("W-QUOTA", 1)
