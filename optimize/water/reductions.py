@@ -101,7 +101,7 @@ def _removed(c: Coefficients, small: Coefficients, offered: Offered) -> Removed:
         periods=len(c.days) - len(small.days),
         users=int((~offered.connected).sum()),
         tankers=int(((c.tanker_plant >= 0) & ~offered.tanker).sum()),
-        lanes=int((~offered.pipe.any(axis=2)).sum()),
+        lanes=int((~offered.pipe.any(axis=2)).sum()) if len(c.diameter_ids) else 0,
         pipes=int((~offered.pipe).sum()),
         modules=int((~offered.module).sum()),
     )
