@@ -30,6 +30,7 @@ from optimize.engine.network_data import Floats, Ints
 from optimize.engine.seasonal_network import SeasonalNetwork
 
 CHUNK = 256  # customers whose distances to all nodes are held at a time
+SAMPLE, FAR = 32, 3.0  # customers who tell how far to look for nodes around the others, and how much farther
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class Multipliers:
         out = np.zeros((len(x), self.size))
         for mine, theirs in ((self.commodities, coarser.commodities), (self.origins, coarser.origins)):
             out[:, mine.place : mine.place + len(mine.node)] = x[:, theirs.places(mine.node, mine.item)]
-            end = self.origins.common if mine is self.commodities else self.size
-            out[:, mine.common : end] = x[:, theirs.common : theirs.common + end - mine.common]
+            shared = (self.origins.place if mine is self.commodities else self.size) - mine.common
+            out[:, mine.common : mine.common + shared] = x[:, theirs.common : theirs.common + shared]
         return out
 
     def in_full(self, x: Floats, network: SeasonalNetwork) -> tuple[Floats, Floats]:
@@ -261,21 +262,30 @@ class _Ways:
             to_source = dijkstra(
                 self._graph, directed=False, indices=np.unique(net.source_node), min_only=True
             )
-        nearest = np.empty((len(places), reach), np.int64)
-        for at in range(0, len(places), CHUNK):
-            rows = slice(at, at + CHUNK)
-            if reach == n:
-                nearest[rows] = np.arange(n)
-                continue
-            way = dijkstra(self._graph, directed=False, indices=places[rows])
-            way += np.where(way > 0.0, to_source, -np.inf)  # the customer's own node comes first
-            nearest[rows] = np.argpartition(way, reach - 1, axis=1)[:, :reach]
+        nearest = (
+            np.broadcast_to(np.arange(n), (len(places), n))
+            if reach == n
+            else np.empty((len(places), reach), np.int64)
+        )
+        if reach < n:
+            sample = self._ways_through(places[:: max(1, len(places) // SAMPLE)], to_source, np.inf)
+            farthest = np.partition(sample, reach - 1, axis=1)[:, reach - 1]
+            far_enough = FAR * max(float(np.median(farthest)), 0.0)
+            for at in range(0, len(places), CHUNK):
+                way = self._ways_through(places[at : at + CHUNK], to_source, far_enough)
+                nearest[at : at + CHUNK] = np.argpartition(way, reach - 1, axis=1)[:, :reach]
         item = np.repeat(np.arange(len(owner)), reach)
         node = nearest[where].ravel()
         if self._behind:
             node, item = self._without_foreign(node, item, net.customer_node[owner])
         order = np.lexsort((item, node))
         return node[order], item[order]
+
+    def _ways_through(self, places: Ints, to_source: Floats, limit: float) -> Floats:
+        """Cheapest way from a source through every node to each place, (places, N); inf beyond ``limit``."""
+        way = dijkstra(self._graph, directed=False, indices=places, limit=limit)
+        way += np.where(way > 0.0, to_source, -np.inf)  # the customer's own node comes first
+        return np.asarray(way)
 
     def _without_foreign(self, node: Ints, item: Ints, home: Ints) -> tuple[Ints, Ints]:
         """On branches without a source exactly the commodities of the customers behind have their own."""

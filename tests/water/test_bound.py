@@ -104,6 +104,7 @@ def test_shared_multipliers_are_full_ones_that_are_equal(seed: int, town: Any) -
         assert shared.multipliers.size < full.multipliers.size
         assert shared.run(WATCH, 0.0, 20) < np.inf
         assert full.value_at(*shared.best_multipliers()) == pytest.approx(shared.best, rel=1e-12)
+        assert shared.widened(IN_FULL).run(WATCH, 0.0, 0) == pytest.approx(shared.best, rel=1e-12)
 
 
 def test_without_a_linear_relaxation_the_bound_starts_from_the_cheapest_ways(
