@@ -47,7 +47,7 @@ NUM_NEAR_SOURCE = 80
 HEAT = 4e-4  # start temperature per plan value and sqrt(60 / customers)
 SCOUT_SHARE, SCOUT_TIME = 0.25, 0.1  # of the iterations of the search that follows, of the time left
 SHORT_OF_TIME = 0.1  # share by which the clock has to be ahead of the iterations to be looked at
-EASY_SHARE = 0.75  # of the iterations, and of the time where that is what ends them
+EASY_SHARE = 0.9  # of the iterations, and of the time where that is what ends them
 
 
 @dataclass(frozen=True)
