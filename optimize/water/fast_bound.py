@@ -34,7 +34,7 @@ from optimize.water.instance import Instance
 from optimize.water.investments import FloatArray, IntArray, Investments
 from optimize.water.stated import state_relaxation
 
-MOST_MULTIPLIERS = 60_000_000
+MOST_MULTIPLIERS = 10_000_000
 """Of the Lagrangian by season, about; where there would be more, those far from customers are shared."""
 FIRST_MULTIPLIERS, WIDER, WIDE_ENOUGH = 40_000, 4, 0.25
 """How many the Lagrangian begins with, by what factor there are more each time it hardly gains any more, and up to
