@@ -43,6 +43,8 @@ QUICK_MULTIPLIERS = 6_000_000
 """Up to this a bound over more seasons is worth the time of its rounds."""
 MOST_LINEAR_COLUMNS = 150_000
 """Above this the linear relaxation takes longer than the rest of the bound."""
+FIRST_NODES = 25
+"""At least around how many nodes each commodity has its own to begin with; with a third the bound of size l stood still."""
 MOST_TO_PROVE = 60_000_000
 """Above this multipliers in full, as a certificate has them, take too much memory."""
 SETTLED_SHARE = 0.01
