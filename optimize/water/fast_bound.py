@@ -144,7 +144,8 @@ class WaterBound:
             price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
             raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
             effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
-        most = min(FIRST_MULTIPLIERS, MOST_MULTIPLIERS) if self._ingredients.widening else MOST_MULTIPLIERS
+        first = max(FIRST_MULTIPLIERS, FIRST_NODES * len(network.requirement_of))
+        most = min(first, MOST_MULTIPLIERS) if self._ingredients.widening else MOST_MULTIPLIERS
         settings = BoundSettings(origins=self._ingredients.origins, most_multipliers=most)
         self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
 
