@@ -32,8 +32,11 @@ from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 
 ROUNDING = 1e-9  # outward, relative to the gross sum of the terms
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 0.1  # of the newest subgradient in the volume direction
-FIRST_LENGTH, LONGEST, SHORTEST, SHORTER = 0.3, 2.0, 1e-5, 0.7
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.005, 0.1  # of the newest subgradient in the volume direction
+FIRST_LENGTH, LONGEST, SHORTEST = 0.3, 2.0, 1e-5
+SHORTER, SHORTER_LATE, LATE_WEIGHT = 0.7, 0.85, 0.03  # late: once the newest subgradient weighs no more
+SLOW_SHARE = 0.03  # of the gap: with less gained in a hundred rounds the newest subgradient weighs less
+LEAST_FOLLOWED = 0.05  # step length from which a bound that follows another goes on
 UNLUCKY = 10  # rounds without a better bound after which steps get shorter
 BIRTH_SCALE = 0.3  # of the origins' steps beside those of the commodities
 LEAST_AMOUNT = 1e-3  # below which steps of a multiplier do not grow any more
@@ -177,6 +180,7 @@ class LagrangianBound:
     ) -> LagrangianBound:  # fmt: skip
         follower = LagrangianBound.__new__(LagrangianBound)
         follower._begin(network, multipliers, centre, prices, settings or self.settings)
+        follower._weight, follower._length = self._weight, max(self._length, LEAST_FOLLOWED)
         return follower
 
     def best_multipliers(self) -> tuple[Floats, Floats, Prices]:
@@ -242,9 +246,10 @@ class LagrangianBound:
         else:
             self._unlucky += 1
             if self._unlucky >= UNLUCKY:
-                self._length, self._unlucky = max(SHORTEST, self._length * SHORTER), 0
+                shorter = SHORTER if self._weight > LATE_WEIGHT else SHORTER_LATE
+                self._length, self._unlucky = max(SHORTEST, self._length * shorter), 0
         if self.iterations % 100 == 0:
-            if self._at_last_check - self.best < 0.003 * abs(self.best - target):
+            if self._at_last_check - self.best < SLOW_SHARE * abs(self.best - target):
                 self._weight = max(SMALLEST_WEIGHT, self._weight * 0.7)
             self._at_last_check = self.best
 
