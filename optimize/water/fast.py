@@ -55,6 +55,7 @@ from optimize.water.fast_steps import (
     counts_changes,
     improve_by_model,
     improve_by_search,
+    search_again,
 )
 from optimize.water.instance import Instance
 from optimize.water.one_stage import view_for_bound
@@ -189,6 +190,8 @@ def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
     if not solve.done:
         solve.timed("improve", lambda: improve_by_search(solve, search))
         solve.timed("certify", lambda: certify(solve, search.design()))
+    if not small and not solve.done:
+        solve.timed("restarts", lambda: search_again(solve, search))
     if solve.x is not None and not small and not solve.done:
         solve.timed("model", lambda: improve_by_model(solve, 0.4 * solve.watch.remaining()))
 

@@ -38,7 +38,12 @@ SETTLE_ROUNDS = 4
 CERTIFY_ATTEMPTS = 3
 IN_FORCE_SHARE = 0.15
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
-WHOLE_MODEL_LANES = 4_000
+WHOLE_MODEL_LANES = 1_000
+MOST_RESTARTS, SEED_STEP = 12, 7_919
+RESTART_SHARE, RESTART_SHARE_ALONE = 0.5, 0.25
+"""Of the time left after the first search; with one thread the bound waits meanwhile."""
+NEARLY_AS_GOOD = 0.01
+"""A design this much worse than the best may still be the better plan once its volumes are set."""
 SCOUTS, SMALL_SCOUTS = 6, 3
 ITERATIONS_PER_USER, MOST_ITERATIONS = 60.0, 60_000
 SMALL_NUM_USERS, SMALL_ITERATIONS = 150, 20_000
@@ -189,10 +194,36 @@ def improve_by_search(solve: Solve, search: DesignSearch) -> None:
     """Large-neighbourhood search in its share of the time, and the plan it ends with."""
     if not solve.ingredients.search:
         return
+    _search_long(solve, search, solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining()))
+
+
+def search_again(solve: Solve, search: DesignSearch) -> None:
+    """Searches with chances of their own, each from the beginning; the best plan of all is held.
+
+    A longer search hardly leaves the basin in which it ends, and basins differ by a tenth of the value.
+    """
+    taken = solve.ingredients
+    if not (taken.search and taken.restarts):
+        return
+    share = RESTART_SHARE if solve.watch.options.threads > 1 else RESTART_SHARE_ALONE
+    watch = solve.watch.child(seconds=share * solve.watch.remaining())
+    best, usual_s = search.net, solve.timings.get("improve", 0.0)
+    for again in range(1, MOST_RESTARTS + 1):
+        if watch.must_stop or watch.remaining() < 0.5 * usual_s:
+            return
+        other = DesignSearch(search.network, search.seed + again * SEED_STEP, search.settings)
+        other.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
+        _search_long(solve, other, watch)
+        if other.net > best - NEARLY_AS_GOOD * abs(best):
+            certify(solve, other.design(), widen=False)
+        if other.violation == 0.0:
+            best = max(best, other.net)
+
+
+def _search_long(solve: Solve, search: DesignSearch, watch: Watch) -> None:
     num_users = len(solve.c.user_ids)
     small = num_users <= SMALL_NUM_USERS
     num = min(SMALL_ITERATIONS if small else int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
-    watch = solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining())
     scouts = SMALL_SCOUTS if small else SCOUTS
     search.improve_in_rounds(watch, num, scouts if solve.ingredients.scouts else 0)
 

@@ -55,6 +55,7 @@ STEPS = {
     "episodes": Step(DesignSearch, "_rank_customers"),
     "forced": Step(network_design, "cumulated_shares", lambda settings, **_: settings.forced),
     "scouts": Step(DesignSearch, "improve_in_rounds", lambda _, watch, iterations, scouts: scouts > 0),
+    "restarts": Step(fast_steps, "_search_long", lambda _, search, watch: search.seed > 0),
     "near_model": Step(fast_steps, "_solve_near"),
     "trim": Step(fast_steps, "trim"),
 }
@@ -66,6 +67,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(fast, "SMALL_LANE_PERIODS", 0)
     monkeypatch.setattr(fast_steps, "WHOLE_MODEL_LANES", 0)
     monkeypatch.setattr(fast_steps, "MOST_ITERATIONS", 250)
+    monkeypatch.setattr(fast_steps, "MOST_RESTARTS", 1)
     monkeypatch.setattr(fast, "BOUND_ITERATIONS", 150)
     for module in (network_bound, network_design):  # they try their kernels on networks of their own
         module.compile_kernels()
