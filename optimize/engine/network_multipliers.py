@@ -138,10 +138,10 @@ class Multipliers:
 
     def _places(self, layer: Layer, num_nodes: int) -> Places:
         """Place of every node and item, (N, items)."""
-        items = np.arange(layer.num_items)
-        places = np.empty((num_nodes, layer.num_items), np.int32)
-        for node in range(num_nodes):
-            places[node] = layer.places(np.full(len(items), node), items)
+        num_grades = len(layer.grade_start) - 1
+        shared = layer.common + np.arange(num_nodes * num_grades, dtype=np.int32).reshape(num_nodes, -1)
+        places = shared[:, layer.grade_of(np.arange(layer.num_items))]
+        places[layer.node, layer.item] = layer.place + np.arange(len(layer.node), dtype=np.int32)
         if layer is self.commodities:
             own = layer.place + len(layer.node)
             for node, neighbour in self.dead_ends:
@@ -340,6 +340,12 @@ def _widest(first: Ints) -> int:
     return int(np.diff(first).max(initial=0))
 
 
+def _distinct(values: Ints) -> Ints:
+    """In rising order; sorted, for `numpy.unique` hashes, which of millions of whole numbers takes many times longer."""
+    values = np.sort(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
+
+
 def _runs(first: Ints, of: Ints) -> tuple[Ints, Ints]:
     """Positions first[i] ... first[i + 1] - 1 for each i in ``of``, end to end, and which of them each is of."""
     length = first[of + 1] - first[of]
@@ -366,7 +372,7 @@ def _lanes(layer: Layer, network: SeasonalNetwork, dead_ends: dict[int, int]) ->
         np.arange(num_edges)[:, None] * width + (layer.grade_start + np.arange(num_grades + 1))[None, :-1]
     )
     lane_start = np.append(lane_start.ravel(), num_edges * width)
-    own = np.unique(np.concatenate(keys))
+    own = _distinct(np.concatenate(keys))
     listed = np.diff(np.searchsorted(own, lane_start))
     in_grade = np.tile(np.diff(layer.grade_start), num_edges)
     bundles = np.flatnonzero(listed < in_grade)
