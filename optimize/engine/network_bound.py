@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from optimize.engine.network_bound_data import Chosen, Fixed, Priced, new_scratch
-from optimize.engine.network_bound_kernels import fill_pipes, fill_sources
+from optimize.engine.network_bound_data import Chosen, Fixed, Priced, new_scratch, no_tangents
+from optimize.engine.network_bound_kernels import NUM_TANGENTS, fill_pipes, fill_sources
 from optimize.engine.network_bound_steps import price_works, products, serve_customers, turned_and_moved
 from optimize.engine.network_data import Floats, Ints
 from optimize.engine.network_multipliers import Multipliers, multipliers_of
@@ -134,6 +134,7 @@ class LagrangianBound:
             _first_order(lanes.first, seasons) for lanes in (multipliers.lanes, multipliers.origin_lanes)
         ]
         self._source_order = _first_order(multipliers.ends.source_first, seasons)
+        self._tangents = no_tangents(seasons, len(multipliers.lanes.first) - 1, NUM_TANGENTS)
         self._slopes = [np.zeros_like(centre), np.zeros_like(centre)]
         self.use_threads(settings.threads)
         self._direction: Floats | None = None
@@ -306,6 +307,7 @@ class LagrangianBound:
                 self._orders[1],
                 fixed,
                 priced,
+                self._tangents,
                 chosen,
                 slope,
                 scratch,

@@ -75,6 +75,13 @@ class Priced(NamedTuple):
     value: Floats  # (T, Q)
 
 
+class Tangents(NamedTuple):
+    """Tangents to what flows of a lane are worth, from when it was last found not to pay: K of each direction."""
+
+    commodity: Floats  # (T, E * G, 2, K) gain of the commodity of the last unit
+    origin: Floats  # (T, E * G, 2, K)
+
+
 class Chosen(NamedTuple):
     """What the subproblems choose."""
 
@@ -104,6 +111,12 @@ class Scratch(NamedTuple):
     flow: Floats  # (T, 3, C + O) flow up to a break point: ahead, back, and both ways together
     worth: Floats  # (T, 3, C + O)
     pay: Floats  # (T, 3, C + O) per unit of flow before a break point
+    last_gain: Floats  # (T, 2, C + O) of the commodity before a break point
+    next_origin: Floats  # (T, 2) gain of the origin that comes after the last break point
+    most: Floats  # (S,) worth of each size at most: ahead (or both ways), and back
+    most_back: Floats
+    part: Floats  # (C,) amounts of commodities
+    origin_part: Floats  # (O,)
     ahead: Floats  # (T, C + O) of the flow both ways, what runs ahead
     num_points: Ints  # (T, 3)
     value: Floats  # (S,)
@@ -117,5 +130,12 @@ def new_scratch(num_seasons: int, most_entries: int, most_origins: int, num_size
         np.zeros((t, 2, c), np.int64), np.zeros((t, 2, c)), np.zeros(max(c, o), np.int64), np.zeros((t, 2), np.int64),
         np.zeros((t, 2, o), np.int64), np.zeros((t, 2, o)), np.zeros((t, 2), np.int64),
         np.zeros((t, 3, 2 * (c + o))), np.zeros((t, 3, 2 * (c + o))), np.zeros((t, 3, 2 * (c + o))),
-        np.zeros((t, 2 * (c + o))), np.zeros((t, 3), np.int64), np.zeros(num_sizes),
+        np.zeros((t, 2, 2 * (c + o))), np.zeros((t, 2)), np.zeros(num_sizes), np.zeros(num_sizes),
+        np.zeros(c), np.zeros(o), np.zeros((t, 2 * (c + o))), np.zeros((t, 3), np.int64), np.zeros(num_sizes),
     )  # fmt: skip
+
+
+def no_tangents(num_seasons: int, num_lanes: int, number: int) -> Tangents:
+    """Before any lane was looked at: they tell nothing."""
+    shape = (num_seasons, num_lanes, 2, number)
+    return Tangents(np.full(shape, 1e300), np.full(shape, 1e300))

@@ -107,6 +107,29 @@ def test_shared_multipliers_are_full_ones_that_are_equal(seed: int, town: Any) -
         assert shared.widened(IN_FULL).run(WATCH, 0.0, 0) == pytest.approx(shared.best, rel=1e-12)
 
 
+@pytest.mark.parametrize("seasons", [1, 4])
+def test_what_lanes_remember_changes_no_value(seasons: int, town: Any) -> None:
+    instance = two_plants_by_season(town, 3)
+    bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
+    bound.start(WATCH)
+    bound.improve(WATCH, 0.0, 50)
+    if seasons > 1:
+        bound._refine()
+    lagrangian, rng = bound._lagrangian, np.random.default_rng(0)
+    assert lagrangian is not None and lagrangian.network.one_way == (seasons > 1)
+    x, kept = lagrangian._centre.copy(), 0
+    for size in (0.001, 0.01, 0.1, 1.0, 0.1, 0.01, 0.001) * 5:
+        at = x + rng.normal(0.0, size * np.abs(x).mean(), x.shape)
+        remembered, _ = lagrangian._value(at, lagrangian._prices)
+        tangents = lagrangian._tangents
+        kept += int((tangents.commodity < 1e299).sum())
+        for levels in tangents:
+            levels[:] = 1e300
+        forgotten, _ = lagrangian._value(at, lagrangian._prices)
+        assert remembered == pytest.approx(forgotten, rel=1e-13)
+    assert kept > 0
+
+
 def test_without_a_linear_relaxation_the_bound_starts_from_the_cheapest_ways(
     town: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
