@@ -47,6 +47,10 @@ FIRST_NODES = 25
 """At least around how many nodes each commodity has its own to begin with; with a third the bound of size l stood still."""
 MOST_TO_PROVE = 60_000_000
 """Above this multipliers in full, as a certificate has them, take too much memory."""
+SECONDS_PER_WIDER, SECONDS_PER_REFINED = 1.5e-6, 3e-7
+"""What it takes to begin with so many more multipliers, or seasons, for each multiplier there is then."""
+WORTH_BEGINNING = 4.0
+"""Times as long as it takes to begin with more multipliers has to be left, or what they bring does not pay for that."""
 SETTLED_SHARE = 0.01
 """Share of the open gap that a slice has to close, or the bound goes on to more seasons."""
 
@@ -207,9 +211,10 @@ class WaterBound:
         self._best = min(self._best, best)
         if before - best < SETTLED_SHARE * abs(best - target):
             if self._may_widen():
-                wider = WIDER * self._lagrangian.settings.most_multipliers
-                self._lagrangian = self._lagrangian.widened(min(wider, MOST_MULTIPLIERS))
-            elif self._may_refine():
+                wider = min(WIDER * self._lagrangian.settings.most_multipliers, MOST_MULTIPLIERS)
+                if watch.remaining() > WORTH_BEGINNING * SECONDS_PER_WIDER * wider:
+                    self._lagrangian = self._lagrangian.widened(wider)
+            elif self._may_refine() and watch.remaining() > WORTH_BEGINNING * self._seconds_to_refine():
                 self._refine()
             # at once, so that there is always something that proves the bound
             self._best = min(self._best, self._lagrangian.run(watch, target, 0))
@@ -230,6 +235,13 @@ class WaterBound:
         if not self._ingredients.seasons:
             return False
         return network.num_seasons < periods and len(self._all.storage) == 0 and size <= QUICK_MULTIPLIERS
+
+    def _seconds_to_refine(self) -> float:
+        """To begin with every period as a season, and more than now to prove the bound in the end."""
+        assert self._lagrangian is not None
+        periods = int(np.count_nonzero(self._all.days > 0))
+        more = SECONDS_PER_REFINED * self._lagrangian.multipliers.size * periods
+        return more + (periods / self._lagrangian.network.num_seasons - 1) * self.seconds_to_prove
 
     def _refine(self) -> None:
         """Every period a season."""
