@@ -180,21 +180,6 @@ def multipliers_of(network: SeasonalNetwork, most: int) -> Multipliers:
     )  # fmt: skip
 
 
-def cheapest_prices(network: SeasonalNetwork) -> Floats:
-    """What water of each grade costs at each node at least, (N, G), over all seasons: works are used in full.
-
-    A start for multipliers where no linear relaxation was solved; unreachable nodes pay what customers would.
-    """
-    ways, prices = _Ways(network), np.empty((network.num_nodes, len(network.grade_start) - 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = np.where(network.step_capacity > 0.0, network.step_cost / network.step_capacity, np.inf)
-    at_source = network.unit_cost.sum(axis=0) + rate.min(axis=2)
-    highest = float(np.abs(network.unit_value.sum(axis=0)).max(initial=0.0))
-    for g in range(prices.shape[1]):
-        prices[:, g] = np.minimum(ways.spread(at_source[:, g]), highest)
-    return prices
-
-
 class _Ways:
     """Cheapest ways in the network, per unit of flow in pipes that are full, and its dead ends."""
 
@@ -214,21 +199,6 @@ class _Ways:
         kept = order[first]
         self._graph = csr_array((length[kept], (network.tail[kept], network.head[kept])), (n, n))
         self._behind = {node: (neighbour, inside) for node, neighbour, inside in branches(network)}
-
-    def spread(self, at_source: Floats) -> Floats:
-        """Least of the sources' prices and the way from there, (N,)."""
-        n, source = self._network.num_nodes, self._network.source_node
-        graph = self._graph.tocoo()
-        can = np.flatnonzero(np.isfinite(at_source))
-        price = np.maximum(at_source[can], 1e-9)
-        least, order = np.unique(source[can], return_inverse=True)
-        cheapest = np.full(len(least), np.inf)
-        np.minimum.at(cheapest, order, price)
-        tail, head = (
-            np.concatenate(ends) for ends in ((graph.row, np.full(len(least), n)), (graph.col, least))
-        )
-        whole = csr_array((np.concatenate([graph.data, cheapest]), (tail, head)), (n + 1, n + 1))
-        return np.asarray(dijkstra(whole, directed=False, indices=np.array([n]))[0, :n])
 
     @property
     def dead_ends(self) -> tuple[tuple[int, int], ...]:

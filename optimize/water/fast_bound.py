@@ -16,7 +16,7 @@ import numpy as np
 from optimize.engine.certificate import linear_certificate
 from optimize.engine.highs import solve_lp
 from optimize.engine.network_bound import BoundSettings, LagrangianBound, Prices
-from optimize.engine.network_multipliers import cheapest_prices
+from optimize.engine.network_start import start_over_cheapest_ways
 from optimize.engine.seasonal_network import SeasonalNetwork
 from optimize.engine.stopping import Watch
 from optimize.result import Certificate, KeptGoal, StopReason
@@ -134,24 +134,31 @@ class WaterBound:
         return build_flow_model(self._instance, thin, Part.whole(thin), relaxed=True)
 
     def _begin_lagrangian(self, relaxed: _Relaxed | None) -> None:
-        """Multipliers from the linear relaxation where it was solved, else from nothing."""
-        instance, c = self._instance, self._c
-        network = self._network(c, one_way=len(self._all.days) == 1)
-        potentials = cheapest_prices(network)
-        price, raw = np.zeros(len(network.budget)), np.zeros(network.raw_available.shape)
-        effect = np.zeros(len(network.effect_need))
-        if relaxed is not None and relaxed.row_duals is not None:
-            model, duals = relaxed.model, relaxed.row_duals
-            budget = c.budgets.amount_cny[:, 0]
-            finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
-            potentials = -_duals(model, duals, "water_conserved").reshape(potentials.shape)
-            price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
-            raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
-            effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(instance)])
+        """Multipliers from the linear relaxation where it was solved, else over the cheapest ways."""
+        network = self._network(self._c, one_way=len(self._all.days) == 1)
+        if relaxed is None or relaxed.row_duals is None:
+            start = start_over_cheapest_ways(network)
+            potentials, prices = start.potential, start.prices
+        else:
+            potentials, prices = self._relaxed_multipliers(network, relaxed.model, relaxed.row_duals)
         first = max(FIRST_MULTIPLIERS, FIRST_NODES * len(network.requirement_of))
         most = min(first, MOST_MULTIPLIERS) if self._ingredients.widening else MOST_MULTIPLIERS
         settings = BoundSettings(origins=self._ingredients.origins, most_multipliers=most)
-        self._lagrangian = LagrangianBound(network, potentials, Prices(price, raw, effect), settings)
+        self._lagrangian = LagrangianBound(network, potentials, prices, settings)
+
+    def _relaxed_multipliers(
+        self, network: SeasonalNetwork, model: FlowModel, duals: FloatArray
+    ) -> tuple[FloatArray, Prices]:
+        """Potentials (N, G) and prices of the linear relaxation."""
+        c = self._c
+        budget = c.budgets.amount_cny[:, 0]
+        finite, purses = np.flatnonzero(np.isfinite(budget)), purses_of(c, budget)
+        price = np.maximum(_duals(model, duals, "budget_kept"), 0.0)[np.isin(finite, purses)]
+        raw = np.zeros(network.raw_available.shape)
+        raw[0, : len(c.plant_ids)] = np.maximum(_duals(model, duals, "effluent_not_overdrawn"), 0.0)
+        effect = np.array([abs(_duals(model, duals, clause).sum()) for clause in _steered(self._instance)])
+        potentials = -_duals(model, duals, "water_conserved").reshape(network.num_nodes, -1)
+        return potentials, Prices(price, raw, effect)
 
     def _network(self, c: Coefficients, *, one_way: bool) -> SeasonalNetwork:
         purses = purses_of(c, c.budgets.amount_cny[:, 0])

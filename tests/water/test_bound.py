@@ -10,6 +10,7 @@ import pytest
 
 from optimize.engine import network_bound
 from optimize.engine.network_bound import IN_FULL, BoundSettings, LagrangianBound
+from optimize.engine.network_start import start_over_cheapest_ways
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
 from optimize.water import fast_bound
@@ -130,11 +131,12 @@ def test_what_lanes_remember_changes_no_value(seasons: int, town: Any) -> None:
     assert kept > 0
 
 
-def test_without_a_linear_relaxation_the_bound_starts_from_the_cheapest_ways(
-    town: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seed", range(4))
+def test_without_a_linear_relaxation_the_bound_starts_over_the_cheapest_ways(
+    seed: int, town: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast_bound, "MOST_LINEAR_COLUMNS", 0)
-    instance = two_plants_by_season(town, 0)
+    instance = two_plants_by_season(town, seed)
     best = solve_formulation(instance, SolveOptions(gap=0.0, time_limit_s=30.0)).objective
     assert best is not None
     bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
@@ -142,6 +144,16 @@ def test_without_a_linear_relaxation_the_bound_starts_from_the_cheapest_ways(
     first, last = (bound.improve(WATCH, best, rounds) for rounds in (0, 200))
     assert first is not None and last is not None and best <= last < first
     assert first < gross_bound(c, weights_of(instance, c, "npv"))
+    # what the start believes is what its multipliers prove; where money is short it has a price
+    assert bound._lagrangian is not None
+    network = bound._lagrangian.network
+    assert first == pytest.approx(start_over_cheapest_ways(network).value, rel=1e-6)
+    poor = replace(network, budget=0.1 * network.budget, raw_available=0.5 * network.raw_available)
+    start = start_over_cheapest_ways(poor)
+    assert start.prices.purse.max() > 0.0
+    assert start.value < 0.99 * start_over_cheapest_ways(poor, 0).value
+    lagrangian = LagrangianBound(poor, start.potential, start.prices)
+    assert lagrangian.run(WATCH, 0.0, 0) == pytest.approx(start.value, rel=1e-6)
 
 
 def test_a_bound_goes_on_from_few_multipliers_to_all_and_then_to_seasons(
