@@ -19,22 +19,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-
-import numpy as np
 
 from optimize.engine import network_bound, network_design
 from optimize.engine.goals import settled
 from optimize.engine.highs import solve_milp
+from optimize.engine.network_design import DesignSearch
 from optimize.engine.stopping import Watch
 from optimize.programme import SolveOptions
-from optimize.result import Result
+from optimize.result import Result, StopReason
 from optimize.water import fast_one_commodity
 from optimize.water.coefficients import Coefficients, derive_coefficients
-from optimize.water.fast_bound import WaterBound, gross_bound
+from optimize.water.fast_bound import gross_bound
 from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_ingredients import Ingredients
-from optimize.water.fast_integral import integral_bound, is_worth_branching
 from optimize.water.fast_layout import Part, sign_of
 from optimize.water.fast_locks import LockedDecisions, earliest_stages, locked_decisions, without_dates
 from optimize.water.fast_one_commodity import is_one_commodity, solve_as_network
@@ -47,6 +44,7 @@ from optimize.water.fast_phased import (
     view_for_search,
 )
 from optimize.water.fast_revision import holds_contracted_storage
+from optimize.water.fast_rounds import Bounding, Plans, use_time_left
 from optimize.water.fast_steps import (
     Solve,
     begin_in_force,
@@ -55,7 +53,6 @@ from optimize.water.fast_steps import (
     counts_changes,
     improve_by_model,
     improve_by_search,
-    search_again,
 )
 from optimize.water.instance import Instance
 from optimize.water.one_stage import view_for_bound
@@ -66,8 +63,10 @@ from optimize.water.solution import Solution
 LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
-LINEAR_SHARE, INTEGRAL_SHARE, PROOF_SHARE = 0.3, 0.5, 0.2
-BOUND_ITERATIONS, BOUND_SLICE = 20_000, 50
+NEAR_SHARE = 0.2
+"""Of the time left after the first search, for a model over works near its plan."""
+PHASED_SHARE, PHASED_SEARCHES = 0.4, 12
+"""Of the time left then for further searches where the network is built in phases, and how many at most."""
 REVISION_SHARE = 0.8
 NO_PLAN_SHARE = 0.4
 FIRST_GOAL_SHARE = 0.7
@@ -142,8 +141,13 @@ def solve_fast(instance: Instance, options: SolveOptions) -> Result[Solution]:
         trace=tuple(watch.trace),
         timings=timings,
         certificate=watch.certificate,
-        notes=left_out_by_fast(instance),
+        notes=(*left_out_by_fast(instance), *_why_ended(solve)),
     )
+
+
+def _why_ended(solve: Solve) -> tuple[str, ...]:
+    ended = solve.watch.stop_reason() is StopReason.SEARCH_ENDED
+    return (solve.ended,) if ended and solve.ended is not None else ()
 
 
 def _reduced(instance: Instance, c: Coefficients, locks: LockedDecisions, options: SolveOptions) -> Reduced:
@@ -166,20 +170,20 @@ def solve_for_first(
         solve.timed("one_commodity", lambda: solve_as_network(solve))
     if solve.done and solve.x is not None:
         return solve
-    bounding = _Bounding(solve)
-    _find_plans(solve, bounding.begin)
-    solve.timed("bound", bounding.finish)
+    bounding = Bounding(solve)
+    search = _find_plans(solve, bounding.begin)
+    use_time_left(solve, bounding, Plans(solve, search))
     return solve
 
 
-def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
-    """The first plan, then better ones by search and by models, until the time or the gap is reached."""
+def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> DesignSearch | None:
+    """The first plan, then better ones by search and by models; the search, where others may follow it."""
     solve.timed("in_force", lambda: begin_in_force(solve))
     if solve.x is not None and counts_changes(solve):
         when_constructed()
         if not solve.done:
             solve.timed("model", lambda: improve_by_model(solve, REVISION_SHARE * solve.watch.remaining()))
-        return
+        return None
     search = solve.timed("construct", lambda: construct(solve))
     when_constructed()
     small = _lane_periods(solve.c) <= SMALL_LANE_PERIODS
@@ -190,10 +194,9 @@ def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> None:
     if not solve.done:
         solve.timed("improve", lambda: improve_by_search(solve, search))
         solve.timed("certify", lambda: certify(solve, search.design()))
-    if not small and not solve.done:
-        solve.timed("restarts", lambda: search_again(solve, search))
     if solve.x is not None and not small and not solve.done:
-        solve.timed("model", lambda: improve_by_model(solve, 0.4 * solve.watch.remaining()))
+        solve.timed("model", lambda: improve_by_model(solve, NEAR_SHARE * solve.watch.remaining()))
+    return search
 
 
 def _find_by_model(solve: Solve, seconds: float) -> None:
@@ -226,11 +229,11 @@ def improve_kept(solve: Solve, watch: Watch) -> None:
     solve.offer_bound(gross_bound(solve.c, weights_of(solve.instance, solve.c, solve.goal)))
     if solve.done:
         return
-    bounding = _Bounding(solve)
+    bounding = Bounding(solve)
     bounding.begin()
     if solve.x is not None:
         solve.timed("model", lambda: improve_by_model(solve, 0.6 * watch.remaining()))
-    solve.timed("bound", bounding.finish)
+    use_time_left(solve, bounding, Plans(solve, None))
 
 
 def _solve_phased(
@@ -247,7 +250,7 @@ def _solve_phased(
     proof.offer_bound(gross_bound(c_bound, weights_of(bounded, c_bound, goal)))
     inner = watch.child(maximise=goal not in MINIMISED)
     unphased = Solve(instance, view_for_search(c), small.locks, options.goal, (), inner, timings)
-    bounding = _Bounding(proof)
+    bounding = Bounding(proof)
     best: PhasedPlan | None = None
 
     def build() -> PhasedPlan | None:
@@ -263,11 +266,15 @@ def _solve_phased(
         best = proof.timed("phase", build)
         bounding.begin()
 
-    _find_plans(unphased, build_and_bound)
+    search = _find_plans(unphased, build_and_bound)
+    plans = Plans(unphased, search)
+    unphased.timed(
+        "restarts", lambda: plans.run_for(PHASED_SHARE * unphased.watch.remaining(), PHASED_SEARCHES)
+    )
     best = proof.timed("phase", build)
     if best is not None:
         proof.value = best.value
-    proof.timed("bound", bounding.finish)
+    use_time_left(proof, bounding, Plans(proof, None))
     return Result(
         stop=watch.stop_reason(),
         solution=None if best is None else plan_from_values(instance, c, best.values),
@@ -279,87 +286,12 @@ def _solve_phased(
         trace=tuple(watch.trace),
         timings=timings,
         certificate=watch.certificate,
-        notes=left_out_by_fast(instance),
+        notes=(*left_out_by_fast(instance), *_why_ended(proof)),
     )
 
 
 def _watch_of(goal: str, watch: Watch, seconds: float) -> Watch:
     return watch.child(seconds=seconds, maximise=goal not in MINIMISED)
-
-
-class _Bounding:
-    """Computes the bound: beside the search where there is a second thread, else in turn."""
-
-    def __init__(self, solve: Solve) -> None:
-        self._solve = solve
-        # the whole network: who computes the bound again knows nothing of reductions
-        c = solve.c.whole
-        locks = solve.locks if c is solve.c else locked_decisions(solve.instance, c)
-        self._bound = WaterBound(solve.instance, c, locks, solve.goal, solve.kept, solve.ingredients)
-        self._executor = ThreadPoolExecutor(1) if solve.watch.options.threads > 1 else None
-        self._future: Future[None] | None = None
-
-    def begin(self) -> None:
-        """Linear relaxation (and, beside the search, all that follows)."""
-        if self._solve.done:
-            return
-        if self._executor is not None:
-            self._future = self._executor.submit(self._compute)
-        else:
-            self._solve.timed("bound", self._start)
-
-    def finish(self) -> None:
-        """Use the time that is left, and come back with what there is."""
-        if self._future is not None:
-            self._bound.threads = 2  # the search needs none any more
-            self._future.result()
-        elif self._executor is None and not self._solve.done:
-            self._tighten()
-        if self._executor is not None:
-            self._executor.shutdown()
-
-    def _compute(self) -> None:
-        self._start()
-        self._tighten()
-
-    def _start(self) -> None:
-        watch = self._solve.watch
-        linear = self._bound.start(watch.child(seconds=LINEAR_SHARE * watch.remaining(), maximise=True))
-        if linear is not None:
-            self._solve.offer_bound(linear)
-        if self._bound.certificate is not None:
-            self._solve.watch.offer_certificate(self._bound.certificate)
-
-    def _tighten(self) -> None:
-        """Branch and cut on the averaged year where it may close the gap, then the Lagrangian."""
-        solve, left = self._solve, BOUND_ITERATIONS
-        if solve.ingredients.integral and is_worth_branching(solve.c) and not solve.done:
-            watch = solve.watch.child(seconds=INTEGRAL_SHARE * solve.watch.remaining(), maximise=True)
-            integral = integral_bound(solve.instance, solve.c, solve.goal, solve.kept, watch)
-            if integral is not None:
-                solve.offer_bound(integral)
-        while left > 0 and not solve.done and solve.watch.remaining() > self._seconds_to_prove():
-            step = min(left, BOUND_SLICE)
-            best = self._bound.improve(solve.watch, _target_of(solve), step)
-            left -= step
-            if best is None:
-                return
-            solve.offer_bound(best)
-        certificate = self._bound.prove(stored=self._seconds_to_prove() > 0.0)
-        if certificate is not None:
-            solve.watch.offer_certificate(certificate)
-
-    def _seconds_to_prove(self) -> float:
-        """Kept back for writing down what proves the bound; none where that would take too much of the solve."""
-        seconds = self._bound.seconds_to_prove
-        return seconds if seconds <= PROOF_SHARE * self._solve.watch.options.time_limit_s else 0.0
-
-
-def _target_of(solve: Solve) -> float:
-    """The best plan, or a value no better than the optimum, for the steps of the bound."""
-    if np.isfinite(solve.value):
-        return solve.value
-    return 0.0 if solve.goal not in MINIMISED else -abs(solve.watch.bound or 0.0)
 
 
 def _lane_periods(c: Coefficients) -> int:

@@ -39,17 +39,17 @@ CERTIFY_ATTEMPTS = 3
 IN_FORCE_SHARE = 0.15
 REPAIR_SLICES, REPAIR_ITERATIONS = 20, 50
 WHOLE_MODEL_LANES = 1_000
-MOST_RESTARTS, SEED_STEP = 12, 7_919
-RESTART_SHARE, RESTART_SHARE_ALONE = 0.5, 0.25
-"""Of the time left after the first search; with one thread the bound waits meanwhile."""
-NEARLY_AS_GOOD = 0.01
-"""A design this much worse than the best may still be the better plan once its volumes are set."""
 SCOUTS, SMALL_SCOUTS = 6, 3
 ITERATIONS_PER_USER, MOST_ITERATIONS = 60.0, 60_000
-SMALL_NUM_USERS, SMALL_ITERATIONS = 150, 20_000
-"""A small network takes a few seconds for as many iterations."""
+SMALL_NUM_USERS, SMALL_ITERATIONS, SMALL_ITERATIONS_ANEW = 150, 20_000, 8_000
+"""A small network takes a few seconds for as many iterations; two shorter searches find more than one longer."""
 FIRST_PLAN_GRACE_S = 1.5
 """A first plan in hand must be made certain even where the search used up the time."""
+QUICK_S, TIMES_FIXED = 0.5, 50.0
+"""Where a model with all works fixed takes longer than this, one over works near a plan is begun only with this many
+times as long: its root alone is many times dearer."""
+SHORT_S, SHORT_SHARE = 1.0, 0.01
+"""Steps that take no more than this, or this share of the time limit, are begun even where the time is up."""
 FIRST_EFFECT_SHARE = 0.06
 """First price of what is asked for, as a share of its penalty, where nothing else makes water worth its cost."""
 
@@ -68,6 +68,12 @@ class Solve:
     model: FlowModel | None = None
     x: FloatArray | None = None
     value: float = -np.inf
+    closed: bool = False
+    """Whether no plan that models can hold is better than the one at hand."""
+    ended: str | None = None
+    """Why there was nothing more to do before the time was up."""
+    fixed_s: float = 0.0
+    """What the last model with all its works fixed took."""
     narrowed: LockedDecisions = field(init=False)
     """Locks of the network the search works on."""
     ingredients: Ingredients = field(init=False)
@@ -84,6 +90,17 @@ class Solve:
     @property
     def done(self) -> bool:
         return self.watch.must_stop or self.watch.gap_reached
+
+    @property
+    def bound(self) -> float:
+        """The best so far, so that less is better."""
+        best = self.watch.bound
+        return np.inf if best is None else sign_of(self.goal) * best
+
+    def fits(self, seconds: float) -> bool:
+        """Whether a step of so many seconds may still begin."""
+        short = max(SHORT_S, SHORT_SHARE * self.watch.options.time_limit_s)
+        return seconds <= max(self.watch.remaining(), short)
 
     def timed(self, name: str, step: Callable[[], T]) -> T:
         """Run a step and add its seconds to the timings."""
@@ -194,49 +211,43 @@ def improve_by_search(solve: Solve, search: DesignSearch) -> None:
     """Large-neighbourhood search in its share of the time, and the plan it ends with."""
     if not solve.ingredients.search:
         return
-    _search_long(solve, search, solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining()))
+    watch = solve.watch.child(seconds=SEARCH_SHARE * solve.watch.remaining())
+    _search_long(solve, search, watch, SMALL_ITERATIONS)
 
 
-def search_again(solve: Solve, search: DesignSearch) -> None:
-    """Searches with chances of their own, each from the beginning; the best plan of all is held.
-
-    A longer search hardly leaves the basin in which it ends, and basins differ by a tenth of the value.
-    """
-    taken = solve.ingredients
-    if not (taken.search and taken.restarts):
-        return
-    share = RESTART_SHARE if solve.watch.options.threads > 1 else RESTART_SHARE_ALONE
-    watch = solve.watch.child(seconds=share * solve.watch.remaining())
-    best, usual_s = search.net, solve.timings.get("improve", 0.0)
-    for again in range(1, MOST_RESTARTS + 1):
-        if watch.must_stop or watch.remaining() < 0.5 * usual_s:
-            return
-        other = DesignSearch(search.network, search.seed + again * SEED_STEP, search.settings)
-        other.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
-        _search_long(solve, other, watch)
-        if other.net > best - NEARLY_AS_GOOD * abs(best):
-            certify(solve, other.design(), widen=False)
-        if other.violation == 0.0:
-            best = max(best, other.net)
+def search_anew(solve: Solve, search: DesignSearch, seed: int, watch: Watch) -> DesignSearch:
+    """Another search of the same network from the beginning, with chances of its own."""
+    other = DesignSearch(search.network, seed, search.settings)
+    other.construct(watch, FIRST_EFFECT_SHARE if solve.goal in MINIMISED else 0.0)
+    _search_long(solve, other, watch, SMALL_ITERATIONS_ANEW)
+    return other
 
 
-def _search_long(solve: Solve, search: DesignSearch, watch: Watch) -> None:
+def _search_long(solve: Solve, search: DesignSearch, watch: Watch, most_if_small: int) -> None:
     num_users = len(solve.c.user_ids)
     small = num_users <= SMALL_NUM_USERS
-    num = min(SMALL_ITERATIONS if small else int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
+    num = min(most_if_small if small else int(ITERATIONS_PER_USER * num_users), MOST_ITERATIONS)
     scouts = SMALL_SCOUTS if small else SCOUTS
     search.improve_in_rounds(watch, num, scouts if solve.ingredients.scouts else 0)
 
 
 def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
+    """Hold the plan of a design's works; False where there is none (see `plan_of`)."""
+    found = plan_of(solve, design, widen=widen)
+    if found is not None:
+        solve.keep(*found)
+    return found is not None
+
+
+def plan_of(solve: Solve, design: Design, *, widen: bool) -> tuple[FlowModel, FloatArray] | None:
     """The best volumes for a design's works, as a plan of the full model.
 
     Pipes, modules and connections are fixed, but for those of paired projects; pilots, refusals, parks and funding mixes are chosen.
     Where that holds no plan, ``widen`` lets works be left out or taken one size off.
     """
     if design.violation > 0.0 and solve.x is not None:
-        return False
-    locks = solve.narrowed
+        return None
+    began, locks = time.monotonic(), solve.narrowed
     part = _part_of(solve.c, locks, design, 0)
     besides = needed_besides(solve.instance, solve.c, locks, design)
     model = solve.model_of(_union(part, besides))
@@ -256,11 +267,11 @@ def certify(solve: Solve, design: Design, *, widen: bool = True) -> bool:
     grace = Watch(replace(solve.watch.options, time_limit_s=seconds), True)
     fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
     outcome = solve_milp(fixed, grace.child(gap=1e-4))
+    solve.fixed_s = time.monotonic() - began
     if outcome.x is None and outcome.stop is StopReason.INFEASIBLE and widen and not grace.must_stop:
         model = solve.model_of(_union(_part_of(solve.c, locks, design, 1), besides))
         outcome = solve_milp(model.milp, grace.child(gap=1e-3, seconds=0.5 * grace.remaining()))
-    solve.keep(model, outcome.x)
-    return outcome.x is not None
+    return None if outcome.x is None else (model, outcome.x)
 
 
 def _part_of(c: Coefficients, locks: LockedDecisions, design: Design, reach: int) -> Part:
@@ -288,47 +299,65 @@ def _union(one: Part, other: Part) -> Part:
     return Part(*(a | b for a, b in zip(vars(one).values(), vars(other).values(), strict=True)))
 
 
-def improve_by_model(solve: Solve, seconds: float) -> None:
-    """A model over the works near the best plan, started from it; then what is too wide or idle goes."""
-    if solve.ingredients.near_model:
-        _solve_near(solve, seconds)
+def improve_by_model(
+    solve: Solve, seconds: float, plan: tuple[FlowModel, FloatArray] | None = None
+) -> tuple[FlowModel, FloatArray] | None:
+    """A model over the works near a plan, started from it; then what is too wide or idle goes.
+
+    Parameters
+    ----------
+    plan : None: the best.
+
+    Returns
+    -------
+    The model's plan; None where it has none or there is no time for it.
+    """
+    found = None
+    may_end = solve.fixed_s <= QUICK_S or seconds >= TIMES_FIXED * solve.fixed_s
+    if solve.ingredients.near_model and may_end:
+        assert solve.model is not None and solve.x is not None
+        found = _solve_near(solve, seconds, *(plan or (solve.model, solve.x)))
     if solve.ingredients.trim:
         trim(solve)
+    return found
 
 
-def _solve_near(solve: Solve, seconds: float) -> None:
-    model, x = solve.model, solve.x
-    assert model is not None and x is not None
+def _solve_near(
+    solve: Solve, seconds: float, model: FlowModel, x: FloatArray
+) -> tuple[FlowModel, FloatArray] | None:
     part = _near(solve, model, x)
     watch = solve.watch.child(seconds=seconds, maximise=True)
     wider = solve.model_of(part)
     outcome = solve_milp(wider.milp, watch, wider.start_from(model, x))
     solve.keep(wider, outcome.x)
-    if outcome.bound is not None and _is_complete(solve, part):
-        solve.offer_bound(outcome.bound)
+    if _is_whole(solve, part):
+        solve.closed = outcome.stop in (StopReason.OPTIMAL, StopReason.GAP_REACHED)
+        if outcome.bound is not None and len(solve.c.storage) == 0:
+            solve.offer_bound(outcome.bound)
+    return None if outcome.x is None else (wider, outcome.x)
 
 
 def trim(solve: Solve) -> None:
     """Leave out pipes that carry nothing, and take narrower ones where they are enough."""
     assert solve.model is not None and solve.x is not None
     part = trimmed(solve.model, solve.x, solve.locks)
-    if part is None or solve.done:
+    if part is None or solve.done or not solve.fits(solve.fixed_s):
         return
-    model = solve.model_of(part)
+    began, model = time.monotonic(), solve.model_of(part)
     lower = model.milp.lower.copy()
     for columns in (model.pipe, model.module, model.connected):
         lower[columns] = 1.0
     fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
     solve.keep(model, solve_milp(fixed, solve.watch.child(gap=1e-4)).x)
+    solve.fixed_s = time.monotonic() - began
 
 
-def _is_complete(solve: Solve, part: Part) -> bool:
-    """Whether a model over this part is the formulation itself, so that its bound is one of all plans."""
+def _is_whole(solve: Solve, part: Part) -> bool:
+    """Whether a model over this part is the formulation itself but for storage."""
     whole = Part.whole(solve.c)
-    same = all(
+    return all(
         (own == other).all() for own, other in zip(vars(part).values(), vars(whole).values(), strict=True)
     )
-    return same and len(solve.c.storage) == 0
 
 
 def _near(solve: Solve, model: FlowModel, x: FloatArray) -> Part:

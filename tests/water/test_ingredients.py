@@ -14,7 +14,7 @@ from optimize.engine.network_bound import LagrangianBound
 from optimize.engine.network_design import DesignSearch
 from optimize.errors import UsageError
 from optimize.programme import SolveOptions
-from optimize.water import fast, fast_bound, fast_steps
+from optimize.water import fast, fast_bound, fast_rounds, fast_steps
 from optimize.water.checker import check
 from optimize.water.fast import solve_fast
 from optimize.water.fast_bound import WaterBound
@@ -48,14 +48,14 @@ STEPS = {
     ),
     "seasons": Step(WaterBound, "_refine"),
     "one_way": Step(fast_bound, "SeasonalNetwork", lambda **arrays: arrays["one_way"]),
-    "integral": Step(fast, "integral_bound"),
+    "integral": Step(fast_rounds, "integral_bound"),
     "starts": Step(DesignSearch, "_design_at", lambda _, price, boldness, *__: boldness == 0.6),
     "search": Step(DesignSearch, "improve_in_rounds"),
     "trunks": Step(network_design, "cumulated_shares", lambda settings, **_: settings.trunks),
     "episodes": Step(DesignSearch, "_rank_customers"),
     "forced": Step(network_design, "cumulated_shares", lambda settings, **_: settings.forced),
     "scouts": Step(DesignSearch, "improve_in_rounds", lambda _, watch, iterations, scouts: scouts > 0),
-    "restarts": Step(fast_steps, "_search_long", lambda _, search, watch: search.seed > 0),
+    "restarts": Step(fast_rounds, "search_anew"),
     "near_model": Step(fast_steps, "_solve_near"),
     "trim": Step(fast_steps, "trim"),
 }
@@ -67,8 +67,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(fast, "SMALL_LANE_PERIODS", 0)
     monkeypatch.setattr(fast_steps, "WHOLE_MODEL_LANES", 0)
     monkeypatch.setattr(fast_steps, "MOST_ITERATIONS", 250)
-    monkeypatch.setattr(fast_steps, "MOST_RESTARTS", 1)
-    monkeypatch.setattr(fast, "BOUND_ITERATIONS", 150)
+    monkeypatch.setattr(fast_rounds, "PATIENCE", 1)
+    monkeypatch.setattr(fast_rounds, "STILL_ITERATIONS", 150)
     for module in (network_bound, network_design):  # they try their kernels on networks of their own
         module.compile_kernels()
         monkeypatch.setattr(module, "compile_kernels", lambda: None)

@@ -24,7 +24,7 @@ from optimize.io.validation import data_from_draft
 from optimize.io.write import write_instance
 from optimize.programme import SolveOptions
 from optimize.verification import bound as verification
-from optimize.water import fast, fast_proof
+from optimize.water import fast, fast_proof, fast_rounds
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.example import example
 from optimize.water.fast_bound import WaterBound
@@ -245,8 +245,9 @@ def test_a_phased_plan_is_certified_by_the_stage_that_bounds_it(
     phase(town, 500_000.0)
     town.targets.clear()
     instance = town.instance()
-    monkeypatch.setattr(fast, "is_worth_branching", lambda c: False)
-    monkeypatch.setattr(fast, "BOUND_ITERATIONS", 800)
+    monkeypatch.setattr(fast_rounds, "is_worth_branching", lambda c: False)
+    monkeypatch.setattr(fast_rounds, "STILL_ITERATIONS", 800)
+    monkeypatch.setattr(fast_rounds, "PATIENCE", 1)
     result = fast.solve_fast(instance, SolveOptions(goal=(goal,), gap=1e-9, time_limit_s=20.0))
     certificate = result.certificate
     assert result.objective is not None and certificate is not None
@@ -277,9 +278,11 @@ def command(*arguments: object) -> tuple[int, str]:
 def solved(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run whose bound is the Lagrangian's: what would close the gap of so small a town is left out."""
     write_instance(home / "town", [(SCHEMA, seasonal_town().draft())])
-    monkeypatch.setattr(fast, "is_worth_branching", lambda c: False)
-    monkeypatch.setattr(fast, "improve_by_model", lambda solve, seconds: None)
-    monkeypatch.setattr(fast, "BOUND_ITERATIONS", 800)
+    monkeypatch.setattr(fast_rounds, "is_worth_branching", lambda c: False)
+    for module in (fast, fast_rounds):
+        monkeypatch.setattr(module, "improve_by_model", lambda solve, seconds, plan=None: None)
+    monkeypatch.setattr(fast_rounds, "STILL_ITERATIONS", 800)
+    monkeypatch.setattr(fast_rounds, "PATIENCE", 1)
     code, out = command(
         "solve", home / "town", "--engine", "fast", "--json", "--gap", "1e-9", "--time-limit", 20,
         "--results", home / "results",
