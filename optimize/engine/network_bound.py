@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -404,6 +405,7 @@ def _price_scale(network: SeasonalNetwork) -> Prices:
     )
 
 
+@cache
 def compile_kernels() -> None:
     """Compile (or load from the cache on disk) the kernels of the bound, on a network of one pipe."""
     one, whole, row = np.ones(1), np.zeros(1, np.int64), np.ones((1, 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -345,10 +345,11 @@ def _with_asked_first(network: Network, order: Ints) -> Ints:
     return np.concatenate([head, order[~np.isin(order, head)]])
 
 
+@cache
 def compile_kernels() -> None:
     """Compile (or load from the cache on disk) all kernels of the search, on a network of one pipe.
 
-    Costs 15 to 30 s of one core the first time after installation, then a fraction of a second.
+    Costs 15 to 30 s of one core the first time after installation, then a fraction of a second once per process.
     """
     first, tip, edge, sign = arcs_of(2, np.array([0]), np.array([1]))
     one, none = np.ones(1), np.zeros(0)
