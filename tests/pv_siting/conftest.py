@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from optimize.io.validation import data_from_draft
 from optimize.pv_siting import catalogue
+from optimize.pv_siting.energy import Curves
 from optimize.pv_siting.instance import Instance, load
 from optimize.pv_siting.schema import SCHEMA
 from optimize.schema import InstanceDraft
@@ -118,3 +119,13 @@ def worthless(draft: InstanceDraft) -> InstanceDraft:
 @pytest.fixture
 def draft() -> InstanceDraft:
     return simple_draft()
+
+
+@pytest.fixture(scope="module")
+def same_weather() -> Iterator[None]:
+    """The instances differ in neither weather nor profiles: curves are derived once."""
+    with pytest.MonkeyPatch.context() as patch:
+        curves = Curves(instance_of(simple_draft()))
+        for module in ("options", "restated"):
+            patch.setattr(f"optimize.pv_siting.{module}.Curves", lambda instance: curves)
+        yield
