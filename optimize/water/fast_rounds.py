@@ -37,6 +37,8 @@ LEAST_TIME = 0.3
 """Of what a search takes, has to be left for another."""
 FAIR = 4.0
 """Whoever had this much more time than another waits, however fast it gains."""
+WORTH_GAINING = 0.01
+"""Share of the gap that somebody's pace has to promise for the time left, or it counts for nothing."""
 PACE_SHARE = 0.1
 """Of the time limit: a gain this long ago counts for a third."""
 
@@ -267,15 +269,22 @@ def use_time_left(solve: Solve, bounding: Bounding, *plans: Plans) -> None:
             reasons = ", ".join(player.why_ended for player in players)
             solve.ended = f"ended before the time limit: {reasons}"
             break
-        player = _next_of(alive)
+        gap = solve.bound - solve.value if np.isfinite(solve.value) else 0.0
+        player = _next_of(alive, WORTH_GAINING * gap / max(left_s, 1e-3))
         solve.timed(player.step, lambda: player.advance(left_s))  # noqa: B023
     solve.timed("bound", bounding.finish)
 
 
-def _next_of(players: Sequence[Bounding | Plans]) -> Bounding | Plans:
+def _next_of(players: Sequence[Bounding | Plans], worth_it: float) -> Bounding | Plans:
+    """The one that gains fastest, or of those that hardly gain (less than ``worth_it`` per second) that with the least time."""
     least_s = min(player.pace.spent_s for player in players)
     fair = [player for player in players if player.pace.spent_s <= FAIR * least_s]
-    return max(fair, key=lambda player: player.pace.per_second)
+
+    def merit(player: Bounding | Plans) -> tuple[float, float]:
+        pace = player.pace.per_second
+        return pace if pace >= worth_it else 0.0, -player.pace.spent_s
+
+    return max(fair, key=merit)
 
 
 def _target_of(solve: Solve) -> float:
