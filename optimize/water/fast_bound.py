@@ -43,8 +43,10 @@ QUICK_MULTIPLIERS = 6_000_000
 """Up to this a bound over more seasons is worth the time of its rounds."""
 MOST_LINEAR_COLUMNS = 150_000
 """Above this the linear relaxation takes longer than the rest of the bound."""
-FIRST_NODES = 25
-"""At least around how many nodes each commodity has its own to begin with; with a third the bound of size l stood still."""
+FIRST_NODES = 8
+"""At least around how many nodes each commodity has its own to begin with; with 25 size l is behind at any time of the first minute."""
+LEAST_ROUNDS = 200
+"""With as many multipliers, however little they gain: the first rounds after a change gain little."""
 MOST_TO_PROVE = 60_000_000
 """Above this multipliers in full, as a certificate has them, take too much memory."""
 SECONDS_PER_WIDER, SECONDS_PER_REFINED = 1.5e-6, 3e-7
@@ -216,7 +218,8 @@ class WaterBound:
         before = self._lagrangian.best
         best = self._lagrangian.run(watch, target, most_iterations)
         self._best = min(self._best, best)
-        if before - best < SETTLED_SHARE * abs(best - target):
+        settled = before - best < SETTLED_SHARE * abs(best - target)
+        if settled and self._lagrangian.iterations >= LEAST_ROUNDS:
             if self._may_widen():
                 wider = min(WIDER * self._lagrangian.settings.most_multipliers, MOST_MULTIPLIERS)
                 if watch.remaining() > WORTH_BEGINNING * SECONDS_PER_WIDER * wider:

@@ -161,6 +161,7 @@ def test_a_bound_goes_on_from_few_multipliers_to_all_and_then_to_seasons(
 ) -> None:
     monkeypatch.setattr(fast_bound, "FIRST_MULTIPLIERS", 2)
     monkeypatch.setattr(fast_bound, "FIRST_NODES", 0)
+    monkeypatch.setattr(fast_bound, "LEAST_ROUNDS", 60)
     instance = two_plants_by_season(town, 1)
     bound = WaterBound(instance, c := derive_coefficients(instance), locked_decisions(instance, c))
     bound.start(WATCH)
