@@ -37,6 +37,7 @@ SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.005, 0.1  # of the newest subgradient in the
 FIRST_LENGTH, LONGEST, SHORTEST = 0.3, 2.0, 1e-5
 SHORTER, SHORTER_LATE, LATE_WEIGHT = 0.7, 0.85, 0.03  # late: once the newest subgradient weighs no more
 SLOW_SHARE = 0.03  # of the gap: with less gained in a hundred rounds the newest subgradient weighs less
+SLOW_SHARE_OF_MANY, MANY = 0.012, 150  # the same from so many customers on: large networks take more rounds
 LEAST_FOLLOWED = 0.05  # step length from which a bound that follows another goes on
 UNLUCKY = 10  # rounds without a better bound after which steps get shorter
 BIRTH_SCALE = 0.3  # of the origins' steps beside those of the commodities
@@ -251,7 +252,9 @@ class LagrangianBound:
                 shorter = SHORTER if self._weight > LATE_WEIGHT else SHORTER_LATE
                 self._length, self._unlucky = max(SHORTEST, self._length * shorter), 0
         if self.iterations % 100 == 0:
-            if self._at_last_check - self.best < SLOW_SHARE * abs(self.best - target):
+            many = len(self.network.customer_node) >= MANY
+            slow = SLOW_SHARE_OF_MANY if many else SLOW_SHARE
+            if self._at_last_check - self.best < slow * abs(self.best - target):
                 self._weight = max(SMALLEST_WEIGHT, self._weight * 0.7)
             self._at_last_check = self.best
 
