@@ -171,7 +171,7 @@ def test_rows_agree_with_the_formulation(seed: int, change: Any, town: Any) -> N
 @pytest.mark.parametrize("goal", [("cost",), ("volume",), ("volume", "npv"), ("tn",)])
 def test_goals_on_a_network_that_no_model_takes_whole(goal: tuple[str, ...], small: Instance) -> None:
     asked = with_target(small, "W-VOLUME", 4e6) if goal == ("cost",) else small
-    result = solve_fast(asked, options(*goal, seconds=2.0))
+    result = solve_fast(asked, options(*goal, seconds=1.2))
     assert result.solution is not None
     report = check(asked, result.solution)
     assert report.passed, report.violations[:5]
@@ -207,7 +207,7 @@ def test_rows_on_a_network_that_no_model_takes_whole(count: int, kind: str, smal
         locks[["value", "note"]] = ""
         locks["year"] = 0
         changed = replace(small, locks=locks)
-    result = solve_fast(changed, options(seconds=2.0))
+    result = solve_fast(changed, options(seconds=1.2))
     assert result.solution is not None
     report = check(changed, result.solution)
     assert report.passed, report.violations[:5]
