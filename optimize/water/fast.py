@@ -34,6 +34,7 @@ from optimize.water.fast_goal import MINIMISED, Kept, weights_of
 from optimize.water.fast_ingredients import Ingredients
 from optimize.water.fast_layout import Part, sign_of
 from optimize.water.fast_locks import LockedDecisions, earliest_stages, locked_decisions, without_dates
+from optimize.water.fast_neighbourhoods import Neighbourhoods
 from optimize.water.fast_one_commodity import is_one_commodity, solve_as_network
 from optimize.water.fast_phased import (
     PhasedPlan,
@@ -172,7 +173,7 @@ def solve_for_first(
         return solve
     bounding = Bounding(solve)
     search = _find_plans(solve, bounding.begin)
-    use_time_left(solve, bounding, Plans(solve, search))
+    use_time_left(solve, bounding, Plans(solve, search), Neighbourhoods(solve))
     return solve
 
 

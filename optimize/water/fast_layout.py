@@ -107,6 +107,25 @@ class FlowModel:
             milp = milp.with_row(row, least, np.inf, f"keep_{earlier.goal}")
         return replace(self, milp=milp)
 
+    def works(self, x: FloatArray) -> Part:
+        """What the plan ``x`` builds, connects and serves by tanker."""
+        c = self.c
+        pipe = np.zeros((len(c.corridor_ids), len(c.quality_ids), len(c.diameter_ids)), bool)
+        pipe[tuple(self.pipe_at[x[self.pipe] > 0.5].T)] = True
+        module = np.zeros(len(c.modules), bool)
+        connected, tanker = np.zeros(len(c.user_ids), bool), np.zeros(len(c.user_ids), bool)
+        module[self.module_at[x[self.module] > 0.5]] = True
+        connected[self.connected_at[x[self.connected] > 0.5]] = True
+        tanker[self.tanker_at[x[self.tanker] > 0.5]] = True
+        return Part(pipe, module, connected, tanker)
+
+    def all_built(self) -> Milp:
+        """The model with every pipe and module of its part built and every user connected."""
+        lower = self.milp.lower.copy()
+        for columns in (self.pipe, self.module, self.connected):
+            lower[columns] = 1.0
+        return self.milp.with_bounds(lower, np.maximum(lower, self.milp.upper))
+
     def without_counterflows(self, x: FloatArray) -> FloatArray:
         """The plan with opposite flows of a lane cancelled: never worse, and what the plan's tables hold.
 

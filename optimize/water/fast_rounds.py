@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Protocol
 
 import numpy as np
 
@@ -60,6 +61,20 @@ class Pace:
     def per_second(self) -> float:
         """Infinite before anything was tried."""
         return self._gain / self._seconds if self._seconds > 0.0 else math.inf
+
+
+class Player(Protocol):
+    """Something that may go on gaining while there is time."""
+
+    step: str
+    pace: Pace
+
+    @property
+    def why_ended(self) -> str: ...
+
+    def alive(self, left_s: float) -> bool: ...
+
+    def advance(self, left_s: float) -> None: ...
 
 
 class Bounding:
@@ -259,9 +274,9 @@ class Plans:
             value = better
 
 
-def use_time_left(solve: Solve, bounding: Bounding, *plans: Plans) -> None:
+def use_time_left(solve: Solve, bounding: Bounding, *plans: Player) -> None:
     """Whoever gains more in turn, until the time is up, the gap is reached or nobody can gain."""
-    players: tuple[Bounding | Plans, ...] = (bounding, *plans)
+    players: tuple[Player, ...] = (bounding, *plans)
     while not solve.done:
         left_s = solve.watch.remaining() - bounding.seconds_to_prove
         alive = [player for player in players if player.alive(left_s)]
@@ -275,12 +290,12 @@ def use_time_left(solve: Solve, bounding: Bounding, *plans: Plans) -> None:
     solve.timed("bound", bounding.finish)
 
 
-def _next_of(players: Sequence[Bounding | Plans], worth_it: float) -> Bounding | Plans:
+def _next_of(players: Sequence[Player], worth_it: float) -> Player:
     """The one that gains fastest, or of those that hardly gain (less than ``worth_it`` per second) that with the least time."""
     least_s = min(player.pace.spent_s for player in players)
     fair = [player for player in players if player.pace.spent_s <= FAIR * least_s]
 
-    def merit(player: Bounding | Plans) -> tuple[float, float]:
+    def merit(player: Player) -> tuple[float, float]:
         pace = player.pace.per_second
         return pace if pace >= worth_it else 0.0, -player.pace.spent_s
 

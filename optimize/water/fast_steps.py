@@ -344,11 +344,7 @@ def trim(solve: Solve) -> None:
     if part is None or solve.done or not solve.fits(solve.fixed_s):
         return
     began, model = time.monotonic(), solve.model_of(part)
-    lower = model.milp.lower.copy()
-    for columns in (model.pipe, model.module, model.connected):
-        lower[columns] = 1.0
-    fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
-    solve.keep(model, solve_milp(fixed, solve.watch.child(gap=1e-4)).x)
+    solve.keep(model, solve_milp(model.all_built(), solve.watch.child(gap=1e-4)).x)
     solve.fixed_s = time.monotonic() - began
 
 
@@ -362,14 +358,10 @@ def _is_whole(solve: Solve, part: Part) -> bool:
 
 def _near(solve: Solve, model: FlowModel, x: FloatArray) -> Part:
     """Works of the plan, one size up and down, and for small networks all works."""
-    c = solve.c
-    shape = c.shape
-    built = np.zeros((shape["E"], shape["G"], shape["D"]), bool)
-    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
-    module, connected = np.zeros(len(c.modules), bool), np.zeros(shape["U"], bool)
-    module[model.module_at[x[model.module] > 0.5]] = True
-    connected[model.connected_at] = True
-    return _near_works(c, built, module, connected)
+    works = model.works(x)
+    offered = works.connected.copy()
+    offered[model.connected_at] = True
+    return _near_works(solve.c, works.pipe, works.module, offered)
 
 
 def _near_works(c: Coefficients, built: BoolArray, module_built: BoolArray, offered: BoolArray) -> Part:

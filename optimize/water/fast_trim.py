@@ -6,6 +6,8 @@ less.  All else is as good with less pipe, so the smaller works hold the same pl
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from optimize.water.coefficients import BoolArray
@@ -24,8 +26,8 @@ def trimmed(model: FlowModel, x: FloatArray, locks: LockedDecisions) -> Part | N
     """
     c = model.c
     shape = (len(c.corridor_ids), len(c.quality_ids), len(c.diameter_ids))
-    built = np.zeros(shape, bool)
-    built[tuple(model.pipe_at[x[model.pipe] > 0.5].T)] = True
+    works = model.works(x)
+    built = works.pipe
     peak = np.zeros(shape[:2])
     peak[tuple(model.lane_at.T)] = np.abs(x[model.flow[0]] - x[model.flow[1]]).max(axis=1, initial=0.0)
     needed = np.maximum(peak - c.existing_pipe_m3_per_d, 0.0)[:, :, None]
@@ -39,12 +41,7 @@ def trimmed(model: FlowModel, x: FloatArray, locks: LockedDecisions) -> Part | N
     if not cheaper.any():
         return None
     pipe = np.where(cheaper[:, :, None], least & (needed > 0), built)
-    module, connected = np.zeros(len(c.modules), bool), np.zeros(len(c.user_ids), bool)
-    tanker = np.zeros(len(c.user_ids), bool)
-    module[model.module_at[x[model.module] > 0.5]] = True
-    connected[model.connected_at[x[model.connected] > 0.5]] = True
-    tanker[model.tanker_at[x[model.tanker] > 0.5]] = True
-    return Part(pipe, module, connected, tanker)
+    return replace(works, pipe=pipe)
 
 
 def _spoken_of(locks: LockedDecisions) -> BoolArray:

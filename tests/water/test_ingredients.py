@@ -19,6 +19,7 @@ from optimize.water.checker import check
 from optimize.water.fast import solve_fast
 from optimize.water.fast_bound import WaterBound
 from optimize.water.fast_ingredients import ALL, INGREDIENTS, Ingredients
+from optimize.water.fast_neighbourhoods import Neighbourhoods
 from optimize.water.formulation import solve_formulation
 from tests.water.conftest import make_town
 from tests.water.test_bound import two_plants_by_season
@@ -56,6 +57,7 @@ STEPS = {
     "forced": Step(network_design, "cumulated_shares", lambda settings, **_: settings.forced),
     "scouts": Step(DesignSearch, "improve_in_rounds", lambda _, watch, iterations, scouts: scouts > 0),
     "restarts": Step(fast_rounds, "search_anew"),
+    "neighbourhoods": Step(Neighbourhoods, "advance"),
     "near_model": Step(fast_steps, "_solve_near"),
     "trim": Step(fast_steps, "trim"),
 }

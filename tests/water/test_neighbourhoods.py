@@ -1,0 +1,109 @@
+"""Neighbourhoods of a plan: what they leave alone, how far they get, and that what is held is a plan of the whole year."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optimize.engine.highs import solve_milp
+from optimize.engine.stopping import Watch
+from optimize.programme import SolveOptions
+from optimize.water import fast_neighbourhoods
+from optimize.water.checker import check
+from optimize.water.coefficients import derive_coefficients
+from optimize.water.fast_layout import Part
+from optimize.water.fast_locks import locked_decisions
+from optimize.water.fast_neighbourhoods import Neighbourhoods, like_periods
+from optimize.water.fast_steps import Solve
+from optimize.water.formulation import solve_formulation
+from optimize.water.instance import Instance
+from tests.water.conftest import make_town
+from tests.water.test_bound import two_plants_by_season
+
+
+def solve_of(instance: Instance, **options: Any) -> Solve:
+    c = derive_coefficients(instance)
+    watch = Watch(SolveOptions(gap=0.0, time_limit_s=60.0, **options), True)
+    return Solve(instance, c, locked_decisions(instance, c), ("npv",), (), watch)
+
+
+def hold_nothing(solve: Solve) -> None:
+    """The plan that builds nothing."""
+    nothing = Part(*(np.zeros_like(may) for may in vars(Part.whole(solve.c)).values()))
+    model = solve.model_of(nothing)
+    assert solve.keep(model, solve_milp(model.milp, solve.watch.child()).x)
+
+
+def run_to_the_end(neighbourhoods: Neighbourhoods) -> None:
+    for _ in range(200):
+        if not neighbourhoods.alive(60.0):
+            return
+        neighbourhoods.advance(60.0)
+    raise AssertionError("neighbourhoods did not end")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("num_groups", [3, 4])
+def test_from_nothing_to_the_best_plan(seed: int, num_groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_neighbourhoods, "MOST_GROUPS", num_groups)
+    instance = two_plants_by_season(make_town(), seed)
+    solve = solve_of(instance)
+    hold_nothing(solve)
+    run_to_the_end(Neighbourhoods(solve))
+    assert solve.model is not None and solve.x is not None
+    assert check(instance, solve.model.solution(instance, solve.x)).passed
+    best = solve_formulation(instance, SolveOptions(gap=0.0)).objective
+    assert best is not None and solve.value <= best + 1e-6 * abs(best)
+    if num_groups == 4:  # every period by itself, and the last neighbourhood is the whole town
+        assert solve.value == pytest.approx(best, rel=1e-6)
+
+
+def test_far_away_the_plan_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no lane free to go and one corridor open, every pipe elsewhere is there still."""
+    for name in ("MOST_FREE_LANES", "FEWEST_CORRIDORS"):
+        monkeypatch.setattr(fast_neighbourhoods, name, 0)
+    monkeypatch.setattr(fast_neighbourhoods, "FIRST_CORRIDORS", 1)
+    town = make_town()
+    two_plants_by_season(town, 2)
+    town.rows["budgets"]["m22"]["amount_cny"] = 1e8  # enough for a dry pipe, too
+    solve = solve_of(town.instance())
+    model = solve.model_of(Part.whole(solve.c))
+    best = solve_milp(model.milp, solve.watch.child()).x
+    assert best is not None
+    works = model.works(best)
+    laid = np.flatnonzero(works.pipe.any(axis=(1, 2)))
+    dry = next(k for k, at in enumerate(model.pipe_at) if not works.pipe[at[0]].any())
+    wasteful = best.copy()
+    wasteful[model.pipe[dry]] = 1.0  # a dry pipe that any model free to leave it out would leave out
+    assert model.milp.violation(wasteful) < 1e-9
+    solve.keep(model, wasteful)
+    neighbourhoods = Neighbourhoods(solve)
+    far = int(solve.c.corridor_from[laid[0]])
+    monkeypatch.setattr(neighbourhoods, "_centre", lambda: far)
+    monkeypatch.setattr(neighbourhoods, "_km_from", lambda _: np.arange(solve.c.shape["E"]) * 1.0)
+    neighbourhoods.advance(60.0)
+    assert solve.model is not None and solve.x is not None
+    kept = solve.model.works(solve.x).pipe[model.pipe_at[dry][0]].any()
+    assert kept == (model.pipe_at[dry][0] != 0)
+
+
+def test_like_periods_go_together(town: Any) -> None:
+    for month, factor in enumerate([0.5, 0.5, 1.0, 1.0, 1.0, 1.6, 1.6, 1.6, 1.0, 1.0, 0.75, 0.75], start=1):
+        town.add("profiles", f"w{month}", profile="wavy", month=month, factor=factor)
+    for demand in town.rows["user_demands"].values():
+        demand["profile"] = "wavy"
+    town.parameters["water.periods"] = 12
+    c = derive_coefficients(town.instance())
+    assert [list(group) for group in like_periods(c, 12)] == [[month] for month in range(12)]
+    groups = sorted(like_periods(c, 4), key=lambda group: group[0])
+    assert [list(group) for group in groups] == [[0, 1], [2, 3, 4, 8, 9], [5, 6, 7], [10, 11]]
+    assert len(like_periods(c, 1)) == 1
+
+
+def test_nothing_is_tried_without_a_plan_or_where_it_is_left_out() -> None:
+    solve = solve_of(two_plants_by_season(make_town(), 2), without=("neighbourhoods",))
+    assert not Neighbourhoods(solve).alive(60.0)
+    hold_nothing(solve)
+    assert not Neighbourhoods(solve).alive(60.0)
