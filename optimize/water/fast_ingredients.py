@@ -46,9 +46,7 @@ class Ingredients:
     forced: bool = _step("in the search, users without service served at any price, for a try")
     scouts: bool = _step("short searches first, of which the best is gone on with")
     restarts: bool = _step("searches from the beginning with other chances, while there is time")
-    neighbourhoods: bool = _step(
-        "branch and cut over one region after another, in years of one and of few periods, from the best plan"
-    )
+    neighbourhoods: bool = _step("branch and cut over one region after another, around the best plan")
     near_model: bool = _step("branch and cut over works near the plan")
     trim: bool = _step("pipes without flow left out of the plan, narrower ones where they do")
 

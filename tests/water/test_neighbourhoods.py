@@ -1,4 +1,4 @@
-"""Neighbourhoods of a plan: what they leave alone, how far they get, and that what is held is a plan of the whole year."""
+"""Neighbourhoods of a plan: how far they get, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optimize.water.checker import check
 from optimize.water.coefficients import derive_coefficients
 from optimize.water.fast_layout import Part
 from optimize.water.fast_locks import locked_decisions
-from optimize.water.fast_neighbourhoods import Neighbourhoods, like_periods
+from optimize.water.fast_neighbourhoods import Neighbourhoods
 from optimize.water.fast_steps import Solve
 from optimize.water.formulation import solve_formulation
 from optimize.water.instance import Instance
@@ -45,9 +45,9 @@ def run_to_the_end(neighbourhoods: Neighbourhoods) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("num_groups", [3, 4])
-def test_from_nothing_to_the_best_plan(seed: int, num_groups: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_neighbourhoods, "MOST_GROUPS", num_groups)
+def test_from_nothing_to_the_best_plan(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last neighbourhood is the whole town."""
+    monkeypatch.setattr(fast_neighbourhoods, "FIRST_CORRIDORS", 1)
     instance = two_plants_by_season(make_town(), seed)
     solve = solve_of(instance)
     hold_nothing(solve)
@@ -55,9 +55,8 @@ def test_from_nothing_to_the_best_plan(seed: int, num_groups: int, monkeypatch: 
     assert solve.model is not None and solve.x is not None
     assert check(instance, solve.model.solution(instance, solve.x)).passed
     best = solve_formulation(instance, SolveOptions(gap=0.0)).objective
-    assert best is not None and solve.value <= best + 1e-6 * abs(best)
-    if num_groups == 4:  # every period by itself, and the last neighbourhood is the whole town
-        assert solve.value == pytest.approx(best, rel=1e-6)
+    assert best is not None
+    assert solve.value == pytest.approx(best, rel=1e-6)
 
 
 def test_far_away_the_plan_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,19 +86,6 @@ def test_far_away_the_plan_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert solve.model is not None and solve.x is not None
     kept = solve.model.works(solve.x).pipe[model.pipe_at[dry][0]].any()
     assert kept == (model.pipe_at[dry][0] != 0)
-
-
-def test_like_periods_go_together(town: Any) -> None:
-    for month, factor in enumerate([0.5, 0.5, 1.0, 1.0, 1.0, 1.6, 1.6, 1.6, 1.0, 1.0, 0.75, 0.75], start=1):
-        town.add("profiles", f"w{month}", profile="wavy", month=month, factor=factor)
-    for demand in town.rows["user_demands"].values():
-        demand["profile"] = "wavy"
-    town.parameters["water.periods"] = 12
-    c = derive_coefficients(town.instance())
-    assert [list(group) for group in like_periods(c, 12)] == [[month] for month in range(12)]
-    groups = sorted(like_periods(c, 4), key=lambda group: group[0])
-    assert [list(group) for group in groups] == [[0, 1], [2, 3, 4, 8, 9], [5, 6, 7], [10, 11]]
-    assert len(like_periods(c, 1)) == 1
 
 
 def test_nothing_is_tried_without_a_plan_or_where_it_is_left_out() -> None:
