@@ -24,7 +24,7 @@ from optimize.water.investments import FloatArray
 
 FIRST_CORRIDORS, FEWEST_CORRIDORS, WIDER = 16, 6, 1.2
 """How many corridors of a neighbourhood may have any works; more where it was solved in vain, fewer where time ran out."""
-MOST_FREE_LANES = 60
+MOST_FREE_LANES = 40
 """So many of the plan's lanes, the nearest, may be left out, and what lies at their ends changed; the rest stays."""
 LONGEST_S, LONGEST_SHARE = 6.0, 0.05
 """For one neighbourhood, and as a share of the whole time limit."""

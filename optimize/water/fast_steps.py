@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,8 @@ SMALL_NUM_USERS, SMALL_ITERATIONS, SMALL_ITERATIONS_ANEW = 150, 20_000, 8_000
 """A small network takes a few seconds for as many iterations; two shorter searches find more than one longer."""
 FIRST_PLAN_GRACE_S = 1.5
 """A first plan in hand must be made certain even where the search used up the time."""
+INTERRUPTED_GRACE_S = 3.0
+"""For the volumes of the design in hand where somebody wants the solve to end."""
 QUICK_S, TIMES_FIXED = 0.5, 50.0
 """Where a model with all works fixed takes longer than this, one over works near a plan is begun only with this many
 times as long: its root alone is many times dearer."""
@@ -264,7 +267,10 @@ def plan_of(solve: Solve, design: Design, *, widen: bool) -> tuple[FlowModel, Fl
     seconds = solve.watch.remaining()
     if solve.x is None:
         seconds = max(seconds, FIRST_PLAN_GRACE_S)
-    grace = Watch(replace(solve.watch.options, time_limit_s=seconds), True)
+    options = solve.watch.options
+    if solve.watch.interrupted:  # what the search found until then is not to be lost
+        options, seconds = replace(options, interrupt=threading.Event()), min(seconds, INTERRUPTED_GRACE_S)
+    grace = Watch(replace(options, time_limit_s=seconds), True)
     fixed = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
     outcome = solve_milp(fixed, grace.child(gap=1e-4))
     solve.fixed_s = time.monotonic() - began

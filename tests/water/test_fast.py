@@ -12,6 +12,7 @@ import pytest
 
 from optimize.clauses import CLAUSES, ClauseTarget
 from optimize.engine.highs import solve_lp, solve_milp
+from optimize.engine.network_design import DesignSearch
 from optimize.engine.stopping import Watch
 from optimize.io.validation import data_from_draft
 from optimize.programme import SolveOptions
@@ -132,6 +133,25 @@ def test_interruption_keeps_the_plan(small: Instance) -> None:
     assert result.stop is StopReason.INTERRUPTED
     if result.solution is not None:
         assert check(small, result.solution).passed
+
+
+def test_interruption_of_the_search_keeps_what_it_found(
+    small: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, net = threading.Event(), []
+
+    def interrupted(search: DesignSearch, watch: Watch, iterations: int, scouts: int) -> None:
+        net.append(search.net)
+        search.improve(watch, 1_000)
+        net.append(search.net)
+        stop.set()
+
+    monkeypatch.setattr(DesignSearch, "improve_in_rounds", interrupted)
+    result = solve_fast(small, options(30.0, interrupt=stop))
+    assert result.stop is StopReason.INTERRUPTED and len(net) == 2
+    plans = [point.plan for point in result.trace if point.plan is not None]
+    assert net[1] > net[0] and plans[-1] == result.objective > plans[0]
+    assert check(small, result.solution).passed
 
 
 @pytest.mark.parametrize(
