@@ -64,8 +64,9 @@ from optimize.water.solution import Solution
 LARGE_NUM_FLOWS = 2_000
 SMALL_LANE_PERIODS = 600
 """Corridors x qualities x periods up to which the whole model is solved before anything else."""
-NEAR_SHARE = 0.2
-"""Of the time left after the first search, for a model over works near its plan."""
+NEAR_SHARE, NEAR_SHARE_IF_LARGE = 0.2, 0.02
+"""Of the time left after the first search for a model over works near its plan; in large networks that finds little."""
+LARGE_LANE_PERIODS = 5_000
 PHASED_SHARE, PHASED_SEARCHES = 0.4, 12
 """Of the time left then for further searches where the network is built in phases, and how many at most."""
 REVISION_SHARE = 0.8
@@ -196,7 +197,8 @@ def _find_plans(solve: Solve, when_constructed: Callable[[], None]) -> DesignSea
         solve.timed("improve", lambda: improve_by_search(solve, search))
         solve.timed("certify", lambda: certify(solve, search.design()))
     if solve.x is not None and not small and not solve.done:
-        solve.timed("model", lambda: improve_by_model(solve, NEAR_SHARE * solve.watch.remaining()))
+        share = NEAR_SHARE if _lane_periods(solve.c) <= LARGE_LANE_PERIODS else NEAR_SHARE_IF_LARGE
+        solve.timed("model", lambda: improve_by_model(solve, share * solve.watch.remaining()))
     return search
 
 

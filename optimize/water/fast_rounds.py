@@ -34,6 +34,8 @@ NEARLY_AS_GOOD = 0.01
 """A design this much worse than the best may still be the better plan once its volumes are set and a model betters it."""
 MODEL_SHARE, MOST_IDLE_MODELS = 0.07, 2
 """Of the whole time for a model near a searched plan; after so many in a row cut short without a gain there are no more."""
+DEAR_SHARE = 0.05
+"""Of the time limit: a search that takes longer waits until others gain little."""
 LEAST_TIME = 0.3
 """Of what a search takes, has to be left for another."""
 FAIR = 4.0
@@ -210,8 +212,11 @@ class Plans:
         self._solve, self._search = solve, search
         self.pace = Pace(PACE_SHARE * solve.watch.options.time_limit_s)
         # what the first plan took counts as time, but tells nothing of what the next ones will gain
-        self.pace.spent_s = sum(solve.timings.get(step, 0.0) for step in ("improve", "model"))
         self._usual_s = solve.timings.get("improve", 0.0)
+        if self._usual_s > DEAR_SHARE * solve.watch.options.time_limit_s:
+            # another one is not tried only because none was
+            self.pace.add(self._usual_s, 0.0)
+        self.pace.spent_s = sum(solve.timings.get(step, 0.0) for step in ("improve", "model"))
         self._best = -math.inf if search is None or search.violation > 0.0 else search.net
         self._tried = self._fruitless = self._idle_models = 0
         self._modelled: set[float] = set()
