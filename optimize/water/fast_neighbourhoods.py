@@ -2,7 +2,8 @@
 
 The search changes a few users at a time and ends where no such change pays; over all works and periods branch
 and cut finds nothing.  In between: around some node every work may be built, farther out the plan's own works may
-stay or go, so that their money and water can be spent anew, and the farthest stay, though not how much they carry.
+stay or go, so that their money and water can be spent anew, and the farthest stay, though not, but in very large networks,
+how much they carry.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from optimize.engine.highs import solve_milp
 from optimize.engine.stopping import Watch
 from optimize.result import StopReason
 from optimize.water.coefficients import BoolArray
-from optimize.water.fast_layout import Part
+from optimize.water.fast_layout import FlowModel, Part
 from optimize.water.fast_rounds import PACE_SHARE, Pace
 from optimize.water.fast_steps import Solve
-from optimize.water.investments import FloatArray
+from optimize.water.investments import FloatArray, IntArray
 
 FIRST_CORRIDORS, FEWEST_CORRIDORS, WIDER = 16, 6, 1.2
 """How many corridors of a neighbourhood may have any works; more where it was solved in vain, fewer where time ran out."""
 MOST_FREE_LANES = 40
 """So many of the plan's lanes, the nearest, may be left out, and what lies at their ends changed; the rest stays."""
+MOST_FREE_FLOWS = 60_000
+"""Lanes x periods of a network above which what far pipes carry and far users take stays, too: else a neighbourhood's
+linear relaxation alone takes seconds."""
 LONGEST_S, LONGEST_SHARE = 6.0, 0.05
 """For one neighbourhood, and as a share of the whole time limit."""
 PLAN_ENDS_SHARE = 0.7
@@ -50,6 +54,7 @@ class Neighbourhoods:
         self._lengths = csr_array(
             (np.maximum(c.length_km, 1e-3), (c.corridor_from, c.corridor_to)), shape=(c.shape["N"],) * 2
         )
+        self._keeps_far_flows = c.shape["E"] * c.shape["G"] * len(c.days) > MOST_FREE_FLOWS
         self._corridors = min(FIRST_CORRIDORS, c.shape["E"])
         self._tried: set[int] = set()
         """Centres around which nothing was gained since the plan in hand last changed."""
@@ -99,17 +104,21 @@ class Neighbourhoods:
     def _try_around(self, centre: int, watch: Watch) -> None:
         solve, held, x = self._solve, self._solve.model, self._solve.x
         assert held is not None and x is not None
-        part, stays = self._neighbourhood(self._works(), self._km_from(centre))
+        part, stays, near = self._neighbourhood(self._works(), self._km_from(centre))
         model = solve.model_of(part)
-        lower = model.milp.lower.copy()
+        lower, start = model.milp.lower.copy(), model.start_from(held, x)
         lower[model.pipe[stays.pipe[tuple(model.pipe_at.T)]]] = 1.0
         lower[model.module[stays.module[model.module_at]]] = 1.0
         lower[model.connected[stays.connected[model.connected_at]]] = 1.0
-        milp = model.milp.with_bounds(lower, np.maximum(lower, model.milp.upper))
+        upper = np.maximum(lower, model.milp.upper)
+        if self._keeps_far_flows:
+            far = _far_flows(model, stays, near)
+            lower[far] = upper[far] = start[far]
+        milp = model.milp.with_bounds(lower, upper)
         longest_s = min(LONGEST_S, LONGEST_SHARE * watch.options.time_limit_s)
         least = solve.value + LEAST_GAIN * abs(solve.value)
         own = watch.child(seconds=longest_s, maximise=True)
-        outcome = solve_milp(milp, own, model.start_from(held, x))
+        outcome = solve_milp(milp, own, start)
         if solve.keep(model, outcome.x) and solve.value > least:
             return
         self._tried.add(centre)
@@ -126,8 +135,8 @@ class Neighbourhoods:
         nearer = np.minimum(km[c.corridor_from], km[c.corridor_to])
         return np.asarray(nearer * (1.0 + BLUR * self._random.random(len(nearer))))
 
-    def _neighbourhood(self, works: Part, km: FloatArray) -> tuple[Part, Part]:
-        """Works that may be built, and which of the plan's stay."""
+    def _neighbourhood(self, works: Part, km: FloatArray) -> tuple[Part, Part, BoolArray]:
+        """Works that may be built, which of the plan's stay, and nodes (N,) where anything may change."""
         c, whole = self._solve.c, self._whole
         region = np.zeros(c.shape["E"], bool)
         region[np.argsort(km, kind="stable")[: self._corridors]] = True
@@ -152,7 +161,7 @@ class Neighbourhoods:
         must = Part(
             stays, works.module & ~near_plant, works.connected & ~near_user, np.zeros_like(works.tanker)
         )
-        return may, must
+        return may, must, near
 
     def _ends(self, corridors: BoolArray) -> BoolArray:
         """Nodes (N,) at which one of the corridors (E,) ends."""
@@ -161,3 +170,14 @@ class Neighbourhoods:
         ends[c.corridor_from[corridors]] = True
         ends[c.corridor_to[corridors]] = True
         return ends
+
+
+def _far_flows(model: FlowModel, stays: Part, near: BoolArray) -> IntArray:
+    """Columns of what flows, is made and is delivered where nothing may change."""
+    c = model.c
+    far: BoolArray = np.asarray(stays.pipe.any(axis=2))
+    lane = far[tuple(model.lane_at.T)]
+    made = ~near[c.plant_node[model.product_at[:, 0]]]
+    taken = ~near[c.user_node[c.demand_user[model.delivered_at[:, 0]]]]
+    columns = (model.flow[:, lane], model.product[made], model.delivered[taken])
+    return np.concatenate([block.ravel() for block in columns])

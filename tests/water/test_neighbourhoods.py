@@ -88,6 +88,25 @@ def test_far_away_the_plan_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept == (model.pipe_at[dry][0] != 0)
 
 
+def test_where_far_flows_stay_the_plan_holds_and_gets_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than one corridor and what hangs on it at a time."""
+    for name, value in (("MOST_FREE_FLOWS", 0), ("MOST_FREE_LANES", 1), ("FIRST_CORRIDORS", 2)):
+        monkeypatch.setattr(fast_neighbourhoods, name, value)
+    monkeypatch.setattr(fast_neighbourhoods, "WIDER", 1.0)
+    better = 0
+    for seed in range(6):
+        instance = two_plants_by_season(make_town(), seed)
+        solve = solve_of(instance)
+        hold_nothing(solve)
+        nothing, neighbourhoods = solve.value, Neighbourhoods(solve)
+        for _ in range(20):
+            neighbourhoods.advance(60.0)
+        assert solve.model is not None and solve.x is not None
+        assert check(instance, solve.model.solution(instance, solve.x)).passed
+        better += solve.value > nothing
+    assert better > 0
+
+
 def test_nothing_is_tried_without_a_plan_or_where_it_is_left_out() -> None:
     solve = solve_of(two_plants_by_season(make_town(), 2), without=("neighbourhoods",))
     assert not Neighbourhoods(solve).alive(60.0)
