@@ -23,6 +23,8 @@ from optimize.water.fast_locks import locked_decisions
 from optimize.water.fast_steps import Solve, improve_by_model, plan_of, search_anew
 
 LINEAR_SHARE, INTEGRAL_SHARE, PROOF_SHARE = 0.3, 0.5, 0.2
+LEAST_KEPT_BACK = 0.25
+"""Of the time kept back for the proof, what must be left of it to begin."""
 BOUND_SLICE, SLICE_S = 50, 1.0
 """Iterations of the bound, or seconds with its second thread, between looks at who is to go on."""
 STILL_ITERATIONS, STILL_SHARE = 3_000, 1e-4
@@ -189,7 +191,8 @@ class Bounding:
 
     def _prove(self) -> None:
         seconds = self._bound.seconds_to_prove
-        stored = self.seconds_to_prove > 0.0 and self._solve.fits(seconds)
+        # the time for it was kept back, and the last slice may have taken a little of that
+        stored = self.seconds_to_prove > 0.0 and self._solve.fits(LEAST_KEPT_BACK * seconds)
         certificate = self._bound.prove(stored=stored)
         if certificate is not None:
             self._solve.watch.offer_certificate(certificate)
